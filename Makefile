@@ -1,0 +1,25 @@
+# Two habits need nothing installed by hand: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+UV := $(BIN)/uv pip
+# The certificates of the machine, so that uv works behind a company's proxy as pip does.
+export UV_SYSTEM_CERTS := true
+
+.PHONY: install
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(UV) install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+.PHONY: lock
+lock: ## resolve the newest versions that pyproject.toml allows into constraints.txt
+	$(UV) compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header \
+	  --no-emit-index-url --upgrade pyproject.toml --output-file constraints.txt

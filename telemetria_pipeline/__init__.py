@@ -1,0 +1,1 @@
+"""Fleet telemetry, ingested and audited: every kilometre paid can be traced to evidence."""

@@ -1,0 +1,114 @@
+"""What a table promises: `Column` and `Contract`, and the schemas that are made from them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from pandera.pandas import DataFrameSchema
+
+TEXT = pa.string()
+NUMBER = pa.float64()
+INSTANT = pa.timestamp("us", tz="UTC")
+INTEGER = pa.int64()
+FLAG = pa.bool_()
+
+_PANDAS_DTYPES = {
+    TEXT: "str",
+    NUMBER: "float64",
+    INSTANT: "datetime64[us, UTC]",
+    INTEGER: "int64",
+    FLAG: "bool",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its Arrow type, whether a value is required, and the bounds that each value keeps."""
+
+    name: str
+    type: pa.DataType
+    description: str
+    required: bool = False
+    ge: float | None = None
+    le: float | None = None
+    pattern: str | None = None
+    isin: tuple[str, ...] | None = None
+    personal: bool = False  # LGPD: stays out of logs, alerts, metadata and file names
+
+    @property
+    def pandas_dtype(self) -> str:
+        """The dtype of this column in a DataFrame under contract."""
+        return _PANDAS_DTYPES[self.type]
+
+    def promises(self) -> list[str]:
+        """The column's rules in words, for a schema that people read."""
+        said = ["required"] if self.required else []
+        if self.ge is not None:
+            said.append(f">= {self.ge:g}")
+        if self.le is not None:
+            said.append(f"<= {self.le:g}")
+        if self.pattern:
+            said.append(f"matches {self.pattern}")
+        if self.isin:
+            said.append("one of " + ", ".join(self.isin))
+        return said
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A table: its columns in order, and the columns that name a row (`key`, unique when given)."""
+
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The column names, in order."""
+        return [column.name for column in self.columns]
+
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """The schema that the Parquet objects carry."""
+        return pa.schema([pa.field(c.name, c.type, nullable=not c.required) for c in self.columns])
+
+    @cached_property
+    def pandera_schema(self) -> "DataFrameSchema":
+        """The last gate: strict, ordered, no coercion. pandera costs 0.6 s to import, so only here."""
+        import pandera.pandas as pa_
+
+        def checks(column: Column) -> list[pa_.Check]:
+            found = []
+            if column.ge is not None:
+                found.append(pa_.Check.ge(column.ge))
+            if column.le is not None:
+                found.append(pa_.Check.le(column.le))
+            if column.pattern:
+                found.append(pa_.Check.str_matches(column.pattern))
+            if column.isin:
+                found.append(pa_.Check.isin(column.isin))
+            return found
+
+        return pa_.DataFrameSchema(
+            {
+                c.name: pa_.Column(c.pandas_dtype, checks(c), nullable=not c.required)
+                for c in self.columns
+            },
+            strict=True,
+            ordered=True,
+            unique=list(self.key) or None,
+            name=self.name,
+        )
+
+    def empty(self) -> pd.DataFrame:
+        """A frame under this contract without rows."""
+        return pd.DataFrame({c.name: pd.Series(dtype=c.pandas_dtype) for c in self.columns})
+
+    def table(self, frame: pd.DataFrame) -> pa.Table:
+        """The frame as an Arrow table with exactly this contract's schema."""
+        return pa.Table.from_pandas(frame[self.names], schema=self.arrow_schema, preserve_index=False)
