@@ -1,0 +1,155 @@
+"""`make bench`: ours beside a bare script and beside dlt, over the same local server, in one sitting.
+
+    python benchmarks/run.py [--small]
+
+Every contender is a process of its own and is timed from its start to its exit; the timings alternate and
+the best of each counts. What each wrote is counted before its time is believed. Ends with the aims, each
+met or missed by how much.
+"""
+
+import argparse
+import importlib.metadata
+import importlib.util
+import math
+import os
+import platform
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+from measure import Timing, best, expect, rows_in, serving, timed
+from server import PAGE_ROWS, rows_of_hour
+from year import Year, year
+
+START = datetime(2026, 3, 10, 3, tzinfo=UTC)  # 00:00 in São Paulo
+TABLES = {"bare": ".", "ours": "lake/telemetry_trips", "dlt_peer": "lake/bench/trips"}
+FLAT = 1.15  # peak memory at four times the rows over that at one time, to be called flat
+AIM_BARE, AIM_HOUR_MS = 2.0, 45.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rows_a_day: int
+    hours: int
+    repeats: int
+    year_hours: int
+    year_sample: int
+
+
+FULL = Size(rows_a_day=500_000, hours=24, repeats=2, year_hours=8760, year_sample=10)
+SMALL = Size(rows_a_day=5_000, hours=12, repeats=1, year_hours=48, year_sample=2)
+
+
+def contest(url: str, folder: Path, name: str, size: Size, times: int = 1) -> Timing:
+    """One timing of one contender over `times` the hours; raises when it did not write what it was served."""
+    hours = size.hours * times
+    timing = timed(name, url, folder, START, hours)
+    served = [rows_of_hour(size.rows_a_day, (START.hour + hour) % 24) for hour in range(hours)]
+    expect(f"rows of {name}", rows_in(folder / TABLES[name])[1], sum(served))
+    if name == "ours":
+        pages = sum(max(1, math.ceil(rows / PAGE_ROWS)) for rows in served)
+        expect("raw pages kept", len(list((folder / "lake/raw_telemetry").rglob("*.json.zst"))), pages)
+    return timing
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--small", action="store_true", help="a minute's version, for its shape only")
+    size = SMALL if parser.parse_args().small else FULL
+    names = ["bare", "ours"]
+    if importlib.util.find_spec("dlt"):
+        names.append("dlt_peer")
+    else:
+        print("dlt is not installed here, so it is left out; `make bench` installs it.")
+    print(_machine(), flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        with serving(size.rows_a_day) as url:
+            for name in names:  # bytecode compiled and files in the page cache before anything counts
+                timed(name, url, folder / "warm-up" / name, START, 1)
+            timings = {name: list[Timing]() for name in names}
+            for repeat in range(size.repeats):
+                for name in names:
+                    timings[name].append(contest(url, folder / f"{name}-{repeat}", name, size))
+                    print(f"  {name}: {timings[name][-1].seconds:.1f} s", flush=True)
+            fastest = {name: best(found) for name, found in timings.items()}
+            _print_contest(fastest, size)
+            peaks = {1: fastest["ours"].peak_mb}
+            for times in (2, 4):
+                peaks[times] = contest(url, folder / f"ours-{times}x", "ours", size, times).peak_mb
+            _print_memory(peaks)
+        found = year(folder / "year", size.year_hours, size.year_sample)
+    _print_year(found)
+    _print_aims(fastest, peaks, found)
+    if size is SMALL:
+        print("  (--small shows the shape of the table; its figures judge nothing)")
+
+
+def _machine() -> str:
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("dagster", "pandas", "pyarrow", "orjson", "requests", "dlt")
+        if name != "dlt" or importlib.util.find_spec("dlt")
+    )
+    memory = psutil.virtual_memory().total / 1e9
+    return (
+        f"Machine: {os.cpu_count()} cores ({platform.machine()}), {memory:.0f} GB, {platform.system()}, "
+        f"Python {platform.python_version()}; {versions}; load before the start {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _print_contest(fastest: dict[str, Timing], size: Size) -> None:
+    rows = sum(rows_of_hour(size.rows_a_day, (START.hour + hour) % 24) for hour in range(size.hours))
+    print(
+        f"\n{rows:,} trips in {size.hours} hours, pages of {PAGE_ROWS:,}; best of {size.repeats} in turn."
+        "\n`all` is from the process's start to its exit, `work` leaves out its imports.\n"
+        f"\n{'':10}{'all, s':>10}{'work, s':>10}{'rows/s':>10}{'peak, MB':>10}"
+    )
+    for name, t in fastest.items():
+        print(f"{name:10}{t.seconds:10.2f}{t.work_seconds:10.2f}{rows / t.seconds:10,.0f}{t.peak_mb:10.0f}")
+    print(f"\n{'ratios':10}{'all':>10}{'work':>10}{'':10}{'peak':>10}")
+    for one, other in (("ours", "bare"), ("dlt_peer", "ours")):
+        if one in fastest:
+            a, b = fastest[one], fastest[other]
+            print(
+                f"{one + ' / ' + other:16}{a.seconds / b.seconds:4.2f}{a.work_seconds / b.work_seconds:10.2f}"
+                f"{'':10}{a.peak_mb / b.peak_mb:10.2f}"
+            )
+
+
+def _print_memory(peaks: dict[int, float]) -> None:
+    shown = ", ".join(f"{times}x {peak:.0f} MB" for times, peak in peaks.items())
+    print(f"\nours, peak memory as rows grow (over more hours): {shown}; 4x / 1x {peaks[4] / peaks[1]:.2f}")
+
+
+def _print_year(found: Year) -> None:
+    sample = f"(sample of {found.sample})"
+    print(
+        f"\n{found.hours:,} hours with next to no data, ms an hour:"
+        f"\n  in ranges, a process a range        {found.in_ranges_ms:8.1f}"
+        f"   ({1e3 / found.in_ranges_ms:.1f} hours a second)"
+        f"\n  a run an hour, a process a run      {found.run_an_hour_ms:8.1f}   {sample}"
+        f"\n  a run an hour, in one warm process  {found.run_an_hour_warm_ms:8.1f}   {sample}"
+        f"\n  ratio, process a run / in ranges    {found.run_an_hour_ms / found.in_ranges_ms:8.1f}"
+    )
+
+
+def _print_aims(fastest: dict[str, Timing], peaks: dict[int, float], found: Year) -> None:
+    print("\nAims")
+    for what, figure, aim in (
+        ("ours / bare, all", fastest["ours"].seconds / fastest["bare"].seconds, AIM_BARE),
+        ("memory at 4x / 1x the rows", peaks[4] / peaks[1], FLAT),
+        ("ms an hour of a year in ranges", found.in_ranges_ms, AIM_HOUR_MS),
+    ):
+        verdict = "met" if figure <= aim else f"MISSED by {(figure / aim - 1) * 100:.0f} %"
+        print(f"  {what}: {figure:.2f}, aim at most {aim:g}: {verdict}")
+
+
+if __name__ == "__main__":
+    main()
