@@ -47,7 +47,7 @@ class Settings(BaseModel):
     api_profile: str = Field(
         "simulator",
         alias="TELEMETRIA_API_PROFILE",
-        description="The carrier's profile: `simulator`, `traccar`, `samsara`, `motive` or a YAML file's path.",
+        description="Carrier profile: `simulator`, `traccar`, `samsara`, `motive`, or a YAML file's path.",
     )
     timezone: ZoneInfo = Field(
         ZoneInfo("America/Sao_Paulo"),

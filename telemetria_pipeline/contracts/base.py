@@ -95,10 +95,7 @@ class Contract:
             return found
 
         return pa_.DataFrameSchema(
-            {
-                c.name: pa_.Column(c.pandas_dtype, checks(c), nullable=not c.required)
-                for c in self.columns
-            },
+            {c.name: pa_.Column(c.pandas_dtype, checks(c), nullable=not c.required) for c in self.columns},
             strict=True,
             ordered=True,
             unique=list(self.key) or None,
@@ -112,3 +109,21 @@ class Contract:
     def table(self, frame: pd.DataFrame) -> pa.Table:
         """The frame as an Arrow table with exactly this contract's schema."""
         return pa.Table.from_pandas(frame[self.names], schema=self.arrow_schema, preserve_index=False)
+
+    def frame(self, table: pa.Table) -> pd.DataFrame:
+        """An Arrow table of this contract as a DataFrame with exactly the contract's dtypes."""
+        dtypes = {c.name: c.pandas_dtype for c in self.columns}
+        return table.to_pandas()[self.names].astype(dtypes)
+
+    def broken_by(self, frame: pd.DataFrame) -> str | None:
+        """How the frame breaks this contract, in words (never a value: it may be personal), or None."""
+        import pandera.pandas as pa_
+
+        if frame.empty and list(frame.columns) == self.names:
+            return None
+        try:
+            self.pandera_schema.validate(frame, lazy=True)
+        except pa_.errors.SchemaErrors as error:
+            cases = error.failure_cases.groupby(["column", "check"], dropna=False).size()
+            return "; ".join(f"{n} rows of {column}: {check}" for (column, check), n in cases.items())
+        return None

@@ -59,7 +59,9 @@ TRIPS = Contract(
     (
         *_VEHICLE[:2],
         Column(
-            "placa", TEXT, "Number plate in its Mercosul form; the key that plates are matched on",
+            "placa",
+            TEXT,
+            "Number plate in its Mercosul form; the key that plates are matched on",
             pattern=PLACA_PATTERN,
         ),
         *_VEHICLE[2:],
@@ -72,12 +74,18 @@ TRIPS = Contract(
         Column("local_chegada", TEXT, "Place of arrival"),
         Column("distancia_km", NUMBER, "Measured distance, km", required=True, ge=0),
         Column(
-            "fonte_distancia", TEXT, "Where the measured distance comes from",
-            required=True, isin=("odometro", "telemetria"),
+            "fonte_distancia",
+            TEXT,
+            "Where the measured distance comes from",
+            required=True,
+            isin=("odometro", "telemetria"),
         ),
         Column(
-            "situacao_odometro", TEXT, "What the odometer readings are worth",
-            required=True, isin=("ok", "ausente", "regressao", "virada", "salto", "unidade"),
+            "situacao_odometro",
+            TEXT,
+            "What the odometer readings are worth",
+            required=True,
+            isin=("ok", "ausente", "regressao", "virada", "salto", "unidade"),
         ),
         *_MEASURED,
         *_ORIGIN,
@@ -86,4 +94,75 @@ TRIPS = Contract(
         *_LINE,
     ),
     key=("veiculo_id", "saida_utc"),
+)
+
+QUARANTINE = Contract(
+    "telemetry_trips_quarantine",
+    "Every received row that is not a trip of the hour, with its reason and the place it came from.",
+    (
+        Column(
+            "situacao",
+            TEXT,
+            "What became of the row",
+            required=True,
+            isin=("duplicada", "rejeitada", "fora_da_janela", "em_andamento"),
+        ),
+        Column("motivo", TEXT, "Reason, as a code", required=True),
+        Column("ilegivel", TEXT, "Columns whose value could not be read, as `column=value`"),
+        Column("veiculo_id", TEXT, "The carrier's id of the vehicle"),
+        Column("saida_utc", INSTANT, "Departure, UTC"),
+        Column("chegada_utc", INSTANT, "Arrival, UTC"),
+        Column("id_origem", TEXT, "The carrier's id of the record"),
+        Column("captura", TEXT, "Capture of the hour that the row comes from", required=True),
+        *_LINE,
+    ),
+)
+
+LEDGER = Contract(
+    "telemetry_trips_ledger",
+    "One row an hour: where every received row went, and what the capture cost.",
+    (
+        Column(
+            "state",
+            TEXT,
+            "What is known of the hour",
+            required=True,
+            isin=("captured", "confirmed_empty", "open", "missing"),
+        ),
+        *(
+            Column(name, INTEGER, description, required=True, ge=0)
+            for name, description in (
+                ("received", "Rows received"),
+                ("accepted", "Rows that are trips of the hour"),
+                ("duplicate", "Rows that repeat a trip, or that a later version replaced"),
+                ("rejected", "Rows that cannot be a trip; the quarantine says why"),
+                ("out_of_window", "Rows of another hour, received because the window is padded"),
+                ("in_progress", "Trips still running; they keep the hour open"),
+                ("requests", "Requests sent, every attempt counted"),
+                ("retries", "Requests that repeated an earlier one"),
+                ("raw_bytes", "Bytes received"),
+                ("new", "Trips that an earlier capture did not have"),
+                ("gone", "Trips that an earlier capture had"),
+                ("altered", "Trips that an earlier capture had with other values"),
+            )
+        ),
+        Column("capture", TEXT, "Capture that the hour's rows come from", required=True),
+        Column("captured_at_utc", INSTANT, "When the capture was complete", required=True),
+        Column("profile", TEXT, "Carrier profile that read it", required=True),
+    ),
+)
+
+CHANGES = Contract(
+    "telemetry_trips_changes",
+    "What later captures of an hour changed, one row a changed value.",
+    (
+        Column("mudanca", TEXT, "Kind of change", required=True, isin=("nova", "sumida", "alterada")),
+        Column("veiculo_id", TEXT, "The carrier's id of the vehicle", required=True),
+        Column("saida_utc", INSTANT, "Departure, UTC", required=True),
+        Column("coluna", TEXT, "Column that changed; none where the whole trip is new or gone"),
+        Column("antes", TEXT, "Value before, as text", personal=True),
+        Column("depois", TEXT, "Value after, as text", personal=True),
+        Column("captura_anterior", TEXT, "Capture compared with", required=True),
+        Column("captura", TEXT, "Capture that changed it", required=True),
+    ),
 )

@@ -1,0 +1,296 @@
+"""One hour, from the carrier's pages to its tables. The steps behind the assets, without Dagster.
+
+`capture_hour` asks the carrier and keeps what it said; `publish_hour` turns what was kept into the hour's
+tables, and needs no API. The manifest between them says what is known of the hour.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import pandas as pd
+import pyarrow as pa
+
+from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.errors import CarrierError, PermanentError
+from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
+from telemetria_pipeline.carriers.paging import decode_page
+from telemetria_pipeline.carriers.profile import Profile, load_profile
+from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
+from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, MAPPED_TRIPS, QUARANTINE, TRIPS
+from telemetria_pipeline.core import quality
+from telemetria_pipeline.core.changes import compare_trips, count_changes
+from telemetria_pipeline.core.cleaning import CleanedHour, clean_trips
+from telemetria_pipeline.core.hours import Hour
+from telemetria_pipeline.core.ledger import Ledger
+from telemetria_pipeline.storage.lake import Lake, Written
+
+RAW = "raw_telemetry"
+EARLIER_DAYS = 7
+# Enough records for the vectorised mapping to pay, few enough that memory does not grow with the hour.
+_BATCH_RECORDS = 10_000
+
+
+class HourRefused(Exception):
+    """The hour's tables were not written, and `check` says which promise they would have broken."""
+
+    def __init__(self, check: str, problem: str) -> None:
+        super().__init__(f"{check}: {problem}")
+        self.check, self.problem = check, problem
+
+
+class NoCapture(Exception):
+    """There is nothing to read: no capture of the hour was kept."""
+
+
+@dataclass(frozen=True)
+class _Records:
+    """The records of one page with its place in the capture; what the mapping reads."""
+
+    number: int
+    records: list
+    stamp: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PublishedHour:
+    """What was written of an hour, for metadata and checks."""
+
+    hour: Hour
+    state: str
+    ledger: Ledger
+    capture: Capture
+    trips: pd.DataFrame
+    changes: dict[str, int]
+    written: Written
+    problems: dict[str, str | None]
+
+
+def manifest_key(hour: Hour) -> str:
+    """Where the hour's manifest lies in the lake."""
+    return f"{_raw_folder(hour)}/manifest.json"
+
+
+def read_manifest(lake: Lake, hour: Hour) -> HourManifest | None:
+    """What is known of the hour; None where it was never asked for."""
+    found = lake.read_json(manifest_key(hour))
+    return HourManifest.model_validate(found) if found else None
+
+
+def capture_hour(
+    lake: Lake, client: CarrierClient, profile: Profile, hour: Hour, run_id: str
+) -> tuple[HourManifest, pd.DataFrame]:
+    """Ask the carrier for the hour, keep every page as received, and say so in the manifest.
+
+    An earlier capture is never touched: each has a folder of its own. Without an answer the manifest
+    keeps the failure, and the earlier capture stays current.
+
+    Returns:
+        The manifest and the mapped records (contract `MAPPED_TRIPS`).
+
+    Raises:
+        CarrierError: the carrier gave no answer that can be used.
+    """
+    manifest = read_manifest(lake, hour) or HourManifest(hour=hour.key)
+    started, before = datetime.now(UTC), replace(client.stats)
+    capture_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    pages: list[RawPage] = []
+    fields: set[str] = set()
+
+    def kept() -> Iterator[_Records]:
+        for page in client.pages(hour.start, hour.end):
+            key = f"{_raw_folder(hour)}/{capture_id}/pagina-{page.number:05d}.json.zst"
+            lake.put_raw(key, page.body)
+            fields.update(seen_fields(page.records))
+            pages.append(
+                RawPage(
+                    number=page.number,
+                    kind=page.kind,
+                    key=key,
+                    path=page.path,
+                    rows=len(page.records),
+                    bytes=len(page.body),
+                    sha256=page.sha256,
+                    fetched_at=page.fetched_at,
+                    stamp=page.stamp,
+                )
+            )
+            if page.kind == "trips":
+                yield _Records(page.number, page.records, page.stamp)
+
+    try:
+        mapped = _map_in_batches(profile, kept())
+    except CarrierError as error:
+        manifest.failure = Failure(
+            run_id=run_id,
+            attempts=(manifest.failure.attempts if manifest.failure else 0) + 1,
+            error=str(error),
+            at=datetime.now(UTC),
+            permanent=isinstance(error, PermanentError),
+        )
+        _write_manifest(lake, hour, manifest)
+        raise
+    capture = Capture(
+        id=capture_id,
+        run_id=run_id,
+        profile=profile.name,
+        captured_at=datetime.now(UTC),
+        requests=client.stats.requests - before.requests,
+        retries=client.stats.retries - before.retries,
+        bytes=client.stats.bytes - before.bytes,
+        fields=sorted(fields),
+        pages=pages,
+    )
+    manifest.captures.append(capture)
+    manifest.failure = None
+    manifest.state = _clean(mapped, hour, capture).ledger.state
+    _write_manifest(lake, hour, manifest)
+    return manifest, mapped
+
+
+def read_capture(lake: Lake, profile: Profile, capture: Capture) -> pd.DataFrame:
+    """The mapped records of a kept capture (contract `MAPPED_TRIPS`), read with the API switched off."""
+    return _map_in_batches(
+        profile,
+        (
+            _Records(page.number, decode_page(profile, lake.get_raw(page.key), page.kind), page.stamp)
+            for page in capture.pages
+            if page.kind == "trips"
+        ),
+    )
+
+
+def profile_of(capture: Capture, current: Profile) -> Profile:
+    """The profile that reads a capture: its own, when the carrier has changed since."""
+    return current if capture.profile == current.name else load_profile(capture.profile)
+
+
+def publish_hour(
+    lake: Lake, hour: Hour, manifest: HourManifest, mapped: pd.DataFrame, earlier_days: Sequence[Hour]
+) -> PublishedHour:
+    """Clean the current capture's records and replace the hour's tables with them.
+
+    The trips are written last: until then readers see the earlier partition.
+
+    Args:
+        mapped: the current capture's records, contract `MAPPED_TRIPS`.
+        earlier_days: the same hour of the days before, newest first, for the volume check.
+
+    Raises:
+        HourRefused: the rows would break the contract or the ledger; nothing was replaced.
+    """
+    capture = manifest.current
+    if capture is None:
+        raise NoCapture(f"{hour.key} has no capture; materialise raw_telemetry for it first")
+    cleaned = _clean(mapped, hour, capture)
+    _refuse_unless_sound(cleaned)
+    changes = _record_changes(lake, hour, cleaned, manifest.published, capture.id)
+    lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
+    lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
+    written = lake.write_table(TRIPS.name, hour.partition, TRIPS.table(cleaned.trips))
+    manifest.state, manifest.accepted = cleaned.ledger.state, cleaned.ledger.accepted
+    manifest.published = capture.id
+    _write_manifest(lake, hour, manifest)
+    return PublishedHour(
+        hour,
+        cleaned.ledger.state,
+        cleaned.ledger,
+        capture,
+        cleaned.trips,
+        changes,
+        written,
+        _sceptics_answers(lake, cleaned, manifest, earlier_days),
+    )
+
+
+def _clean(mapped: pd.DataFrame, hour: Hour, capture: Capture) -> CleanedHour:
+    return clean_trips(
+        mapped, start=hour.start, end=hour.end, captured_at=capture.captured_at, capture=capture.id
+    )
+
+
+def _map_in_batches(profile: Profile, pages: Iterable[_Records]) -> pd.DataFrame:
+    frames, batch, size = [], [], 0
+    for page in pages:
+        batch.append(page)
+        size += len(page.records)
+        if size >= _BATCH_RECORDS:
+            frames.append(map_pages(profile, batch))
+            batch, size = [], 0
+    if size:
+        frames.append(map_pages(profile, batch))
+    if not frames:
+        return MAPPED_TRIPS.empty()
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _refuse_unless_sound(cleaned: CleanedHour) -> None:
+    """The last gate before anything is replaced."""
+    ledger = cleaned.ledger
+    if (
+        ledger.unaccounted
+        or len(cleaned.trips) != ledger.accepted
+        or (len(cleaned.trips) + len(cleaned.quarantine) != ledger.received)
+    ):
+        raise HourRefused("ledger_balances", f"{ledger}: {ledger.unaccounted} rows unaccounted for")
+    for contract, frame in ((TRIPS, cleaned.trips), (QUARANTINE, cleaned.quarantine)):
+        problem = contract.broken_by(frame)
+        if problem:
+            raise HourRefused("contract_holds", f"{contract.name}: {problem}")
+
+
+def _record_changes(
+    lake: Lake, hour: Hour, cleaned: CleanedHour, earlier: str | None, capture: str
+) -> dict[str, int]:
+    before = lake.read_table(TRIPS.name, hour.partition) if earlier else None
+    if before is None or earlier is None:
+        return count_changes(CHANGES.empty())
+    found = compare_trips(TRIPS.frame(before), cleaned.trips, earlier=earlier, capture=capture)
+    if len(found):
+        known = lake.read_table(CHANGES.name, hour.partition)
+        table = CHANGES.table(found)
+        lake.write_table(
+            CHANGES.name, hour.partition, pa.concat_tables([known, table]) if known is not None else table
+        )
+    return count_changes(found)
+
+
+def _ledger_table(ledger: Ledger, capture: Capture, changes: Mapping[str, int]) -> pa.Table:
+    row = {
+        "state": ledger.state,
+        **ledger.counts(),
+        "requests": capture.requests,
+        "retries": capture.retries,
+        "raw_bytes": capture.bytes,
+        **changes,
+        "capture": capture.id,
+        "captured_at_utc": capture.captured_at,
+        "profile": capture.profile,
+    }
+    return pa.Table.from_pylist([row], schema=LEDGER.arrow_schema)
+
+
+def _sceptics_answers(
+    lake: Lake, cleaned: CleanedHour, manifest: HourManifest, earlier_days: Sequence[Hour]
+) -> dict[str, str | None]:
+    known = [m for h in earlier_days if (m := read_manifest(lake, h)) and m.current]
+    before = manifest.captures[-2] if len(manifest.captures) > 1 else known[0].current if known else None
+    fields = manifest.captures[-1].fields
+    return {
+        "nulls_and_formats": quality.nulls_and_formats(cleaned.trips),
+        "ids_well_formed": quality.ids_well_formed(cleaned.trips),
+        "plausible_movement": quality.plausible_movement(cleaned.trips),
+        "volume_like_earlier_days": quality.volume_like_earlier_days(
+            cleaned.ledger.accepted, [m.accepted for m in known if m.accepted is not None]
+        ),
+        "schema_drift": quality.schema_drift(fields, before.fields if before else []),
+    }
+
+
+def _raw_folder(hour: Hour) -> str:
+    return "/".join([RAW, *(f"{name}={value}" for name, value in hour.partition.items())])
+
+
+def _write_manifest(lake: Lake, hour: Hour, manifest: HourManifest) -> None:
+    lake.write_json(manifest_key(hour), manifest.model_dump(mode="json"))

@@ -1,0 +1,34 @@
+"""What assets reach outside for. Settings are read when a run asks, never when the definitions load."""
+
+import logging
+
+import dagster as dg
+
+from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.profile import Profile, load_profile
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.storage.lake import Lake
+
+
+class LakeResource(dg.ConfigurableResource):
+    """The lake: tables, raw pages, manifests."""
+
+    address: str | None = None  # None: TELEMETRIA_LAKE
+
+    def open(self) -> Lake:
+        """The lake at this resource's address, or at the one that the settings name."""
+        return Lake.open(self.address or Settings.from_env().lake)
+
+
+class CarrierResource(dg.ConfigurableResource):
+    """The carrier's API. The token comes from the environment only, so that no config page shows it."""
+
+    def profile(self) -> Profile:
+        """How to talk to the carrier; raises `ProfileError` naming the key that is wrong."""
+        return load_profile(Settings.from_env().api_profile)
+
+    def client(self, log: logging.Logger, correlation: str) -> CarrierClient:
+        """A client with a session of its own; raises `MissingSetting` when the API is not configured."""
+        settings = Settings.from_env()
+        url, token = settings.api()
+        return CarrierClient(self.profile(), url, token, log=log, correlation=correlation)

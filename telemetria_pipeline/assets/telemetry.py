@@ -1,0 +1,174 @@
+"""`raw_telemetry` and `telemetry_trips`: the carrier's hours, as received and as trips."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+
+import dagster as dg
+
+from telemetria_pipeline.assets.hour_ingest import (
+    EARLIER_DAYS,
+    RAW,
+    HourRefused,
+    NoCapture,
+    capture_hour,
+    manifest_key,
+    profile_of,
+    publish_hour,
+    read_capture,
+    read_manifest,
+)
+from telemetria_pipeline.assets.metadata import raw_metadata, table_schema, trips_metadata
+from telemetria_pipeline.assets.resources import CarrierResource, LakeResource
+from telemetria_pipeline.carriers.errors import AuthError, CarrierError, PermanentError, TransientError
+from telemetria_pipeline.carriers.profile import ProfileError
+from telemetria_pipeline.checks import telemetry as checks
+from telemetria_pipeline.contracts.raw import HourManifest
+from telemetria_pipeline.contracts.telemetry import TRIPS
+from telemetria_pipeline.core.hours import Hour
+from telemetria_pipeline.partitions import HOURLY, hour_of
+from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.storage.object_store import StorageError
+
+_NAMED = 10
+
+RAW_TELEMETRY = dg.AssetSpec(
+    RAW,
+    description="The carrier's pages of the hour exactly as received (zstd), every capture kept, with a "
+    "manifest: hour state, requests, bytes, hashes.",
+    group_name="telemetry",
+    owners=["team:data-engineering"],
+    kinds={"json", "zstd"},
+    code_version="1",
+    skippable=True,
+)
+TELEMETRY_TRIPS = dg.AssetSpec(
+    TRIPS.name,
+    deps=[RAW_TELEMETRY],
+    description="Typed and cleaned trips that depart in the hour; all other received rows lie in the "
+    "quarantine with a reason, and the ledger accounts for each.",
+    group_name="telemetry",
+    owners=["team:data-engineering"],
+    kinds={"parquet", "pandas"},
+    code_version="1",
+    metadata={"dagster/column_schema": table_schema(TRIPS)},
+    skippable=True,
+)
+
+
+@dg.multi_asset(
+    specs=[RAW_TELEMETRY, TELEMETRY_TRIPS],
+    check_specs=checks.SPECS,
+    partitions_def=HOURLY,
+    # A failed run of many hours is long to repeat, and each event it writes is read by the UI.
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=240),
+    can_subset=True,
+    pool="carrier_api",
+)
+def telemetry(
+    context: dg.AssetExecutionContext, lake: LakeResource, carrier: CarrierResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Capture the run's hours from the carrier and publish their trips, hour by hour.
+
+    One step for both assets, so that an hour that fails costs only itself: each hour is reported as soon
+    as it is done, and the run fails at the end if any of them did. `telemetry_trips` alone is made again
+    from what `raw_telemetry` kept, with the API switched off.
+    """
+    selected = context.selected_asset_keys
+    capturing, publishing = RAW_TELEMETRY.key in selected, TELEMETRY_TRIPS.key in selected
+    findings, failures, schema = checks.Findings(), dict[str, Exception](), table_schema(TRIPS)
+    try:
+        open_lake, profile = lake.open(), carrier.profile()
+        client = carrier.client(context.log, correlation=context.run_id[:8]) if capturing else None
+    except (SettingsError, ProfileError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+
+    for hour in map(hour_of, context.partition_keys):
+        try:
+            manifest, mapped = read_manifest(open_lake, hour), None
+            if client and not _answered_in(context.run_id, manifest):
+                _do_not_insist(context.run_id, manifest, failures)
+                manifest, mapped = capture_hour(open_lake, client, profile, hour, context.run_id)
+            if manifest is None or manifest.current is None:
+                raise NoCapture(f"{hour.key} was never captured; materialise {RAW} for it first")
+            if capturing:
+                uri = open_lake.store.uri(manifest_key(hour))
+                _report(context, RAW_TELEMETRY, hour, raw_metadata(manifest, uri))
+            if publishing:
+                if mapped is None:
+                    mapped = read_capture(open_lake, profile_of(manifest.current, profile), manifest.current)
+                published = publish_hour(open_lake, hour, manifest, mapped, _same_hour_before(hour))
+                findings.note(hour.key, published.problems)
+                _report(context, TELEMETRY_TRIPS, hour, trips_metadata(published, schema))
+        except Exception as error:  # whatever it is, the other hours go on; the run fails at the end
+            failures[hour.key] = error
+            if isinstance(error, HourRefused):
+                findings.note(hour.key, {error.check: error.problem})
+            _tell(context, hour, error, read_manifest(open_lake, hour))
+    if client:
+        client.close()
+    if _worth_a_retry(failures, context.retry_number):
+        wait = Settings.from_env().hour_retry_wait_s
+        raise dg.RetryRequested(max_retries=Settings.from_env().hour_retries, seconds_to_wait=wait)
+    if findings.hours:
+        yield from findings.results(context.selected_asset_check_keys)
+    if failures:
+        raise dg.Failure(
+            f"{len(failures)} of {len(context.partition_keys)} hours failed. " + _named(failures),
+            metadata={f"hour/{hour}": str(error) for hour, error in list(failures.items())[:_NAMED]},
+            allow_retries=False,
+        )
+
+
+def _answered_in(run_id: str, manifest: HourManifest | None) -> bool:
+    """A retry of the step does not ask again for what the same run already got."""
+    return bool(manifest and manifest.current and manifest.current.run_id == run_id)
+
+
+def _do_not_insist(run_id: str, manifest: HourManifest | None, failures: Mapping[str, Exception]) -> None:
+    """Raise what the carrier has already answered for good: to this hour in this run, or to the token."""
+    refused = next((e for e in failures.values() if isinstance(e, AuthError)), None)
+    if refused:
+        raise refused
+    if manifest and manifest.failure and manifest.failure.run_id == run_id and manifest.failure.permanent:
+        raise PermanentError(manifest.failure.error)
+
+
+def _same_hour_before(hour: Hour) -> list[Hour]:
+    """The same local hour of the days before, newest first, as far as there are partitions."""
+    days = [_key_days_before(hour, n) for n in range(1, EARLIER_DAYS + 1)]
+    return [hour_of(key) for key in days if HOURLY.has_partition_key(key)]
+
+
+def _key_days_before(hour: Hour, days: int) -> str:
+    return f"{date.fromisoformat(hour.key[:10]) - timedelta(days=days)}{hour.key[10:16]}"
+
+
+def _report(context: dg.AssetExecutionContext, asset: dg.AssetSpec, hour: Hour, metadata: dict) -> None:
+    context.log_event(dg.AssetMaterialization(asset.key, partition=hour.key, metadata=metadata))
+
+
+def _tell(
+    context: dg.AssetExecutionContext, hour: Hour, error: Exception, manifest: HourManifest | None
+) -> None:
+    """Say why an hour failed, in the log and at the hour itself."""
+    expected = isinstance(error, CarrierError | NoCapture | HourRefused | StorageError)
+    context.log.error(f"{hour.key} failed: {error}", exc_info=None if expected else error)
+    state = manifest.state if manifest else "missing"
+    attempts = manifest.failure.attempts if manifest and manifest.failure else 0
+    context.log_event(
+        dg.AssetObservation(
+            RAW_TELEMETRY.key,
+            partition=hour.key,
+            metadata={"hour_state": state, "attempts": attempts, "error": str(error)},
+        )
+    )
+
+
+def _worth_a_retry(failures: Mapping[str, Exception], tried: int) -> bool:
+    passing = [e for e in failures.values() if isinstance(e, TransientError | StorageError)]
+    return bool(passing) and tried < Settings.from_env().hour_retries
+
+
+def _named(failures: Mapping[str, Exception]) -> str:
+    said = [f"{hour}: {error}" for hour, error in list(failures.items())[:_NAMED]]
+    return " | ".join([*said, *([f"and {len(failures) - _NAMED} more"] if len(failures) > _NAMED else [])])

@@ -1,0 +1,129 @@
+"""`telemetria …`: what people do outside Dagster's UI."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from telemetria_pipeline.settings import Settings, SettingsError
+
+# Each command imports what it needs: Dagster and pandas cost seconds that `--help` should not.
+
+
+@click.group()
+def main() -> None:
+    """Fleet telemetry, ingested and audited."""
+
+
+@main.command()
+def demo() -> None:
+    """Ingest one simulated day with every fault switched on, into a folder."""
+    from telemetria_pipeline.demo import run_demo
+
+    try:
+        sys.exit(0 if run_demo(click.echo) else 1)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.option("--port", default=3000, show_default=True, help="Where Dagster's UI listens, on 127.0.0.1.")
+def dev(port: int) -> None:
+    """Open Dagster's UI, beside the simulated carrier unless TELEMETRIA_API_URL is set."""
+    from telemetria_pipeline.demo import run_dev
+
+    sys.exit(run_dev(port, click.echo))
+
+
+@main.command()
+@click.argument("first")
+@click.argument("last", required=False)
+def hours(first: str, last: str | None) -> None:
+    """What is known of the hours FIRST to LAST (keys such as 2026-03-10-07:00, or whole days)."""
+    from telemetria_pipeline.assets.hours_table import hours_table
+    from telemetria_pipeline.partitions import HOURLY, hour_of
+    from telemetria_pipeline.storage.lake import Lake
+
+    keys = [
+        k for k in HOURLY.get_partition_keys() if first <= k and k[: len(last or first)] <= (last or first)
+    ]
+    if not keys:
+        raise click.ClickException(f"no hourly partition from {first} to {last or first}")
+    lake = Lake.open(Settings.from_env().lake)
+    click.echo(hours_table(lake, map(hour_of, keys)).to_string(index=False, na_rep="-"))
+
+
+@main.group()
+def carrier() -> None:
+    """The carrier's API."""
+
+
+@carrier.command()
+@click.option("--from", "start", type=click.DateTime(), help="Start of the window, in the contract's zone.")
+@click.option("--to", "end", type=click.DateTime(), help="End of the window.  [default: an hour later]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def check(start: datetime | None, end: datetime | None, as_json: bool) -> None:
+    """Call the API once and show what would be mapped, value by value.
+
+    Without a window: the last full hour.
+    """
+    from telemetria_pipeline.carriers.client import CarrierClient
+    from telemetria_pipeline.carriers.errors import CarrierError
+    from telemetria_pipeline.carriers.inspection import inspect
+    from telemetria_pipeline.carriers.profile import ProfileError, load_profile
+
+    try:
+        settings = Settings.from_env()
+        url, token = settings.api()
+        profile = load_profile(settings.api_profile)
+        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+        since = start.replace(tzinfo=settings.timezone) if start else now - timedelta(hours=1)
+        until = end.replace(tzinfo=settings.timezone) if end else since + timedelta(hours=1)
+        if until <= since:
+            raise click.BadParameter("--to must be after --from")
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        with CarrierClient(
+            profile, url, token, log=logging.getLogger("telemetria"), correlation="check"
+        ) as client:
+            page = next((p for p in client.pages(since, until) if p.kind == "trips"), None)
+    except (SettingsError, ProfileError, CarrierError) as error:
+        raise click.ClickException(str(error)) from None
+    values = inspect(profile, page) if page else []
+    if as_json:
+        said: dict[str, Any] = {
+            "profile": profile.name,
+            "from": since.astimezone(UTC).isoformat(),
+            "to": until.astimezone(UTC).isoformat(),
+            "records": len(page.records) if page else 0,
+            "values": values,
+        }
+        click.echo(json.dumps(said, ensure_ascii=False, indent=2, default=str))
+        return
+    click.echo(f"{profile.name}: {len(page.records) if page else 0} records on the first page")
+    for value in values:
+        click.echo(
+            f"  {value['record']}  {value['column']:<26} {value['mapped']!s:<32} <- {value['path']}: "
+            f"{value['received']!r}{'  ' + value['note'] if value['note'] else ''}"
+        )
+
+
+@main.group()
+def storage() -> None:
+    """The lake and the inbox."""
+
+
+@storage.command()
+def init() -> None:
+    """Create folders or buckets, with versioning, encryption and a lifecycle for raw; say what changed."""
+    from telemetria_pipeline.storage.buckets import init_storage
+    from telemetria_pipeline.storage.object_store import StorageError
+
+    try:
+        settings = Settings.from_env()
+        for line in init_storage({"TELEMETRIA_LAKE": settings.lake, "TELEMETRIA_INBOX": settings.inbox}):
+            click.echo(line)
+    except (SettingsError, StorageError) as error:
+        raise click.ClickException(str(error)) from None

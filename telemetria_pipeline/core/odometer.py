@@ -1,0 +1,82 @@
+"""What a pair of odometer readings is worth, and the distance that a trip measured."""
+
+import numpy as np
+import pandas as pd
+
+MAX_KM_A_DAY = 2_000
+UNIT_SLIPS = (1_000, 10, 1.609)
+UNIT_TOLERANCE = 0.02
+ROLLOVERS = (1e5, 1e6)
+ROLLOVER_MARGIN = 0.05
+
+
+def odometer_situation(trips: pd.DataFrame) -> pd.Series:
+    """Judge each trip's readings: `ausente`, `virada`, `regressao`, `unidade`, `salto` or `ok`.
+
+    A reading of zero or less is unreadable. `unidade` needs a reported distance of at least 1 km to be
+    told from a jump; `salto` is more than 2,000 km for each day that the trip began.
+
+    Args:
+        trips: `odometro_saida_km`, `odometro_chegada_km`, `distancia_telemetria_km`, `saida_utc`,
+            `chegada_utc`.
+
+    Returns:
+        A `str` Series on the same index.
+    """
+    start, end = trips["odometro_saida_km"].to_numpy(), trips["odometro_chegada_km"].to_numpy()
+    reported = trips["distancia_telemetria_km"].to_numpy()
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        driven = end - start
+        ratio = np.abs(driven / reported)
+        rolled = np.any(
+            [
+                (start >= m * (1 - ROLLOVER_MARGIN)) & (start < m) & (end <= m * ROLLOVER_MARGIN)
+                for m in ROLLOVERS
+            ],
+            axis=0,
+        )
+        slipped = (reported >= 1) & np.any(
+            [np.abs(ratio / r - 1) <= UNIT_TOLERANCE for f in UNIT_SLIPS for r in (f, 1 / f)], axis=0
+        )
+        situation = np.select(
+            [
+                ~((start > 0) & (end > 0)),
+                (driven < 0) & rolled,
+                driven < 0,
+                slipped,
+                driven > MAX_KM_A_DAY * started_days(trips).to_numpy(),
+            ],
+            ["ausente", "virada", "regressao", "unidade", "salto"],
+            default="ok",
+        )
+    return pd.Series(situation, index=trips.index, dtype="str")
+
+
+def started_days(trips: pd.DataFrame) -> pd.Series:
+    """How many days each trip began to fill, at least one (also for a trip without arrival)."""
+    days = (trips["chegada_utc"] - trips["saida_utc"]).dt.total_seconds() / 86_400
+    return pd.Series(np.ceil(days), index=trips.index).clip(lower=1).fillna(1)
+
+
+def measured_distance(trips: pd.DataFrame) -> pd.DataFrame:
+    """The measured distance and where it comes from.
+
+    The odometer's difference where both readings are good, else the distance that the carrier reports;
+    never a difference of readings from different sources.
+
+    Returns:
+        `distancia_km` (missing where neither is known), `fonte_distancia`, `situacao_odometro`.
+    """
+    situation = odometer_situation(trips)
+    by_odometer = situation == "ok"
+    driven = trips["odometro_chegada_km"] - trips["odometro_saida_km"]
+    return pd.DataFrame(
+        {
+            # To the millimetre: subtracting two large floats leaves noise behind it.
+            "distancia_km": driven.round(6).where(by_odometer, trips["distancia_telemetria_km"]),
+            "fonte_distancia": pd.Series(
+                np.where(by_odometer, "odometro", "telemetria"), index=trips.index, dtype="str"
+            ),
+            "situacao_odometro": situation,
+        }
+    )

@@ -1,0 +1,155 @@
+"""The product on an embedded default: a simulated carrier, a folder lake, no service, no credential."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from telemetria_pipeline.assets.hour_ingest import read_manifest
+from telemetria_pipeline.assets.hours_table import hours_table
+from telemetria_pipeline.assets.resources import LakeResource
+from telemetria_pipeline.contracts.telemetry import TRIPS
+from telemetria_pipeline.core.hours import Hour
+from telemetria_pipeline.definitions import defs
+from telemetria_pipeline.partitions import hour_of
+from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.simulator import Fleet, Simulator, demo_faults
+from telemetria_pipeline.storage.lake import Lake
+
+DAY = "2026-03-10"
+SEED = 7
+VEHICLES = 40
+TOKEN = "demo-token"
+SIMULATOR_PORT = 8765
+_HOME = Path("data/dagster")
+_POLL_SECONDS = 0.2
+
+
+def run_demo(say: Callable[[str], None]) -> bool:
+    """Ingest the demo's day from a carrier that misbehaves, tell how it goes, end with the day's table.
+
+    Returns whether every hour got its answer. Raises `SettingsError` where a real carrier is configured:
+    invented trips do not belong into its lake.
+    """
+    if Settings.from_env().api_url:
+        raise SettingsError(
+            "TELEMETRIA_API_URL is set: the demo writes invented trips and would mix them with a real "
+            "carrier's. Run it without that variable (look into .env, too)"
+        )
+    hours = [hour_of(f"{DAY}-{hour:02d}:00") for hour in range(24)]
+    half_past_midnight = hours[-1].end + timedelta(minutes=30)
+    with simulated_carrier(as_of=half_past_midnight.astimezone(UTC)), dagster_home() as instance:
+        lake = LakeResource().open()
+        say(f"{VEHICLES} simulated vehicles, every fault switched on, seed {SEED}: the 24 hours of {DAY}")
+        began = time.monotonic()
+        with _progress(lake, hours, say):
+            result = defs.resolve_job_def("telemetry_job").execute_in_process(
+                instance=instance,
+                tags={
+                    "dagster/asset_partition_range_start": hours[0].key,
+                    "dagster/asset_partition_range_end": hours[-1].key,
+                },
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                raise_on_error=False,
+            )
+        took = time.monotonic() - began
+    table = hours_table(lake, hours)
+    totals = table.drop(columns=["hour", "state"]).sum().to_dict()
+    table.loc[len(table)] = {"hour": "day", "state": "", **totals}
+    say("\n" + table.rename(columns=lambda c: c.replace("_", " ")).to_string(index=False, na_rep="-"))
+    say(f"\n{totals['accepted']} trips of {totals['received']} rows in {took:.1f} s, each row accounted for.")
+    say(f"Parquet:  {lake.glob(TRIPS.name)}")
+    say("Next:     make dev (Dagster's UI with this day in it), make test, or query the Parquet with DuckDB:")
+    say(f"          SELECT hora, count(*), sum(distancia_km) FROM '{lake.glob(TRIPS.name)}' GROUP BY hora")
+    return result.success and not (table["state"] == "missing").any()
+
+
+def run_dev(port: int, say: Callable[[str], None]) -> int:
+    """Dagster's UI on `port`, with the demo's history; beside the simulator, unless a carrier is set.
+
+    Returns the exit code of Dagster.
+    """
+    if Settings.from_env().api_url:
+        with dagster_home():
+            return _dagster_dev(port)
+    if read_manifest(LakeResource().open(), hour_of(f"{DAY}-00:00")) is None:
+        run_demo(say)
+    with simulated_carrier(as_of=None), dagster_home():
+        say(f"Simulated carrier at {os.environ['TELEMETRIA_API_URL']}; Dagster at http://127.0.0.1:{port}")
+        return _dagster_dev(port)
+
+
+@contextmanager
+def simulated_carrier(as_of: datetime | None) -> Iterator[Simulator]:
+    """The simulator on a port of its own, with the settings of this process pointing at it."""
+    fleet = Fleet(SEED, vehicles=VEHICLES, timezone=str(Settings.from_env().timezone))
+    with Simulator(fleet, token=TOKEN, faults=demo_faults(SEED), as_of=as_of) as simulator:
+        pointed = {
+            "TELEMETRIA_API_URL": simulator.url,
+            "TELEMETRIA_API_TOKEN": TOKEN,
+            "TELEMETRIA_API_PROFILE": "simulator",
+        }
+        before = {name: os.environ.get(name) for name in pointed}
+        os.environ.update(pointed)
+        try:
+            yield simulator
+        finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+
+
+@contextmanager
+def dagster_home() -> Iterator[dg.DagsterInstance]:
+    """The instance in DAGSTER_HOME, by default `data/dagster` with the project's `dagster.yaml`."""
+    if not os.environ.get("DAGSTER_HOME"):
+        _HOME.mkdir(parents=True, exist_ok=True)
+        shutil.copy("dagster.yaml", _HOME)
+        os.environ["DAGSTER_HOME"] = str(_HOME.resolve())
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+@contextmanager
+def _progress(lake: Lake, hours: Sequence[Hour], say: Callable[[str], None]) -> Iterator[None]:
+    """Say a line for each hour as soon as its tables are there."""
+    began, finished = datetime.now(UTC), threading.Event()
+
+    def watch() -> None:
+        waiting = list(hours)
+        while waiting:
+            last_look = finished.is_set()
+            for hour in list(waiting):
+                manifest = read_manifest(lake, hour)
+                current = manifest.current if manifest else None
+                if manifest and current and current.captured_at >= began and manifest.published == current.id:
+                    waiting.remove(hour)
+                    say(f"  {hour.key[11:]}  {manifest.state:<15}  {manifest.accepted:>4} trips")
+            if last_look:
+                return
+            finished.wait(_POLL_SECONDS)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()
+
+
+def _dagster_dev(port: int) -> int:
+    command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
+    try:
+        return subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:  # Ctrl-C reaches Dagster as well; it has stopped by itself
+        return 0

@@ -1,0 +1,28 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from telemetria_pipeline.core.hours import Hour, hours_to_recapture
+
+
+@pytest.mark.parametrize(
+    ("key", "hora"),
+    [("2026-11-22-07:00", "07"), ("2024-11-03-01:00", "01"), ("2024-11-03-01:00-0500", "01-0500")],
+)
+def test_the_hour_that_a_zone_lives_twice_has_two_places(key, hora):
+    hour = Hour(key, datetime.now(UTC), datetime.now(UTC))
+    assert hour.partition == {"data": key[:10], "hora": hora}
+
+
+def test_open_missing_and_gaps_are_asked_for_again_but_not_the_time_before_the_pipeline():
+    newest_first = ["h6", "h5", "h4", "h3", "h2", "h1"]
+    states = {
+        "h6": None,
+        "h5": "captured",
+        "h4": "open",
+        "h3": "missing",
+        "h2": "confirmed_empty",
+        "h1": None,
+    }
+    assert hours_to_recapture(states, newest_first) == ["h6", "h4", "h3"]
+    assert hours_to_recapture({}, newest_first) == []
