@@ -1,0 +1,278 @@
+"""One client for a folder and for S3: whole objects, read, replaced and listed by key.
+
+A key is a relative path with slashes (`telemetry_trips/data=2026-11-22/hora=07/part-0.parquet`). A write
+replaces its object whole or leaves it as it was, on both.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, S3Store
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+    from obstore import ObjectMeta, PutMode
+    from obstore.store import ClientConfig, RetryConfig, S3Credential, S3CredentialProvider
+
+# Long enough for a large partition on a slow line, short enough that a wrong endpoint is told in seconds.
+_TIMEOUTS: "ClientConfig" = {"connect_timeout": "5s", "timeout": "2min"}
+_RETRIES: "RetryConfig" = {"max_retries": 5, "retry_timeout": timedelta(minutes=2)}
+
+_ADVICE = (
+    (r"NoSuchBucket", "The bucket does not exist: run `telemetria storage init`"),
+    (
+        r"BucketAlreadyExists",
+        "The name belongs to somebody else: choose another bucket in TELEMETRIA_LAKE or TELEMETRIA_INBOX",
+    ),
+    (
+        r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocation|Moved Permanently",
+        "The bucket lies in another region: check AWS_REGION",
+    ),
+    (
+        r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|Forbidden"
+        r"|Unauthorized|[Cc]redentials|profile",
+        "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN (or AWS_PROFILE), and that "
+        "they may list, read, write and delete in the bucket",
+    ),
+    (r"", "Check the network, AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL) and AWS_REGION"),
+)
+
+
+class StorageError(Exception):
+    """The storage could not be used; the message names the object, the cause and what to check."""
+
+
+class ObjectNotFound(StorageError):
+    """There is no object under this key."""
+
+
+class ObjectExists(StorageError):
+    """There is an object under this key already, and it was not to be replaced."""
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """An object's key, size in bytes, and ETag, which changes with each write of other content.
+
+    `modified` (UTC) is what a listing says; the answer to a write does not tell it.
+    """
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime | None = None
+
+
+class Bucket(NamedTuple):
+    """Where an `s3://` address points: the bucket's name and the prefix in it, without outer slashes."""
+
+    name: str
+    prefix: str
+
+
+def parse_address(address: str) -> Path | Bucket:
+    """What `file:<folder>` (absolute, or relative to the working directory) or `s3://bucket/prefix` names.
+
+    Raises `StorageError` on anything else.
+    """
+    if match := re.fullmatch(r"s3://([^/]+)(/.*)?", address):
+        return Bucket(match[1], (match[2] or "").strip("/"))
+    # `file://data/lake` would name a host called data: more likely somebody meant the folder.
+    if match := re.fullmatch(r"file:(?://(?=/))?((?!//).+)", address):
+        return Path(match[1]).expanduser().absolute()
+    raise StorageError(
+        f"{address!r} is not a storage address: write file:./folder, file:/absolute/folder or s3://bucket/prefix"
+    )
+
+
+def explain(where: str, cause: str) -> StorageError:
+    """The error to raise when S3 refused or did not answer: `cause` cut to what helps, and what to check."""
+    code = re.search(r"<Code>(.*?)</Code>", cause, re.DOTALL)
+    message = re.search(r"<Message>(.*?)</Message>", cause, re.DOTALL)
+    if code:  # the rest of S3's answer repeats the signature, and the token when it has expired
+        cause = f"{code[1]}: {message[1]}" if message else code[1]
+    cause = _without_secrets(cause.partition("\n\nDebug source")[0].partition("<?xml")[0])
+    advice = next(text for pattern, text in _ADVICE if re.search(pattern, cause))
+    return StorageError(f"{where}: {cause[:400].strip().rstrip('.')}. {advice}.")
+
+
+def drop_empty_aws_variables() -> None:
+    """Take the empty `AWS_…` variables out of the environment.
+
+    An empty value counts as not set, as for every other setting; neither client below sees it so, and
+    the S3 client even panics on an empty endpoint.
+    """
+    for name in [n for n, value in os.environ.items() if n.startswith("AWS_") and not value.strip()]:
+        del os.environ[name]
+
+
+class ObjectStore:
+    """Objects by key, in a folder or under a prefix of an S3 bucket; made by `ObjectStore.open`."""
+
+    def __init__(self, root: str, client: Callable[[bool], LocalStore | S3Store]) -> None:
+        """`root` is what `uri` starts with; `client(write)` gives the store, made before if `write`."""
+        self._root = root
+        self._client = client
+
+    @classmethod
+    def open(cls, address: str) -> "ObjectStore":
+        """The store at `file:<folder>` or `s3://bucket/prefix`. Touches neither the network nor the folder.
+
+        S3 takes its options from the standard `AWS_…` variables, and what these leave open (keys of a
+        profile or of a container's role, the region) from boto3's chain. Raises `StorageError` on an
+        address or an endpoint that cannot be one.
+        """
+        place = parse_address(address)
+        if isinstance(place, Path):
+            return cls(str(place), lambda write: _folder(place, write))
+        bucket = _bucket(place)
+        return cls("/".join(filter(None, ("s3:/", *place))), lambda _: bucket)
+
+    def uri(self, key: str = "") -> str:
+        """What a person or DuckDB can paste: an absolute path for a folder, `s3://…` for S3."""
+        return f"{self._root.rstrip('/')}/{key}" if key else self._root
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes. Raises `ObjectNotFound`."""
+        with self._errors(key):
+            return obstore.get(self._client(False), key).bytes().to_bytes()
+
+    def put(self, key: str, data: bytes) -> ObjectInfo:
+        """Write the object, in place of the one that may be there: readers see the old or the new."""
+        return self._put(key, data, "overwrite")
+
+    def put_new(self, key: str, data: bytes) -> ObjectInfo:
+        """Write the object unless there is one; then raises `ObjectExists` and leaves it as it is."""
+        return self._put(key, data, "create")
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object under this key."""
+        try:
+            with self._errors(key):
+                obstore.head(self._client(False), key)
+        except ObjectNotFound:
+            return False
+        return True
+
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is fine."""
+        try:
+            with self._errors(key):
+                obstore.delete(self._client(False), key)
+        except ObjectNotFound:
+            pass
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """The objects under the folder `prefix` (whole path segments), sorted by key.
+
+        What a killed write left in a folder is not listed.
+        """
+        found: list[ObjectMeta] = []
+        try:
+            with self._errors(prefix):
+                for chunk in obstore.list(self._client(False), prefix=prefix or None):
+                    found += chunk
+        except ObjectNotFound:  # no folder yet
+            return
+        for meta in sorted(found, key=lambda m: m["path"]):
+            yield ObjectInfo(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+
+    def _put(self, key: str, data: bytes, mode: "PutMode") -> ObjectInfo:
+        with self._errors(key):
+            # One request whatever the size, so that a killed write leaves no parts that cost money.
+            result = obstore.put(self._client(True), key, data, mode=mode, use_multipart=False)
+        return ObjectInfo(key, len(data), result["e_tag"] or "")
+
+    @contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        # `from None`: the client's own text holds S3's whole answer, with what should not reach a log.
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            text = str(error)
+            if isinstance(error, FileNotFoundError) and "<Code>NoSuchBucket</Code>" not in text:
+                raise ObjectNotFound(f"{self.uri(key)} does not exist") from None
+            if isinstance(error, AlreadyExistsError):
+                raise ObjectExists(f"{self.uri(key)} exists already and is not replaced") from None
+            if self._root.startswith("s3://"):
+                raise explain(self.uri(key), text) from None
+            cause = text.partition("\n\nDebug source")[0]
+            raise StorageError(
+                f"{self.uri(key)}: {cause}. Check the folder's owner, its permissions and the free space."
+            ) from None
+        except ValueError as error:
+            raise StorageError(
+                f"{key!r} cannot be a key ({error}): write a relative path such as raw_telemetry/a.json"
+            ) from None
+
+
+def _folder(path: Path, write: bool) -> LocalStore:
+    if not write and not path.is_dir():
+        raise FileNotFoundError(path)
+    return LocalStore(path, mkdir=write)
+
+
+def _bucket(bucket: Bucket) -> S3Store:
+    drop_empty_aws_variables()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "https://"
+    if not endpoint.startswith(("https://", "http://")):
+        raise StorageError(
+            f"AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL) is {endpoint!r}: write an address that starts with "
+            "https:// (or http:// on this machine)"
+        )
+    return S3Store(
+        bucket.name,
+        prefix=bucket.prefix or None,
+        client_options={**_TIMEOUTS, "allow_http": endpoint.startswith("http://")},
+        retry_config=_RETRIES,
+        **_left_open(bucket),
+    )
+
+
+def _left_open(bucket: Bucket) -> dict[str, Any]:
+    """The region and the source of keys that the environment does not give, from boto3's chain."""
+    has_keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= os.environ.keys()
+    has_region = bool({"AWS_REGION", "AWS_DEFAULT_REGION"} & os.environ.keys())
+    if has_keys and has_region:
+        return {}
+    import boto3  # a third of a second that an environment which says all does not pay
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        session = boto3.Session()
+        region = session.region_name
+    except BotoCoreError as error:
+        raise explain(f"s3://{bucket.name}", str(error)) from None
+    options: dict[str, Any] = {}
+    if region and not has_region:
+        options["region"] = region
+    if not has_keys:
+        options["credential_provider"] = _credentials(session)
+    return options
+
+
+def _credentials(session: "Session") -> "S3CredentialProvider":
+    """Keys from boto3's chain, looked for at the first request: the search may itself use the network."""
+
+    # boto3 keeps its answer in the session and renews what expires in 10 minutes: good for that long.
+    def provide() -> "S3Credential":
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        return Boto3CredentialProvider(session, ttl=timedelta(minutes=10))()
+
+    return provide
+
+
+def _without_secrets(text: str) -> str:
+    for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"):
+        if secret := os.environ.get(name):
+            text = text.replace(secret, f"<{name}>")
+    return text

@@ -1,0 +1,112 @@
+"""A folder and an S3-compatible server behind a real socket, so that each test runs on both."""
+
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from telemetria_pipeline.storage import Lake, ObjectStore
+
+SECRET = "segredo-que-nao-pode-aparecer"
+REGION = "sa-east-1"
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_request(self, *args: object) -> None:
+        pass
+
+
+@dataclass
+class S3Server:
+    """moto behind a socket, with what the tests need to see and to spoil."""
+
+    url: str = ""
+    requests: list[dict] = field(default_factory=list)  # the WSGI environ of each request
+    stored: int = 0  # uploads that were answered with success
+    upload_begun: threading.Event = field(default_factory=threading.Event)
+    # Answers instead of moto when it returns (status, body).
+    answer: Callable[[dict], tuple[str, str] | None] = lambda environ: None
+
+    def __post_init__(self) -> None:
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict, start_response: Callable) -> object:
+        self.requests.append(environ)
+        if spoiled := self.answer(environ):
+            start_response(spoiled[0], [("Content-Type", "application/xml")])
+            return [spoiled[1].encode()]
+
+        def start(status: str, *args: object) -> object:
+            self.stored += environ["REQUEST_METHOD"] == "PUT" and status.startswith("200")
+            return start_response(status, *args)
+
+        if environ["REQUEST_METHOD"] == "PUT":
+            self.upload_begun.set()
+        return self._moto(environ, start)
+
+
+@pytest.fixture(scope="session")
+def _running() -> Iterator[S3Server]:
+    app = S3Server()
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
+    app.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield app
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """An environment that knows nothing of AWS, whatever the machine is set up for."""
+    for name in [n for n in os.environ if n.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def s3(_running: S3Server, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A fresh bucket on the server, the `AWS_…` variables that reach it, and boto3 to look behind."""
+    _running.answer = lambda environ: None
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", _running.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTESTE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_REGION", REGION)
+    client = boto3.client("s3", region_name=REGION)
+    bucket = f"teste-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    _running.requests.clear()
+    _running.upload_begun.clear()
+    _running.stored = 0
+    return SimpleNamespace(
+        server=_running, client=client, bucket=bucket, address=f"s3://{bucket}/lago/um", url=_running.url
+    )
+
+
+@pytest.fixture(params=["folder", "s3"])
+def address(request: pytest.FixtureRequest, tmp_path) -> str:
+    if request.param == "folder":
+        return f"file:{tmp_path}/lago/um"
+    return request.getfixturevalue("s3").address
+
+
+@pytest.fixture
+def store(address: str) -> ObjectStore:
+    return ObjectStore.open(address)
+
+
+@pytest.fixture
+def lake(address: str) -> Lake:
+    return Lake.open(address)
