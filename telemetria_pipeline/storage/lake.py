@@ -104,7 +104,7 @@ class Lake:
     def glob(self, name: str) -> str:
         """What an outsider reads the whole table with: `FROM read_parquet('<this>', hive_partitioning=true)`.
 
-        DuckDB then reads `data` as a date and `hora` as a number; `hive_types_autocast=false` keeps text.
+        DuckDB reads `data` as a date; `hora` is a number to some readers and text to others: cast it.
         """
         return self.store.uri(f"{_safe(name)}/**/*.parquet")
 
