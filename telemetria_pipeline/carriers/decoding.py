@@ -1,0 +1,117 @@
+"""From a body's bytes to its records: used when a page arrives, and again when it is re-read from raw."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from telemetria_pipeline.carriers.errors import (
+    BusyInBody,
+    ErrorInBody,
+    NotJson,
+    TruncatedListing,
+    UnexpectedBody,
+)
+from telemetria_pipeline.carriers.paths import search
+from telemetria_pipeline.carriers.profile import Listing, Profile
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A body read as JSON, and the records in it."""
+
+    document: Any
+    records: list[Any]
+
+
+def decode_page(profile: Profile, body: bytes, kind: str = "trips") -> list[Any]:
+    """The trip records of a page kept as received; a page of vehicles has none.
+
+    Raises what the capture would have raised: `NotJson`, `UnexpectedBody`, `ErrorInBody`, `BusyInBody`,
+    `TruncatedListing`.
+    """
+    decoded = decode(profile, body, kind)
+    return decoded.records if kind == "trips" else []
+
+
+def decode(profile: Profile, body: bytes, kind: str) -> Decoded:
+    """The body as JSON, checked for errors and truncation, and its records unwrapped."""
+    listing = profile.listing(kind)
+    if listing.no_records == "empty" and not body.strip():
+        return Decoded(None, [])
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        trouble = NotJson(
+            f"the answer is not JSON ({error}); it starts with {excerpt(body)!r}. A login page or another "
+            f"service may stand at that address: look at TELEMETRIA_API_URL and {profile.name}'s base_path"
+        )
+    else:
+        _refuse_errors(profile, document)
+        if listing.truncation.when and search(listing.truncation.when, document):
+            raise TruncatedListing(
+                f"the carrier says that it cut the listing ({kind}.truncation.when is true): rows are "
+                "missing. Ask for smaller pages or windows in the profile"
+            )
+        return Decoded(document, _records(listing, kind, document))
+    raise trouble  # outside of the handler: the parser's own exception holds the whole body
+
+
+def refuse_repeated_keys(body: bytes) -> None:
+    """Raise `UnexpectedBody` when an object names a key twice: which value counts is then a guess.
+
+    Much slower than reading the body; a carrier that does this does it in every record, so one page will
+    do.
+    """
+
+    def unique(pairs: list[tuple[str, Any]]) -> None:
+        names = [name for name, _ in pairs]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise UnexpectedBody(
+                f"the answer holds an object with the key {twice!r} twice, so that its value is anyone's "
+                "guess; ask the carrier to send each key once"
+            )
+
+    json.loads(body, object_pairs_hook=unique)
+
+
+def excerpt(body: bytes, length: int = 120) -> str:
+    """The first characters of a body on one line, for a message."""
+    return " ".join(body[: length * 4].decode("utf-8", "replace").split())[:length]
+
+
+def _refuse_errors(profile: Profile, document: Any) -> None:
+    for rule in profile.errors:
+        if search(rule.when, document):
+            said = search(rule.message, document) if rule.message else None
+            text = f"the carrier answered 200 with an error: {str(said or document)[:200]}"
+            raise (
+                BusyInBody(text)
+                if rule.retry
+                else ErrorInBody(f"{text}. Correct what it names, or the profile's request")
+            )
+
+
+def _records(listing: Listing, kind: str, document: Any) -> list[Any]:
+    found = document if listing.records == "@" else search(listing.records, document)
+    if found is None and listing.no_records == "empty":
+        return []
+    if isinstance(found, dict) and listing.single_object:
+        found = [found]
+    if not isinstance(found, list):
+        keys = f"its keys: {', '.join(map(str, list(document)[:8]))}" if isinstance(document, dict) else ""
+        raise UnexpectedBody(
+            f"the answer has no array of records at `{listing.records}` but {_named(found)} "
+            f"({keys or _named(document)}). Correct {kind}.records in the profile; where no array means no "
+            f"trips, {kind}.no_records: empty; where one result is a bare object, {kind}.single_object: true"
+        )
+    if listing.unwrap is None:
+        return found
+    return [r.get(listing.unwrap, r) if isinstance(r, dict) else r for r in found]
+
+
+def _named(value: Any) -> str:
+    names = {dict: "an object", list: "an array", str: "a text", bool: "a flag", type(None): "nothing"}
+    return names.get(type(value), "a number")

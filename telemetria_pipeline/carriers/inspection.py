@@ -1,0 +1,86 @@
+"""What a profile makes of a page, value by value: for the person who writes the profile."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from telemetria_pipeline.carriers.mapping import PageLike, map_pages, shown
+from telemetria_pipeline.carriers.paths import search
+from telemetria_pipeline.carriers.profile import COLUMNS, Profile
+from telemetria_pipeline.contracts.base import NUMBER
+
+_RECORDS = 3
+
+
+@dataclass(frozen=True)
+class _Few:
+    """The first records of a page, as a page."""
+
+    number: int
+    records: Sequence[Any]
+    stamp: Mapping[str, str]
+
+
+def inspect(profile: Profile, page: PageLike) -> list[dict[str, Any]]:
+    """One entry a column of each of the first three records.
+
+    Keys: `record` (from 1), `column`, `path` (JMESPath), `received`, `mapped` (None = missing), `note`.
+    Personal values are hidden: the entry says only whether there was one.
+    """
+    few = _Few(page.number, page.records[:_RECORDS], page.stamp)
+    frame = map_pages(profile, [few])
+    entries = []
+    for i, record in enumerate(few.records):
+        row = frame.iloc[i]
+        for name, column in COLUMNS.items():
+            field = profile.fields.get(name)
+            parts = [search(path, record) for path in field.paths] if field else []
+            received = parts[0] if len(parts) == 1 else [p for p in parts if p is not None] or None
+            mapped = None if pd.isna(row[name]) else row[name]
+            if isinstance(mapped, pd.Timestamp):
+                mapped = mapped.isoformat().replace("+00:00", "Z")
+            elif column.type == NUMBER and mapped is not None:
+                mapped = float(mapped)
+            note = _note(profile, name, page, received, mapped)
+            if column.personal:
+                received, mapped = (None if v is None else "(hidden: personal)" for v in (received, mapped))
+            entries.append(
+                {
+                    "record": i + 1,
+                    "column": name,
+                    "path": ", ".join(field.paths) if field else "",
+                    "received": shown(received) if isinstance(received, str | dict | list) else received,
+                    "mapped": mapped,
+                    "note": note,
+                }
+            )
+        entries.append(
+            {
+                "record": i + 1,
+                "column": "em_andamento",
+                "path": profile.running or "",
+                "received": search(profile.running, record) if profile.running else None,
+                "mapped": bool(row["em_andamento"]),
+                "note": "" if profile.running else "running where the arrival is missing",
+            }
+        )
+    return entries
+
+
+def _note(profile: Profile, name: str, page: PageLike, received: object, mapped: object) -> str:
+    """Why the mapped value is what it is, where that is not plain."""
+    sentinels = profile.sentinels.get(name, [])
+    is_sentinel = isinstance(received, str | int | float) and received in sentinels
+    if mapped is None:
+        if name not in profile.fields and name not in page.stamp:
+            return "not in the profile"
+        if is_sentinel:
+            return "means none (sentinels)"
+        return "missing in the record" if received in (None, "", [], {}) else "cannot be read"
+    if name == "fuso" and (received is None or is_sentinel):
+        return "the profile's zone"
+    if received is None or is_sentinel:
+        return "from the vehicles' list" if name in page.stamp else "from the description"
+    return ""

@@ -1,0 +1,253 @@
+"""A carrier's records under our names and units: one row a record received, always.
+
+Names, units, times, sentinels and the description's pattern are read here; what the values are worth
+(plates, windows, duplicates, odometers) is core's business.
+"""
+
+import functools
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from telemetria_pipeline.carriers.instants import read_instants
+from telemetria_pipeline.carriers.paths import Names, NamesEqual, compile_path, read_names
+from telemetria_pipeline.carriers.profile import COLUMNS, Profile
+from telemetria_pipeline.carriers.units import read_numbers
+from telemetria_pipeline.contracts.base import INSTANT, NUMBER
+from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
+
+_SHOWN = 60
+_TEXT_DTYPE = pd.StringDtype(na_value=np.nan)
+
+
+class PageLike(Protocol):
+    """What the mapping needs of a page: a captured one, or one read again from raw."""
+
+    @property
+    def number(self) -> int:
+        """Number of the page in its capture, from 1."""
+
+    @property
+    def records(self) -> Sequence[Any]:
+        """The records, located and unwrapped."""
+
+    @property
+    def stamp(self) -> Mapping[str, str]:
+        """Columns that the page's vehicle gives to all its records."""
+
+
+def map_pages(profile: Profile, pages: Sequence[PageLike]) -> pd.DataFrame:
+    """The records of all pages under `MAPPED_TRIPS`: its columns, order and dtypes.
+
+    A value that cannot be read is missing and named in `ilegivel`. Never raises on what a record holds.
+    """
+    received = [record for page in pages for record in page.records]
+    batch = _Batch(profile, [r if type(r) is dict else {} for r in received])
+    unreadable: dict[int, list[str]] = {
+        i: [f"registro={shown(r)}"] for i, r in enumerate(received) if type(r) is not dict
+    }
+
+    def note(column: str, rows: Iterable[int], raw: Sequence[object]) -> None:
+        for i in rows:
+            value = "***" if COLUMNS[column].personal else shown(raw[i])
+            unreadable.setdefault(i, []).append(f"{column}={value}")
+
+    texts: dict[str, list[str | None]] = {}
+    for name in (c.name for c in COLUMNS.values() if c.pandas_dtype == "str"):
+        raw = batch.column(name)
+        texts[name], bad = _texts(raw)
+        note(name, bad, raw)
+    _fill_stamps(texts, pages)
+    _fill_from_description(profile, texts)
+    zones, bad = _zones(texts["fuso"], profile.times.zone)
+    note("fuso", bad, texts["fuso"])
+    texts["fuso"] = [None if zone is None else zone.key for zone in zones]
+
+    arrays: dict[str, Any] = {name: _text_array(values) for name, values in texts.items()}
+    for column in COLUMNS.values():
+        name, field = column.name, profile.fields.get(column.name)
+        raw = batch.column(name) if column.type in (NUMBER, INSTANT) else []
+        if column.type == NUMBER:
+            unit, decimal = (field.unit, field.decimal) if field else (None, ".")
+            arrays[name], bad = read_numbers(raw, name, unit, decimal)
+            note(name, bad, raw)
+        elif column.type == INSTANT:
+            arrays[name], bad = read_instants(raw, profile.times.format, zones)
+            note(name, bad, raw)
+
+    running = batch.running(received)
+    arrays["chegada_utc"][running] = np.datetime64("NaT")
+    for column in COLUMNS.values():
+        if column.type == INSTANT:
+            arrays[column.name] = pd.DatetimeIndex(arrays[column.name]).tz_localize("UTC")
+    arrays["em_andamento"] = running
+    arrays["transportadora"] = _text_array([profile.carrier] * len(received))
+    arrays["ilegivel"] = _text_array(
+        ["; ".join(unreadable[i]) if i in unreadable else None for i in range(len(received))]
+    )
+    sizes = [len(page.records) for page in pages]
+    arrays["pagina"] = np.repeat(np.array([page.number for page in pages], dtype="int64"), sizes)
+    arrays["registro"] = np.concatenate([np.arange(1, n + 1, dtype="int64") for n in sizes or [0]])
+    return pd.DataFrame({name: arrays[name] for name in MAPPED_TRIPS.names}, copy=False)
+
+
+class _Batch:
+    """Records read a column at a time; each nested object is fetched once for all its columns."""
+
+    def __init__(self, profile: Profile, records: list[dict[str, Any]]) -> None:
+        self._profile = profile
+        self._records = records
+        self._cache: dict[tuple[str, ...], list[Any]] = {}
+
+    def values(self, path: str) -> list[Any]:
+        reader = compile_path(path)
+        if isinstance(reader, Names):
+            return self._plain(reader.names)
+        if isinstance(reader, NamesEqual):
+            return [type(v) is str and v == reader.text for v in self._plain(reader.names)]
+        return [reader(record) for record in self._records]
+
+    def column(self, name: str) -> list[Any]:
+        """The raw values of a column, sentinels already None; all None when the profile has no such field."""
+        field = self._profile.fields.get(name)
+        if field is None:
+            return [None] * len(self._records)
+        parts = [self.values(path) for path in field.paths]
+        values = parts[0] if len(parts) == 1 else [_joined(row) for row in zip(*parts, strict=True)]
+        sentinels = self._profile.sentinels.get(name)
+        if sentinels:
+            known = set(sentinels)
+            values = [None if type(v) in (str, int, float) and v in known else v for v in values]
+        return values
+
+    def running(self, received: Sequence[object]) -> np.ndarray:
+        """Which trips still run: by the profile's predicate, else those without an arrival."""
+        if self._profile.running is not None:
+            return np.array([bool(v) for v in self.values(self._profile.running)], dtype="bool")
+        arrivals = self.column("chegada_utc")
+        rows = zip(arrivals, received, strict=True)
+        return np.array([a is None and type(r) is dict for a, r in rows], dtype="bool")
+
+    def _plain(self, path: tuple[str, ...]) -> list[Any]:
+        if path not in self._cache:
+            *parent, name = path
+            if parent:
+                holders = self._plain(tuple(parent))
+                self._cache[path] = [h.get(name) if type(h) is dict else None for h in holders]
+            else:
+                self._cache[path] = [record.get(name) for record in self._records]
+        return self._cache[path]
+
+
+def seen_fields(records: Iterable[object]) -> set[str]:
+    """Names that occur at the records' first two levels, as `driver` and `driver.id`."""
+    tops: set[tuple[str, ...]] = set()
+    nested: set[tuple[str, tuple[str, ...]]] = set()
+    for record in records:
+        if type(record) is dict:
+            tops.add(tuple(record))
+            for name, value in record.items():
+                if type(value) is dict:
+                    nested.add((name, tuple(value)))
+    return {n for names in tops for n in names} | {f"{n}.{m}" for n, names in nested for m in names}
+
+
+def mapped_fields(profile: Profile) -> set[str]:
+    """The names of the first two levels that the profile reads, in the form of `seen_fields`."""
+    paths = [path for field in profile.fields.values() for path in field.paths]
+    names: set[str] = set()
+    for path in [*paths, *([profile.running] if profile.running else [])]:
+        for chain in read_names(path):
+            names |= {".".join(chain[:depth]) for depth in (1, 2) if len(chain) >= depth}
+    return names
+
+
+def _joined(parts: Sequence[object]) -> object:
+    present = [part for part in parts if part is not None]
+    if any(isinstance(part, dict | list) for part in present):
+        return present
+    return " ".join(str(part) for part in present) if present else None
+
+
+def _texts(values: Sequence[Any]) -> tuple[list[str | None], list[int]]:
+    if set(map(type, values)) <= {str, type(None)}:
+        return [v if v and not v.isspace() else None for v in values], []
+    texts = [_text(v) for v in values]
+    return texts, [
+        i
+        for i, (text, v) in enumerate(zip(texts, values, strict=True))
+        if text is None and v is not None and not isinstance(v, str)
+    ]
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, float):
+        if not np.isfinite(value):
+            return None
+        if abs(value) >= 2**53:
+            return None  # its last digits are lost (an integer beyond 64 bits arrives so): two ids could meet
+        if value.is_integer():
+            return str(int(value))  # an id that some JSON writer turned into 12.0
+    return str(value)
+
+
+def _text_array(values: Sequence[str | None]) -> pd.api.extensions.ExtensionArray:
+    try:
+        array = pa.array(values, pa.large_string())
+    except UnicodeEncodeError:  # half of a surrogate pair, which no UTF-8 can hold
+        array = pa.array(
+            [v if v is None else v.encode("utf-8", "replace").decode() for v in values], pa.large_string()
+        )
+    return pd.array(array, dtype=_TEXT_DTYPE)
+
+
+def _fill_stamps(texts: dict[str, list[str | None]], pages: Sequence[PageLike]) -> None:
+    for name in sorted({column for page in pages for column in page.stamp}):
+        stamps = [page.stamp.get(name) for page in pages for _ in page.records]
+        texts[name] = [s if t is None else t for t, s in zip(texts[name], stamps, strict=True)]
+
+
+def _fill_from_description(profile: Profile, texts: dict[str, list[str | None]]) -> None:
+    if profile.description_pattern is None:
+        return
+    pattern = re.compile(profile.description_pattern)
+    descriptions = texts["descricao"]
+    found = {d: m for d in set(descriptions) if d is not None and (m := pattern.search(d))}
+    for name in pattern.groupindex:
+        given = {d: (match[name] or "").strip() or None for d, match in found.items()}
+        texts[name] = [
+            t if t is not None or d is None else given.get(d)
+            for t, d in zip(texts[name], descriptions, strict=True)
+        ]
+
+
+def _zones(names: Sequence[str | None], default: str) -> tuple[list[ZoneInfo | None], list[int]]:
+    known = {name: _zone(default if name is None else name) for name in set(names)}
+    zones = [known[name] for name in names]
+    return zones, [i for i, zone in enumerate(zones) if zone is None] if None in known.values() else []
+
+
+@functools.lru_cache(maxsize=4096)
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown, malformed, or the name of a folder of zones
+        return None
+
+
+def shown(value: object) -> str:
+    """A value for people: what an object or array holds is not repeated, it may be personal."""
+    if isinstance(value, dict | list):
+        return "(object)" if isinstance(value, dict) else "(array)"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return " ".join(str(value).replace(";", ",").split())[:_SHOWN]

@@ -1,0 +1,84 @@
+"""Keeps a token out of everything that leaves the client: bodies, logs, exceptions."""
+
+import base64
+import html
+import json
+from typing import overload
+from urllib.parse import quote, quote_plus
+
+from telemetria_pipeline.carriers.errors import AuthError
+
+MASK = "***"
+_SHORTEST = 6  # a shorter token could not be told from data, so it could not be kept out of it
+
+
+class Secrets:
+    """A token (for Basic: `user:secret`) and every form it takes on the way.
+
+    Raises `AuthError` for a token that cannot be sent or could not be redacted.
+    """
+
+    def __init__(self, token: str) -> None:
+        self.token = token.strip()
+        if len(self.token) < _SHORTEST:
+            raise AuthError(
+                f"TELEMETRIA_API_TOKEN has {len(self.token)} characters; it needs at least {_SHORTEST}. "
+                "Set the token that the carrier issued."
+            )
+        if not self.token.isascii() or not self.token.isprintable():
+            raise AuthError(
+                "TELEMETRIA_API_TOKEN holds a line break or a character that no HTTP header can carry; "
+                "paste the token again."
+            )
+        # The password of a `user:secret` pair is a secret by itself.
+        parts = {self.token, *(p for p in self.token.split(":", 1)[1:] if len(p) >= _SHORTEST)}
+        forms = {form for part in parts for form in _forms(part)}
+        self._text = sorted(forms, key=len, reverse=True)  # the longest first, so that no tail is left
+        self._bytes = [form.encode() for form in self._text]
+
+    def render(self, template: str) -> str:
+        """The header's value: `{token}` as it is, `{basic}` in base64 as HTTP Basic wants it."""
+        basic = base64.b64encode(self.token.encode()).decode()
+        return template.replace("{token}", self.token).replace("{basic}", basic)
+
+    @overload
+    def redact(self, data: str) -> str: ...
+
+    @overload
+    def redact(self, data: bytes) -> bytes: ...
+
+    def redact(self, data: str | bytes) -> str | bytes:
+        """The same text or bytes with the token, in any form, replaced by `***`."""
+        if isinstance(data, str):
+            for form in self._text:
+                data = data.replace(form, MASK)
+            return data
+        for raw in self._bytes:
+            if raw in data:  # bytes.replace copies even when nothing is found
+                data = data.replace(raw, MASK.encode())
+        return data
+
+    def __repr__(self) -> str:
+        return f"Secrets({MASK})"
+
+
+def _forms(secret: str) -> set[str]:
+    escaped = json.dumps(secret)[1:-1]
+    forms = {
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        quote(secret, safe="").lower(),
+        escaped,
+        escaped.replace("/", "\\/"),
+        "".join(f"\\u{ord(c):04x}" if c in "<>&'+=" else c for c in escaped),
+        html.escape(secret),
+    }
+    # base64 of a longer text (`user:token`) holds the token shifted by 0, 1 or 2 bytes; the characters at
+    # the edges also depend on the neighbours and are left out.
+    for shift in range(3):
+        bits = base64.b64encode(b"\0" * shift + secret.encode())
+        core = bits[-(-shift * 8 // 6) : (shift + len(secret)) * 8 // 6].decode()
+        forms |= {core, core.replace("+", "-").replace("/", "_")}
+    return forms
