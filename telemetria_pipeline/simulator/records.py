@@ -1,0 +1,293 @@
+"""What the carrier shows of a trip at an instant: running, late, amended, and the garbage beside it.
+
+`Carrier.story` says once and for all what happens to a trip's record; `Carrier.listing` tells it as of an
+instant. `truth` reads the same stories, so what is served and what is true cannot drift apart.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from telemetria_pipeline.simulator.chance import between, digest, draw
+from telemetria_pipeline.simulator.faults import FaultPlan
+from telemetria_pipeline.simulator.fleet import LONGEST_TRIP, Fleet, Trip, Vehicle, old_form
+
+Record = dict[str, Any]
+
+# Below this a jump of 5,000 km could be read as a unit slip (5,000 / 5 = 1,000).
+SHORTEST_SLIP_M = 6_000
+JUMP_M = 5_000_000
+WRAPS_M = (100_000_000, 1_000_000_000)
+UNIT_SLIPS = (1000, 1.609, 10)
+OPTIONAL_FIELDS = ("max_speed_kmh", "driving_seconds", "stopped_seconds", "next_departure", "odometer_m")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the device reports of a finished trip; metres. An odometer may be None (not sent) or 0."""
+
+    arrival: datetime
+    distance_m: float
+    odometer_departure_m: int | None
+    odometer_arrival_m: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A trip's record through time.
+
+    From departure to arrival it is running (unless it is late: then it shows only once `published`);
+    from `published` on it has the values `first`, from `revised` on the values `last`.
+    """
+
+    trip: Trip
+    faults: frozenset[str]
+    published: datetime
+    revised: datetime | None
+    first: Reading
+    last: Reading
+
+    @property
+    def reissued_id(self) -> str:
+        """The id that a re-issued record gets."""
+        return fake_id(self.trip, "reissued")
+
+    def is_running(self, as_of: datetime) -> bool:
+        """Whether the API shows the trip without an arrival."""
+        return "late" not in self.faults and self.trip.departure <= as_of < self.trip.arrival
+
+    def versions(self, as_of: datetime) -> list[tuple[str, datetime, Reading]]:
+        """The records (id, updated at, values) of the finished trip that the API shows; the last is true."""
+        if as_of < self.published:
+            return []
+        first = (self.trip.id, self.published, self.first)
+        if self.revised is None or as_of < self.revised:
+            return [first]
+        if "reissued" in self.faults:
+            return [first, (self.reissued_id, self.revised, self.last)]
+        return [(self.trip.id, self.revised, self.last)]
+
+
+def fake_id(trip: Trip, what: str) -> str:
+    """The id of a further record made from a trip."""
+    return f"t-{digest(trip.id, what).hex()}"
+
+
+def instant(when: datetime) -> str:
+    """`2026-03-10T07:03:12Z`."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Carrier:
+    """The carrier's system: a fleet's trips as they are reported, with a plan's data faults."""
+
+    def __init__(self, fleet: Fleet, plan: FaultPlan) -> None:
+        self.fleet = fleet
+        self.plan = plan
+
+    def story(self, trip: Trip) -> Story:
+        """What happens to a trip's record; the same at every instant."""
+        faults = self.plan.on_trip(trip.id)
+        if trip.distance_m < SHORTEST_SLIP_M:
+            faults = frozenset(f for f in faults if not f.startswith("odometer_"))
+        published, revised = trip.arrival, None
+        if "late" in faults:
+            published += timedelta(seconds=int(between(3600, 8 * 3600, trip.id, "late")))
+        last = first = Reading(trip.arrival, trip.gps_m, trip.odometer_departure_m, trip.odometer_arrival_m)
+        if faults & {"amended", "reissued"}:
+            revised = published + timedelta(seconds=int(between(3600, 6 * 3600, trip.id, "revised")))
+            first = _cut_short(trip, between(0.85, 0.95, trip.id, "cut"))
+        return Story(
+            trip,
+            faults,
+            published,
+            revised,
+            self._misread(trip, faults, first),
+            self._misread(trip, faults, last),
+        )
+
+    def listing(
+        self, start: datetime, end: datetime, as_of: datetime, vehicle_id: str | None = None
+    ) -> list[Record]:
+        """The records that overlap [start, end) as of `as_of`, with the garbage and copies among them.
+
+        True records come by departure, then vehicle.
+        """
+        rows: list[tuple[float, Record]] = []
+        for trip in self.fleet.trips(start - LONGEST_TRIP, min(end, as_of + timedelta(seconds=1))):
+            if vehicle_id in (None, trip.vehicle.id):
+                story = self.story(trip)
+                for record in self._shown(story, start, as_of):
+                    rows.append((len(rows), record))
+                    if "duplicate" in story.faults:
+                        further = 0.5 + int(between(0, 30, trip.id, "copy"))
+                        rows.append((len(rows) + further, record))
+        rows.sort(key=lambda row: row[0])
+        return [record for _, record in rows]
+
+    def vehicle_records(self) -> list[Record]:
+        """The fleet's vehicles as `/v1/vehicles` lists them."""
+        return [{**_asset(v, v.plate), "garage": v.garage} for v in self.fleet.vehicles]
+
+    def _shown(self, story: Story, start: datetime, as_of: datetime) -> Iterator[Record]:
+        if story.is_running(as_of):
+            if as_of > start:
+                yield self._running(story, as_of)
+            return
+        versions = [v for v in story.versions(as_of) if v[2].arrival > start]
+        # Half of the re-issued records come before the one that they replace.
+        if draw(story.trip.id, "order") < 0.5:
+            versions.reverse()
+        for version in versions:
+            yield self._finished(story, version, as_of)
+        if versions:
+            yield from self._garbage(story, as_of)
+
+    def _finished(self, story: Story, version: tuple[str, datetime, Reading], as_of: datetime) -> Record:
+        record_id, updated, reading = version
+        trip, faults = story.trip, story.faults
+        record = self._running(story, updated)
+        leaves = self.fleet.next_departure(trip)
+        record |= {
+            "id": record_id,
+            "status": "completed",
+            "arrival": {
+                "time": instant(reading.arrival),
+                "place": trip.destination,
+                "odometer_m": reading.odometer_arrival_m,
+            },
+            "next_departure": instant(leaves) if leaves <= as_of else None,
+            "distance_m": reading.distance_m,
+            "driving_seconds": min(
+                trip.driving_seconds, int((reading.arrival - trip.departure).total_seconds())
+            ),
+            "stopped_seconds": int((leaves - reading.arrival).total_seconds()) if leaves <= as_of else None,
+        }
+        record["departure"]["odometer_m"] = reading.odometer_departure_m
+        if "missing_field" in faults:
+            absent = _absent_field(trip)
+            record.pop(absent, None)
+            if absent == "odometer_m":
+                del record["departure"]["odometer_m"]
+        return record
+
+    def _running(self, story: Story, as_of: datetime) -> Record:
+        """The record of a trip under way at `as_of`: no arrival, and the distance so far."""
+        trip, faults = story.trip, story.faults
+        vehicle = trip.vehicle
+        gone = min((as_of - trip.departure) / (trip.arrival - trip.departure), 1)
+        registration = None if "plate_only_in_description" in faults else _as_typed(trip)
+        record: Record = {
+            "id": trip.id,
+            "status": "running",
+            "updated_at": instant(as_of),
+            "asset": _asset(vehicle, registration),
+            "garage": vehicle.garage,
+            "driver": None if "null_driver" in faults else {"id": trip.driver.id, "name": trip.driver.name},
+            "departure": {
+                "time": instant(trip.departure),
+                "place": trip.origin,
+                "odometer_m": trip.odometer_departure_m,
+            },
+            "arrival": None,
+            "next_departure": None,
+            "distance_m": round(trip.gps_m * gone, 1),
+            "max_speed_kmh": trip.max_speed_kmh,
+            "driving_seconds": int(trip.driving_seconds * gone),
+            "stopped_seconds": None,
+        }
+        if "unknown_field" in faults:
+            record["firmware"] = "4.2.1"
+        return record
+
+    def _garbage(self, story: Story, as_of: datetime) -> Iterator[Record]:
+        """Rows beside a finished trip that are not this window's trips or nobody's at all."""
+        trip, faults = story.trip, story.faults
+        if "outside_window" in faults:
+            earlier = trip.day - timedelta(days=2 + int(between(0, 4, trip.id, "earlier")))
+            others = self.fleet.on_day(trip.vehicle, earlier)
+            if others:
+                other = self.story(others[int(between(0, len(others), trip.id, "which"))])
+                for version in other.versions(as_of)[-1:]:
+                    yield self._finished(other, version, as_of)
+        if "future" in faults:
+            minutes = between(6, 300, trip.id, "ahead")
+            far = datetime(2099, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+            departure = far if draw(trip.id, "2099") < 0.5 else as_of + timedelta(minutes=minutes)
+            yield self._invented(story, "future", departure, as_of)
+        # A trip's own vehicle cannot leave again within its first minute, so no true key is hit.
+        soon = trip.departure + timedelta(seconds=1 + int(between(0, 58, trip.id, "soon")))
+        if "no_vehicle" in faults:
+            record = self._invented(story, "no_vehicle", soon, as_of)
+            asset = dict.fromkeys(record["asset"], None)
+            yield record | {"asset": None if draw(trip.id, "asset") < 0.5 else asset}
+        if "bad_distance" in faults:
+            record = self._invented(story, "bad_distance", soon, as_of)
+            record["departure"]["odometer_m"] = record["arrival"]["odometer_m"] = None
+            yield record | {"distance_m": "abc" if draw(trip.id, "abc") < 0.5 else -record["distance_m"]}
+
+    def _invented(self, story: Story, what: str, departure: datetime, as_of: datetime) -> Record:
+        """A record in the shape of `story`'s, of a trip that never was."""
+        trip = story.trip
+        version = (fake_id(trip, what), story.published, story.last)
+        record = self._finished(replace(story, faults=frozenset()), version, as_of)
+        record["departure"]["time"] = instant(departure)
+        record["arrival"]["time"] = instant(departure + (trip.arrival - trip.departure))
+        return record | {"next_departure": None, "stopped_seconds": None}
+
+    def _misread(self, trip: Trip, faults: frozenset[str], reading: Reading) -> Reading:
+        """The reading after the odometer's slip, if the trip has one."""
+        left, arrived = trip.odometer_departure_m, reading.odometer_arrival_m
+        assert arrived is not None
+        chosen = draw(trip.id, "slip")
+        if "odometer_zero" in faults:
+            pair = ((0, arrived), (left, 0), (0, 0))[int(3 * chosen)]
+        elif "odometer_regression" in faults:
+            pair = (arrived, left)
+        elif "odometer_rollover" in faults:
+            wrap = WRAPS_M[int(2 * chosen)]
+            before = int((arrived - left) * between(0.2, 0.8, trip.id, "before"))
+            pair = (wrap - before, arrived - left - before)
+        elif "odometer_jump" in faults:
+            pair = (left, arrived + JUMP_M)
+        elif "odometer_unit" in faults:
+            factor = UNIT_SLIPS[int(3 * chosen)]
+            pair = (round(left * factor), round(arrived * factor))
+        else:
+            pair = (left, arrived)
+        unsent = "missing_field" in faults and _absent_field(trip) == "odometer_m"
+        return replace(reading, odometer_departure_m=None if unsent else pair[0], odometer_arrival_m=pair[1])
+
+
+def _cut_short(trip: Trip, share: float) -> Reading:
+    """A first version that ends too early: the device lost its signal and caught up later."""
+    return Reading(
+        trip.departure + timedelta(seconds=int((trip.arrival - trip.departure).total_seconds() * share)),
+        round(trip.gps_m * share, 1),
+        trip.odometer_departure_m,
+        trip.odometer_departure_m + round(trip.distance_m * share),
+    )
+
+
+def _absent_field(trip: Trip) -> str:
+    return OPTIONAL_FIELDS[int(between(0, len(OPTIONAL_FIELDS), trip.id, "absent"))]
+
+
+def _asset(vehicle: Vehicle, registration: str | None) -> Record:
+    return {
+        "id": vehicle.id,
+        "description": vehicle.description,
+        "registration": registration,
+        "timezone": vehicle.timezone,
+    }
+
+
+def _as_typed(trip: Trip) -> str:
+    """The vehicle's plate in one of the ways that people write it."""
+    plate = trip.vehicle.plate
+    shown = (old_form(plate) or plate) if draw(trip.id, "form") < 0.3 else plate
+    style = draw(trip.id, "style")
+    if style < 0.4:
+        return f"{shown[:3]}-{shown[3:]}"
+    return shown.lower() if style < 0.5 else shown

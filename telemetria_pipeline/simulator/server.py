@@ -1,0 +1,311 @@
+"""The carrier over HTTP, on this machine only: `Simulator`.
+
+A request is answered honestly first; then its fault, if it has one, spoils the answer or its delivery.
+"""
+
+import gzip
+import hmac
+import socket
+import struct
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.message import Message
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple, Self
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from telemetria_pipeline.simulator.faults import LISTING_FAULTS, REPLY_FAULTS, TRANSPORT_FAULTS, FaultPlan
+from telemetria_pipeline.simulator.fleet import Fleet
+from telemetria_pipeline.simulator.records import Carrier
+from telemetria_pipeline.simulator.replies import (
+    LOGIN_PAGE,
+    BadRequest,
+    Reply,
+    Slice,
+    error_reply,
+    faulty_reply,
+    json_reply,
+    page_reply,
+    text_reply,
+    unauthorized,
+)
+from telemetria_pipeline.simulator.truth import TrueTrip, running_per_hour, true_trips, write_truth
+
+LONGEST_WINDOW = timedelta(days=31)
+YEARS = range(2000, 2100)
+
+
+class Request(NamedTuple):
+    """One request of the log: `path` is the target with its query, `status` 0 where nothing was sent."""
+
+    method: str
+    path: str
+    status: int
+    fault: str | None
+
+
+class Simulator:
+    """A carrier's API at `url`, answering from a daemon thread until `close()`; a context manager.
+
+    `as_of` is the instant that the carrier lives at (None: the real clock, in whole seconds) and can be
+    set while it serves. With `truth_dir`, the truth of each window is written there when it is asked for.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        token: str = "demo-token",
+        faults: FaultPlan | None = None,
+        as_of: datetime | None = None,
+        port: int = 0,
+        page_limit: int = 100,
+        truth_dir: Path | None = None,
+    ) -> None:
+        if not token:
+            raise ValueError("the simulator needs a token that is not empty")
+        self.fleet = fleet
+        self.faults = faults or FaultPlan(fleet.seed)
+        self.as_of = as_of
+        self.page_limit = page_limit
+        self._authorization = f"Bearer {token}".encode()
+        self._truth_dir = truth_dir
+        self._carrier = Carrier(fleet, self.faults)
+        self._listing = lru_cache(maxsize=8)(self._carrier.listing)
+        self._script: deque[str | None] = deque()
+        self._attempts: Counter[str] = Counter()
+        self._log: deque[Request] = deque(maxlen=100_000)
+        self._lock = threading.Lock()
+        self.closing = threading.Event()
+        self._http = _Server(("127.0.0.1", port), _Handler)
+        self._http.simulator = self
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening and drop every connection, a hanging one too."""
+        self.closing.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._http.drop_connections()
+        self._thread.join()
+
+    @property
+    def as_of(self) -> datetime:
+        """The instant that the carrier lives at, in UTC."""
+        return self._as_of or datetime.now(UTC).replace(microsecond=0)
+
+    @as_of.setter
+    def as_of(self, value: datetime | None) -> None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("as_of needs a zone, e.g. datetime(2026, 3, 10, tzinfo=UTC)")
+        self._as_of = value and value.astimezone(UTC).replace(microsecond=0)
+
+    @property
+    def requests(self) -> list[Request]:
+        """The requests answered so far, oldest first (the latest 100,000)."""
+        return list(self._log)
+
+    def inject(self, *faults: str | None) -> None:
+        """Give the next authorised API requests these faults, in order; None lets one through clean.
+
+        A fault that a request cannot show (`repeated_page` on a first page) waits for one that can.
+        """
+        for fault in faults:
+            if fault is not None and fault not in TRANSPORT_FAULTS:
+                raise ValueError(f"unknown fault {fault!r}; one of {', '.join(TRANSPORT_FAULTS)}")
+        with self._lock:
+            self._script.extend(faults)
+
+    def truth(self, start: datetime, end: datetime) -> list[TrueTrip]:
+        """What a perfect ingest of the trips that depart in [start, end) holds as of now."""
+        return true_trips(self._carrier, start, end, self.as_of)
+
+    def running_per_hour(self, start: datetime, end: datetime) -> dict[datetime, int]:
+        """How many trips that depart in [start, end) are running now, by hour of departure (UTC)."""
+        return running_per_hour(self._carrier, start, end, self.as_of)
+
+    def write_truth(self, path: Path, start: datetime, end: datetime) -> None:
+        """Write `truth(start, end)` as JSON Lines."""
+        write_truth(path, self.truth(start, end))
+
+    def answer(self, target: str, headers: Message) -> tuple[Reply, str | None]:
+        """The reply to `GET target`, and the fault that it suffers (its delivery is the handler's)."""
+        url = urlsplit(target)
+        authorization = headers.get("Authorization", "")
+        if url.path == "/healthz":
+            return json_reply({"status": "ok"}), None
+        if url.path == "/login":
+            return text_reply(LOGIN_PAGE, 200, "html"), None
+        if not hmac.compare_digest(authorization.encode("latin-1", "replace"), self._authorization):
+            return unauthorized(), None
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        try:
+            part = Slice.of(query, self.page_limit, self.as_of)
+            items = self._items(url.path, query, part)
+            asked = headers.get("X-Simulate") or query.get("simulate")
+            fault, attempt = self._fault(url.path, query, part, asked)
+        except BadRequest as error:
+            return text_reply(str(error), 400), None
+        if items is None:
+            return error_reply(404, "not_found", f"there is nothing at {url.path}"), None
+        listing_fault = fault if fault in LISTING_FAULTS else None
+        reply = page_reply(items, part, self.url + url.path, query, listing_fault)
+        if fault in REPLY_FAULTS:
+            reply = faulty_reply(fault, reply, attempt, authorization)
+        return reply, fault
+
+    def log(self, request: Request) -> None:
+        """Append to `requests`."""
+        self._log.append(request)
+
+    def _items(self, path: str, query: Mapping[str, str], part: Slice) -> list[dict] | None:
+        vehicle_id: str | None = None
+        match path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []:
+            case ["vehicles"]:
+                return self._carrier.vehicle_records()
+            case ["trips"]:
+                pass
+            case ["vehicles", named, "trips"] if any(v.id == named for v in self.fleet.vehicles):
+                vehicle_id = named
+            case _:
+                return None
+        start, end = _instant(query, "from"), _instant(query, "to")
+        if not start < end <= start + LONGEST_WINDOW:
+            raise BadRequest(f"to must lie after from, by at most {LONGEST_WINDOW.days} days")
+        if self._truth_dir and part.offset == 0:
+            name = "_".join(f"{bound:%Y%m%dT%H%M%SZ}" for bound in (start, end))
+            with self._lock:
+                truth = true_trips(self._carrier, start, end, part.as_of)
+                write_truth(self._truth_dir / f"{name}.jsonl", truth)
+        return self._listing(start, end, part.as_of, vehicle_id)
+
+    def _fault(
+        self, path: str, query: Mapping[str, str], part: Slice, asked: str | None
+    ) -> tuple[str | None, int]:
+        """This request's fault, if any, and how often (from 1) the same request has been made."""
+        if asked and asked not in TRANSPORT_FAULTS:
+            raise BadRequest(f"unknown fault {asked!r}; one of {', '.join(TRANSPORT_FAULTS)}")
+        # A cursor holds the time, which would make every day's faults different: its offset stands for it.
+        same = {k: v for k, v in query.items() if k not in ("cursor", "simulate")} | {"at": str(part.offset)}
+        request = f"GET {path}?{urlencode(sorted(same.items()))}"
+
+        def shows(fault: str | None) -> bool:
+            return part.suffers(fault) and not (fault == "empty_hour" and path == "/v1/vehicles")
+
+        with self._lock:
+            self._attempts[request] += 1
+            attempt = self._attempts[request]
+            if asked:
+                fault: str | None = asked
+            elif self._script and shows(self._script[0]):
+                fault = self._script.popleft()
+            else:
+                fault = self.faults.on_request(request, attempt)
+        return (fault if shows(fault) else None), attempt
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    simulator: Simulator
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._open: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: socket.socket, client_address: tuple) -> None:  # type: ignore[override]
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away in mid-answer is what this server is for: no traceback."""
+
+    def drop_connections(self) -> None:
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "simulator"
+    disable_nagle_algorithm = True  # else the body of a kept-alive answer waits 40 ms for an ACK
+    wbufsize = 1 << 16
+    server: _Server
+
+    def do_GET(self) -> None:
+        simulator = self.server.simulator
+        reply, fault = simulator.answer(self.path, self.headers)
+        status = 0 if fault == "hang" else reply.status
+        simulator.log(Request("GET", self.path, status, fault))
+        if fault == "hang":
+            simulator.closing.wait(simulator.faults.hang_seconds)
+            self.close_connection = True
+        else:
+            self._deliver(reply, fault)
+
+    def _deliver(self, reply: Reply, fault: str | None) -> None:
+        body, headers = reply.body, dict(reply.headers)
+        if len(body) > 500 and "gzip" in self.headers.get("Accept-Encoding", ""):
+            body = gzip.compress(body, compresslevel=1)
+            headers["Content-Encoding"] = "gzip"
+        self.send_response(reply.status)
+        for name, value in (headers | {"Content-Length": str(len(body))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if fault == "slow_drip":
+            self._drip(body)
+        elif fault in ("reset", "truncated"):
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            self.close_connection = True
+            if fault == "reset":
+                self._reset()
+        else:
+            self.wfile.write(body)
+
+    def _drip(self, body: bytes) -> None:
+        """The whole body, evenly spread over `hang_seconds`, so that no single read waits long."""
+        simulator = self.server.simulator
+        steps = max(int(simulator.faults.hang_seconds / 0.05), 2)
+        size = len(body) // steps + 1
+        for start in range(0, len(body), size):
+            self.wfile.write(body[start : start + size])
+            self.wfile.flush()
+            if simulator.closing.wait(0.05):
+                return
+
+    def _reset(self) -> None:
+        """Close with RST instead of FIN; the reader holds the socket open, so it goes first."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.rfile.close()
+        self.connection.close()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """The log is `Simulator.requests`."""
+
+
+def _instant(query: Mapping[str, str], name: str) -> datetime:
+    try:
+        value = datetime.fromisoformat(query.get(name, ""))
+    except ValueError:
+        value = None
+    if value is None or value.tzinfo is None or value.year not in YEARS:
+        raise BadRequest(f"{name} must be an instant like 2026-03-10T07:00:00Z")
+    return value.astimezone(UTC)
