@@ -23,3 +23,30 @@ $(VENV)/installed: pyproject.toml constraints.txt
 lock: ## resolve the newest versions that pyproject.toml allows into constraints.txt
 	$(UV) compile --quiet --universal --python-version 3.11 --all-extras --no-annotate --no-header \
 	  --no-emit-index-url --upgrade pyproject.toml --output-file constraints.txt
+
+.PHONY: demo
+demo: install ## one simulated day, every fault switched on, into a folder lake
+	@$(BIN)/telemetria demo
+
+.PHONY: dev
+dev: install ## Dagster's UI with the demo's history, the simulated carrier and the schedules
+	@$(BIN)/telemetria dev --port $(or $(PORT),3000)
+
+.PHONY: test
+test: install ## all tests
+	@$(BIN)/pytest --numprocesses 2
+
+.PHONY: check
+check: install ## lint, format, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: install
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: clean
+clean: ## remove the demo's lake and history; the virtual environment stays
+	rm -rf data

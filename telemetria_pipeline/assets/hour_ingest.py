@@ -15,7 +15,7 @@ import pyarrow as pa
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.errors import CarrierError, PermanentError
 from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
-from telemetria_pipeline.carriers.paging import decode_page
+from telemetria_pipeline.carriers.decoding import decode_page
 from telemetria_pipeline.carriers.profile import Profile, load_profile
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, MAPPED_TRIPS, QUARANTINE, TRIPS

@@ -78,16 +78,16 @@ def telemetry(
     findings, failures, schema = checks.Findings(), dict[str, Exception](), table_schema(TRIPS)
     try:
         open_lake, profile = lake.open(), carrier.profile()
-        client = carrier.client(context.log, correlation=context.run_id[:8]) if capturing else None
+        client = carrier.client(context.log, correlation=context.run.run_id[:8]) if capturing else None
     except (SettingsError, ProfileError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
     for hour in map(hour_of, context.partition_keys):
         try:
             manifest, mapped = read_manifest(open_lake, hour), None
-            if client and not _answered_in(context.run_id, manifest):
-                _do_not_insist(context.run_id, manifest, failures)
-                manifest, mapped = capture_hour(open_lake, client, profile, hour, context.run_id)
+            if client and not _answered_in(context.run.run_id, manifest):
+                _do_not_insist(context.run.run_id, manifest, failures)
+                manifest, mapped = capture_hour(open_lake, client, profile, hour, context.run.run_id)
             if manifest is None or manifest.current is None:
                 raise NoCapture(f"{hour.key} was never captured; materialise {RAW} for it first")
             if capturing:

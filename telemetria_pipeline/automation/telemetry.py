@@ -46,10 +46,11 @@ def telemetry_recapture(
     """One run for each hour that is not settled."""
     now: datetime = context.scheduled_execution_time
     back = timedelta(hours=Settings.from_env().recapture_hours)
-    keys = HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(now - back, now))
+    window = dg.TimeWindow(now - back, now)
+    over = [h for h in map(hour_of, HOURLY.get_partition_keys_in_time_window(window)) if h.end <= now]
     open_lake = lake.open()
-    manifests = {key: read_manifest(open_lake, hour_of(key)) for key in keys}
-    due = hours_to_recapture({k: m.state if m else None for k, m in manifests.items()}, keys[::-1])
+    states = {h.key: m.state for h in over if (m := read_manifest(open_lake, h))}
+    due = hours_to_recapture(states, [h.key for h in reversed(over)])
     if not due:
         yield dg.SkipReason("every hour is captured or confirmed empty")
     for key in due:
