@@ -1,0 +1,351 @@
+"""Parsers of the boletim's cells: text in, typed arrays out, nothing guessed where two readings are possible.
+
+A column is parsed once for each different text (`Coded`), because a boletim of a million rows has a month
+of dates, a day of minutes and a fleet of plates. Odometers differ in every row and are parsed as a whole.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telemetria_pipeline.core.plates import canonical_plates
+
+EMPTY_TOKENS = frozenset({"", "-", "--", "---", "–", "—", "N/A", "n/a", "NULL", "null"})
+"""Texts that mean "nothing here". `NA` is not one of them: it may be a place."""
+
+NO_DAY = np.iinfo(np.int32).min
+NO_CLOCK = -1
+DAY_S = 86_400
+_EPOCH = date(1970, 1, 1)
+_EXCEL_EPOCH = date(1899, 12, 30)
+_FIRST_YEAR, _LAST_YEAR = 2000, 2099
+_MONTHS = ("jan", "fev", "mar", "abr", "mai", "jun", "jul", "ago", "set", "out", "nov", "dez")
+_CLOCK_TAIL = r"(?:[T ]+\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A text column as its different texts and, for each row, which one; -1 where the cell is empty."""
+
+    texts: list[str]
+    codes: np.ndarray
+
+    def rows(self, of_texts: np.ndarray, empty: object) -> np.ndarray:
+        """Values known for each different text, spread over the rows; `empty` where the cell is."""
+        values = np.append(np.asarray(of_texts), np.asarray([empty], dtype=np.asarray(of_texts).dtype))
+        return values[self.codes]
+
+    def column(self, of_texts: list[str | None] | None = None) -> pd.Series:
+        """The texts (or what `of_texts` makes of them) as a `str` Series, one value a row."""
+        known = pa.array(self.texts if of_texts is None else of_texts, pa.large_string())
+        return pd.Series(known.take(pa.array(self.codes, mask=self.codes < 0)), dtype="str")
+
+
+def coded(cells: pd.Series) -> Coded:
+    """Encode a column of texts; empty cells and the words for "nothing" become code -1."""
+    encoded = pa.chunked_array(pa.array(cells, pa.large_string())).combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    texts = encoded.dictionary.to_pylist()
+    empty = np.fromiter((t is None or t in EMPTY_TOKENS for t in texts), bool, len(texts))
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    if empty.any():
+        codes = np.append(np.where(empty, -1, np.arange(len(texts), dtype=np.int32)), np.int32(-1))[codes]
+    return Coded(texts, codes)
+
+
+def filled(cells: pd.Series) -> pa.Array:
+    """A column whose texts all differ, as Arrow: null where the cell is empty or says "nothing"."""
+    texts = _arrow(cells)
+    return pc.if_else(pc.is_in(texts, pa.array(sorted(EMPTY_TOKENS), pa.large_string())), None, texts)
+
+
+def _arrow(cells: pd.Series) -> pa.Array:
+    texts = pa.array(cells, pa.large_string())
+    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+
+
+# --- dates ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dates:
+    """What each different text of a date column says.
+
+    `day` is days since 1970 (`NO_DAY`: no date), read as dd/mm; `us_day` the same text read as mm/dd, for
+    the texts that leave the question open or allow only that. `serial` marks Excel's bare day numbers.
+    """
+
+    day: np.ndarray
+    us_day: np.ndarray
+    serial: np.ndarray
+
+
+_ISO = re.compile(rf"(\d{{4}})[-/](\d{{1,2}})[-/](\d{{1,2}}){_CLOCK_TAIL}")
+_SLASHED = re.compile(rf"(\d{{1,2}})([/.\- ])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_CLOCK_TAIL}")
+_NAMED = re.compile(r"(\d{1,2})[/.\- ]+(?:de )?([a-zç]{3,9})\.?[/.\- ]+(?:de )?(\d{4}|\d{2})")
+_SERIAL = re.compile(r"\d{5}(?:\.\d+)?")
+_WEEKDAY = re.compile(r"^[a-zçáéíóú\-]{3,13}\.?,? +(?=\d)")
+
+
+def parse_dates(texts: list[str]) -> Dates:
+    """Read dates: dd/mm/yyyy, dd/mm/yy, ISO, `22 nov 2026`, an Excel day number; a clock is dropped."""
+    day = np.full(len(texts), NO_DAY, np.int32)
+    us_day, serial = day.copy(), np.zeros(len(texts), bool)
+    for i, text in enumerate(texts):
+        if found := _ISO.fullmatch(text):
+            day[i] = _day(*found.groups())
+        elif found := _SLASHED.fullmatch(text):
+            first, _, second, year = found.groups()
+            day[i], us_day[i] = _day(year, second, first), _day(year, first, second)
+        elif _SERIAL.fullmatch(text):
+            day[i] = _checked(_EXCEL_EPOCH + timedelta(days=int(float(text))))
+            serial[i] = day[i] != NO_DAY
+        elif (found := _NAMED.fullmatch(_WEEKDAY.sub("", text.lower()))) and found[2][:3] in _MONTHS:
+            day[i] = _day(found[3], str(_MONTHS.index(found[2][:3]) + 1), found[1])
+    return Dates(day, us_day, serial)
+
+
+def _day(year: str, month: str, day: str) -> int:
+    try:
+        return _checked(date(int(year) + (2000 if len(year) == 2 else 0), int(month), int(day)))
+    except ValueError:
+        return NO_DAY
+
+
+def _checked(found: date) -> int:
+    return (found - _EPOCH).days if _FIRST_YEAR <= found.year <= _LAST_YEAR else NO_DAY
+
+
+def iso_day(day: int) -> str:
+    """Days since 1970 as YYYY-MM-DD."""
+    return (_EPOCH + timedelta(days=int(day))).isoformat()
+
+
+def br_day(day: int) -> str:
+    """Days since 1970 as dd/mm/aaaa, as messages say it."""
+    return (_EPOCH + timedelta(days=int(day))).strftime("%d/%m/%Y")
+
+
+# --- clocks --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """What each different text of a clock column says: seconds since midnight (`NO_CLOCK`: none; 24:00 is
+    86,400), and the day that a cell with date and time names beside it (`NO_DAY`: none)."""
+
+    second: np.ndarray
+    day: np.ndarray
+
+
+_CLOCK = re.compile(
+    r"(\d{1,2})(?::(\d{2})(?::(\d{2})(?:\.\d+)?)?)? ?(h(?:s|rs|oras)?\.?|am|pm)?", re.IGNORECASE
+)
+_HOURS = re.compile(r"(\d{1,2}) ?(?:h|hs|hrs) ?(\d{2}) ?(?:m|min)?", re.IGNORECASE)
+_FRACTION = re.compile(r"0?[.,]\d+|0(?:[.,]0+)?")
+_STAMP = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)")
+_BR_STAMP = re.compile(r"(\d{1,2}/\d{1,2}/\d{4}) +(\d{1,2}:\d{2}(?::\d{2})?)")
+
+
+def parse_clocks(texts: list[str]) -> Clocks:
+    """Read clocks: HH:MM[:SS], `7h30`, `7h`, am/pm, 24:00, an Excel day fraction, a date with its time."""
+    second = np.full(len(texts), NO_CLOCK, np.int32)
+    day = np.full(len(texts), NO_DAY, np.int32)
+    for i, text in enumerate(texts):
+        if stamp := _STAMP.fullmatch(text) or _BR_STAMP.fullmatch(text):
+            second[i] = _clock(stamp[2])
+            # Excel writes a bare time as day 0, 30 or 31/12/1899; that names no day.
+            day[i] = parse_dates([stamp[1]]).day[0]
+            if day[i] == NO_DAY and not stamp[1].startswith("1899"):
+                second[i] = NO_CLOCK
+        else:
+            second[i] = _clock(text)
+    return Clocks(second, day)
+
+
+def _clock(text: str) -> int:
+    if _FRACTION.fullmatch(text):
+        return round(float(text.replace(",", ".")) * DAY_S)
+    if found := _HOURS.fullmatch(text):
+        return _seconds(int(found[1]), int(found[2]), 0)
+    found = _CLOCK.fullmatch(text)
+    if not found or not (found[2] or found[4]):
+        return NO_CLOCK
+    hour, suffix = int(found[1]), (found[4] or "").lower()
+    if suffix in ("am", "pm"):
+        if not 1 <= hour <= 12:
+            return NO_CLOCK
+        hour = hour % 12 + (12 if suffix == "pm" else 0)
+    return _seconds(hour, int(found[2] or 0), int(found[3] or 0))
+
+
+def _seconds(hour: int, minute: int, second: int) -> int:
+    total = hour * 3600 + minute * 60 + second
+    return total if minute < 60 and second < 60 and total <= DAY_S else NO_CLOCK
+
+
+def clock_text(second: int) -> str:
+    """Seconds since midnight as HH:MM:SS."""
+    return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
+
+
+# --- numbers -------------------------------------------------------------------------------------------
+
+NUMBER_OK, NUMBER_BAD, NUMBER_OPEN, NUMBER_GROUPED = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class NumberStyle:
+    """What a file's numbers prove about its signs: a comma, or a point, that can only be a decimal one."""
+
+    comma: bool
+    point: bool
+
+
+def number_style(columns: list[pa.Array]) -> NumberStyle:
+    """Look for proof in all columns of kilometres together: one sender writes all of them alike."""
+    comma = point = False
+    for texts in columns:
+        for sign, other in ((",", "."), (".", ",")):
+            marked = texts.filter(pc.match_substring(texts, sign).fill_null(False))
+            if not len(marked):
+                continue
+            # Decimal beyond doubt: not three digits behind a single sign, or behind the other sign.
+            proof = rf"^-?(\d+|\d{{1,3}}(\{other}\d{{3}})+)\{sign}(\d{{1,2}}|\d{{4,}})$"
+            proof += rf"|^-?(\d{{4,}}|0|\d{{1,3}}(\{other}\d{{3}})+)\{sign}\d{{3}}$"
+            found = bool(pc.any(pc.match_substring_regex(marked, proof)).as_py())
+            comma, point = (comma or found, point) if sign == "," else (comma, point or found)
+    return NumberStyle(comma, point)
+
+
+def parse_numbers(
+    texts: pa.Array, style: NumberStyle, numeric: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read numbers with decimal comma or point and thousands separators.
+
+    Args:
+        texts: nulls where empty.
+        style: see `number_style`. In doubt `1.234` is one thousand two hundred and thirty-four, as Brazil
+            writes it; where the same file proves a decimal point too, it is left open.
+        numeric: rows that Excel itself held as numbers; their point is decimal.
+
+    Returns:
+        The values (NaN where empty, bad or open) and, for each row, `NUMBER_OK`, `NUMBER_BAD`,
+        `NUMBER_OPEN` (two readings) or `NUMBER_GROUPED` (read as thousands without proof).
+    """
+    state = np.zeros(len(texts), np.uint8)
+    if numeric is None and (values := _plain(texts, style)) is not None:
+        return values, state
+    values = np.full(len(texts), np.nan)
+    rows = np.arange(len(texts))
+    if numeric is not None and numeric.any():
+        held = texts.filter(pa.array(numeric))
+        cast = _cast(held)
+        if cast is not None:
+            values[numeric], rows = cast, rows[~numeric]
+            if (plain := _plain(texts.take(pa.array(rows)), style)) is not None:
+                values[rows] = plain
+                return values, state
+    rest = coded(pd.Series(texts.take(pa.array(rows)), dtype="str"))
+    read = [_number(t, style) for t in rest.texts]
+    values[rows] = rest.rows(np.array([v for v, _ in read], float), np.nan)
+    state[rows] = rest.rows(np.array([s for _, s in read], np.uint8), NUMBER_OK)
+    return values, state
+
+
+def _plain(texts: pa.Array, style: NumberStyle) -> np.ndarray | None:
+    """The whole column at once where no text of it needs a second look, else None."""
+    if pc.any(pc.match_substring(texts, ",")).as_py():
+        if style.point or pc.any(pc.match_substring(texts, ".")).as_py():
+            return None
+        return _cast(pc.replace_substring(texts, ",", "."))
+    values = _cast(texts)
+    if values is None or (style.point and not style.comma):
+        return values
+    with np.errstate(invalid="ignore"):
+        doubtful = np.flatnonzero(np.abs(values) < 1000)  # "45.000" casts to 45
+    seen = texts.take(pa.array(doubtful))
+    return None if pc.any(pc.match_substring(seen, ".")).as_py() else values
+
+
+def _cast(texts: pa.Array) -> np.ndarray | None:
+    try:
+        values = pc.cast(texts, pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+    # Arrow also reads "nan", "inf" and "1e5", which nobody writes for kilometres.
+    odd = np.isinf(values).any() or np.isnan(values).sum() != texts.null_count
+    return None if odd or pc.any(pc.match_substring_regex(texts, "[eE+]")).as_py() else values
+
+
+_INTEGER = re.compile(r"-?\d{1,15}")
+_GROUPS = re.compile(r"-?[1-9]\d{0,2}(?:([., ])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
+
+
+def _number(text: str, style: NumberStyle) -> tuple[float, int]:
+    bare = re.sub(r"\s*(?i:km)$", "", text.replace("\xa0", " ")).strip()
+    if _INTEGER.fullmatch(bare):
+        return float(bare), NUMBER_OK
+    if found := re.fullmatch(r"(-?\d{1,15})([.,])(\d+)", bare):
+        whole, sign, decimals = found.groups()
+        proven, other = (style.comma, style.point) if sign == "," else (style.point, style.comma)
+        could_group = len(decimals) == 3 and re.fullmatch(r"-?[1-9]\d{0,2}", whole)
+        if not could_group or (proven and not other) or (sign == "," and not other and not proven):
+            return float(f"{whole}.{decimals}"), NUMBER_OK
+        if other and not proven:
+            return float(whole + decimals), NUMBER_OK
+        return (np.nan, NUMBER_OPEN) if proven else (float(whole + decimals), NUMBER_GROUPED)
+    if found := _GROUPS.fullmatch(bare):
+        group = found[1]
+        decimal = "," if group in ". " else "."
+        whole, _, decimals = bare.partition(decimal)
+        if group not in decimals:
+            return float(whole.replace(group, "") + (f".{decimals}" if decimals else "")), NUMBER_OK
+    return np.nan, NUMBER_BAD
+
+
+# --- plates --------------------------------------------------------------------------------------------
+
+_TO_DIGIT = str.maketrans("OQIL", "0011")
+_TO_LETTER = str.maketrans("01", "OI")
+_MONTH_YEAR = re.compile(r"([a-z]{3})[/\-. ](?:de )?(\d{2}|\d{4})")
+
+
+def parse_plates(texts: list[str]) -> list[str | None]:
+    """The Mercosul form of each plate, None where it is no plate."""
+    found = canonical_plates(pd.Series(texts, dtype="str"))
+    return found.astype(object).where(found.notna(), None).tolist()
+
+
+def plate_from_date(text: str) -> str | None:
+    """The plate that Excel turned into this date (`7499-02-01` → `FEV7499`), or "" where only the fact is
+    known (`fev/99`); None where the text is no date."""
+    if found := re.fullmatch(r"(\d{4})-(\d{2})-01(?: 00:00:00)?", text):
+        return f"{_MONTHS[int(found[2]) - 1].upper()}{found[1]}" if 1 <= int(found[2]) <= 12 else ""
+    if found := re.fullmatch(r"01/(\d{2})/(\d{4})", text):
+        return f"{_MONTHS[int(found[1]) - 1].upper()}{found[2]}" if 1 <= int(found[1]) <= 12 else ""
+    if (found := _MONTH_YEAR.fullmatch(text.lower())) and found[1] in _MONTHS:
+        return f"{found[1].upper()}{found[2]}" if len(found[2]) == 4 else ""
+    dated = re.fullmatch(r"\d{4}-\d{2}-\d{2}(?: \d{2}:\d{2}:\d{2})?|\d{1,2}/\d{1,2}/\d{4}", text)
+    return "" if dated else None
+
+
+def plate_repair(text: str) -> str | None:
+    """What the sender may have meant (O for 0, I for 1, a stray I at the end), or None. Never applied."""
+    bare = re.sub(r"[^A-Z0-9]", "", text.upper())
+    if len(bare) == 8 and bare[-1] in "I1L":
+        bare = bare[:7]
+    if len(bare) != 7:
+        return None
+    tail = bare[5:].translate(_TO_DIGIT)
+    head = bare[:3].translate(_TO_LETTER) + bare[3].translate(_TO_DIGIT)
+    for middle in (bare[4], bare[4].translate(_TO_DIGIT)):
+        if parse_plates([head + middle + tail])[0]:
+            return head + middle + tail
+    return None
