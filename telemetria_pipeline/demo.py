@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -149,7 +150,8 @@ def _progress(lake: Lake, hours: Sequence[Hour], say: Callable[[str], None]) -> 
 
 def _dagster_dev(port: int) -> int:
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
-    try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:  # Ctrl-C reaches Dagster as well; it has stopped by itself
-        return 0
+    with subprocess.Popen(command) as dagster:
+        # Ctrl-C reaches Dagster by itself; a SIGTERM reaches only us, and would leave it behind.
+        signal.signal(signal.SIGTERM, lambda *_: dagster.send_signal(signal.SIGINT))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return dagster.wait()

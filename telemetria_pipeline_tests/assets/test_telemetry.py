@@ -180,8 +180,10 @@ def test_an_hour_without_an_answer_is_missing_with_attempts_and_the_last_error(p
         assert (manifest.state, manifest.failure.attempts) == ("missing", tries)
         assert "127.0.0.1:9" in manifest.failure.error
     assert hour_key(6) not in pipeline.materialized()
-    observed = [e for e in result.all_events if e.event_type_value == "ASSET_OBSERVATION"]
-    assert observed[0].asset_observation_data.asset_observation.metadata["hour_state"].value == "missing"
+    observed = pipeline.instance.fetch_observations(dg.AssetKey("raw_telemetry"), limit=9).records
+    shown = observed[0].asset_observation.metadata
+    assert observed[0].asset_observation.partition == hour_key(6)
+    assert (shown["hour_state"].value, shown["attempts"].value) == ("missing", 2)
 
 
 def test_a_passing_failure_is_tried_again_by_the_step_and_only_where_it_failed(

@@ -66,6 +66,7 @@ def test_nothing_to_capture_again_says_so(lake):
 
 
 def test_schedules_and_partitions_share_the_contracts_zone():
-    repository = build_definitions().get_repository_def()
-    assert {s.execution_timezone for s in repository.schedule_defs} == {HOURLY.timezone}
-    assert len(repository.schedule_defs) == 2
+    with dg.instance_for_test():
+        schedules = build_definitions().get_repository_def().schedule_defs
+        assert {schedule.execution_timezone for schedule in schedules} == {HOURLY.timezone}
+        assert len(schedules) == 2
