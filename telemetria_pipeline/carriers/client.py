@@ -191,7 +191,8 @@ class CarrierClient:
         http = self.profile.http
         deadline = min(time.monotonic() + http.deadline_s, self._capture_ends)
         attempts = throttles = 0
-        backoff = tenacity.wait_exponential_jitter(http.backoff_s, http.backoff_cap_s, jitter=http.backoff_s)
+        grows = tenacity.wait_exponential(multiplier=http.backoff_s, max=http.backoff_cap_s)
+        backoff = grows + tenacity.wait_random(0, http.backoff_s)
         out_of = ""
 
         def attempt() -> tuple[int, bytes, Decoded]:

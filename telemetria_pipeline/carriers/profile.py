@@ -377,6 +377,10 @@ class Profile(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Profile":
+        stamped = set(self.vehicles.stamp) if self.vehicles else set()
+        lacking = {"veiculo_id", "saida_utc", "chegada_utc"} - set(self.fields) - stamped
+        if lacking:
+            raise ValueError(f"fields must say where {', '.join(sorted(lacking))} are in a record")
         asks = "vehicle" in self.trips.placeholders()
         if asks and self.vehicles is None:
             raise ValueError("trips uses {vehicle}, so `vehicles` must say where the vehicles are listed")

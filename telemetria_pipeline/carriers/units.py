@@ -1,10 +1,14 @@
 """Numbers, distances, speeds and durations as carriers write them, in our units: km, km/h, s."""
 
+import contextlib
 import math
 import re
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+
+_N = TypeVar("_N", float, np.ndarray)
 
 # unit -> (multiply by, divide by): metres / 1000 is exact where metres * 0.001 is not.
 _Factor = tuple[float, float]
@@ -14,6 +18,7 @@ _KMH: dict[str, _Factor] = {"km/h": (1, 1), "mph": (_MILE_KM, 1), "knots": (1.85
 _S: dict[str, _Factor] = {"s": (1, 1), "ms": (1, 1000), "min": (60, 1), "h": (3600, 1)}
 _FACTORS = {"km": _KM, "kmh": _KMH, "s": _S}
 _SPELLINGS = {"mile": "mi", "miles": "mi", "kmh": "km/h", "kph": "km/h", "kn": "knots", "sec": "s"}
+_TEXTS = ("text", "clock", "iso")  # units of values that are never bare numbers
 _OWN = {"km": "km", "kmh": "km/h", "s": "s"}
 
 #: What a profile may say as a field's `unit`, by the dimension of its column.
@@ -50,10 +55,12 @@ def read_numbers(
     """Values of one column (None = missing) in its own unit, as float64, and the positions not readable."""
     kind = dimension(column)
     unit = unit or _OWN.get(kind, "")
-    if unit not in ("text", "clock", "iso") and set(map(type, values)) <= {int, float, type(None)}:
-        numbers = _scale(np.array(values, dtype="float64"), kind, unit)
-    else:
+    numbers = _plain_numbers(values) if unit not in _TEXTS else None
+    if numbers is None:
         numbers = np.array([_number(v, kind, unit, decimal) for v in values], dtype="float64")
+    else:
+        with np.errstate(over="ignore"):  # what overflows counts as not readable below
+            numbers = _scaled(numbers, kind, unit)
     numbers[np.isinf(numbers)] = np.nan
     missing = np.flatnonzero(np.isnan(numbers)).tolist()
     return numbers, [i for i in missing if values[i] is not None]
@@ -65,9 +72,12 @@ def read_number(value: object, column: str, unit: str | None = None, decimal: st
     return None if math.isnan(numbers[0]) else float(numbers[0])
 
 
-def _scale(number: np.ndarray, kind: str, unit: str) -> np.ndarray:
-    multiply, divide = _FACTORS.get(kind, {}).get(unit, (1, 1))
-    return number * multiply / divide
+def _plain_numbers(values: Sequence[object]) -> np.ndarray | None:
+    """All values at once, when each is a number or missing."""
+    if set(map(type, values)) <= {int, float, type(None)}:
+        with contextlib.suppress(OverflowError):  # an integer beyond any float
+            return np.array(values, dtype="float64")
+    return None
 
 
 def _number(value: object, kind: str, unit: str, decimal: str) -> float:
@@ -75,15 +85,15 @@ def _number(value: object, kind: str, unit: str, decimal: str) -> float:
         text = value.strip()
         seconds = _clock(text) if unit == "clock" else _iso_duration(text) if unit == "iso" else None
         return _quantity(text, kind, unit, decimal) if seconds is None else seconds
-    if isinstance(value, bool) or not isinstance(value, int | float) or unit in ("text", "clock", "iso"):
+    if isinstance(value, bool) or not isinstance(value, int | float) or unit in _TEXTS:
         return math.nan
     try:
-        return _factored(float(value), kind, unit)
+        return _scaled(float(value), kind, unit)
     except OverflowError:  # an integer beyond any float
         return math.nan
 
 
-def _factored(number: float, kind: str, unit: str) -> float:
+def _scaled(number: _N, kind: str, unit: str) -> _N:
     multiply, divide = _FACTORS.get(kind, {}).get(unit, (1, 1))
     return number * multiply / divide
 
@@ -97,11 +107,11 @@ def _quantity(text: str, kind: str, unit: str, decimal: str) -> float:
     suffix = _SPELLINGS.get(suffix, suffix)
     if suffix and suffix not in _FACTORS.get(kind, {}):
         return math.nan
-    if not suffix and unit in ("text", "clock", "iso"):
+    if not suffix and unit in _TEXTS:
         return math.nan
     whole, fraction, exponent = match.groups()
     digits = whole.replace("," if decimal == "." else ".", "") + (fraction or "").replace(",", ".")
-    return _factored(float(digits + (f"e{exponent}" if exponent else "")), kind, suffix or unit)
+    return _scaled(float(digits + (f"e{exponent}" if exponent else "")), kind, suffix or unit)
 
 
 def _clock(text: str) -> float | None:

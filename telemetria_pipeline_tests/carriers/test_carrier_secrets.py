@@ -1,0 +1,110 @@
+"""The token stays inside: whatever the carrier echoes and whatever fails, nothing that leaves holds it."""
+
+import base64
+import html
+import json
+import logging
+import traceback
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetria_pipeline.carriers import errors
+from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.secrets import Secrets
+from telemetria_pipeline_tests.carriers.conftest import TOKEN, Answer, make_profile
+
+START = datetime(2026, 3, 10, 10, tzinfo=UTC)
+PAIR = "someone:pass/word+1="
+
+
+def forms(token):
+    basic = base64.b64encode(token.encode()).decode()
+    quoted = json.dumps(token)[1:-1]
+    return [
+        token, f"Bearer {token}", basic, basic.rstrip("="), base64.urlsafe_b64encode(token.encode()).decode(),
+        base64.b64encode(f"x:{token}".encode()).decode(), base64.b64encode(f"xy:{token}!".encode()).decode(),
+        quote(token), quote(token, safe=""), quote_plus(token), quote(token, safe="").lower(),
+        quoted, quoted.replace("/", "\\/"), html.escape(token),
+    ]  # fmt: skip
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=6, max_size=40))
+def test_every_form_of_any_token_is_redacted_in_text_and_bytes(token):
+    secrets = Secrets(token)
+    for form in forms(token):
+        text = f"a {form} b"
+        assert token not in secrets.redact(text) and token not in secrets.redact(text.encode()).decode()
+        if form not in (f"Bearer {token}",):
+            assert form not in secrets.redact(text), form
+    assert token not in repr(secrets)
+    assert secrets.redact(b"\xff\xfe nothing") == b"\xff\xfe nothing"
+
+
+def test_the_password_of_a_pair_is_a_secret_by_itself():
+    assert Secrets(PAIR).redact("the password is pass/word+1=") == "the password is ***"
+
+
+ECHOES = {
+    "body": lambda e: Answer({"data": [{"v": e, "s": "", "e": ""}]}),
+    "not json": lambda e: Answer(f"<p>{e}</p>".encode()),
+    "cut json": lambda e: Answer(f'{{"data": ["{e}'.encode()),
+    "other shape": lambda e: Answer({e: 1}),
+    "repeated key": lambda e: Answer(f'{{"data": [], {json.dumps(e)}: 1, {json.dumps(e)}: 2}}'.encode()),
+    "error in 200": lambda e: Answer({"error": e}),
+    "busy in 200": lambda e: Answer({"busy": e}),
+    "cut listing": lambda e: Answer({"limit_exceeded": True, "data": [e]}),
+    "cursor": lambda e: Answer({"data": [e], "next": e}),
+    "cursor of another kind": lambda e: Answer({"data": [1], "next": {e: e}}),
+    "link elsewhere": lambda e: Answer({"data": [2], "next": f"http://{quote(e)}.invalid/"}),
+    **{f"status {s}": lambda e, s=s: Answer(e.encode(), s) for s in (400, 401, 403, 404, 429, 500, 501, 503)},
+    "redirect": lambda e: Answer(e, 302, {"Location": f"https://{quote(e)}@elsewhere.invalid/{quote(e)}?t={quote(e)}"}),
+    "reset": lambda e: Answer(e * 50, deliver="reset"),
+    "cut": lambda e: Answer(e * 50, deliver="cut"),
+    "hang": lambda e: Answer(e, deliver="hang"),
+    "drip": lambda e: Answer(e * 50, deliver="drip"),
+    "too large": lambda e: Answer(e * 2000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("token", [TOKEN, PAIR], ids=["token", "pair"])
+@pytest.mark.parametrize("case", ECHOES)
+def test_nothing_that_leaves_the_client_holds_the_token(serve, caplog, case, token):
+    style = "link" if case.startswith("link") else "cursor"
+    profile = make_profile(
+        auth={"template": "Basic {basic}" if token == PAIR else "Bearer {token}"},
+        http={
+            "attempts": 2,
+            "throttle_attempts": 1,
+            "read_timeout_s": 0.2,
+            "deadline_s": 1,
+            "max_body_mb": 0.02,
+        },
+        trips={
+            "paging": {"style": style, "cursor" if style == "cursor" else "next": "next"},
+            "truncation": {"when": "limit_exceeded"},
+        },
+        errors=[{"when": "error", "message": "error"}, {"when": "busy", "message": "busy", "retry": True}],
+    )
+    left = []
+    with caplog.at_level(logging.DEBUG):
+        for form in forms(token):
+            server = serve(lambda asked, form=form: ECHOES[case](form))
+            with CarrierClient(profile, server.url, token, sleep=lambda s: None) as client:
+                try:
+                    for page in client.pages(START, START + timedelta(hours=1)):
+                        left += [page.body.decode(), str(page.records), repr(page), page.path]
+                except errors.CarrierError as error:
+                    left += [str(error), repr(error), str(vars(error)), repr(error.args)]
+                    left += traceback.format_exception(error)
+                    assert error.__cause__ is None and error.__context__ is None
+                left.append(repr(client))
+            if case in ("hang", "drip"):
+                break
+    left += [r.getMessage() + str(r.exc_info) for r in caplog.records]
+    assert len(left) > 5
+    for secret in {token, *forms(token)} - {f"Bearer {token}"}:
+        assert not [text for text in left if secret in text]
