@@ -29,7 +29,7 @@ class S3Server:
 
     url: str = ""
     requests: list[dict] = field(default_factory=list)  # the WSGI environ of each request
-    stored: int = 0  # uploads that were answered with success
+    cut_uploads: int = 0  # moto answers 400 to a body that ends before its length
     upload_begun: threading.Event = field(default_factory=threading.Event)
     # Answers instead of moto when it returns (status, body).
     answer: Callable[[dict], tuple[str, str] | None] = lambda environ: None
@@ -43,12 +43,14 @@ class S3Server:
             start_response(spoiled[0], [("Content-Type", "application/xml")])
             return [spoiled[1].encode()]
 
+        if environ["REQUEST_METHOD"] != "PUT":
+            return self._moto(environ, start_response)
+        self.upload_begun.set()
+
         def start(status: str, *args: object) -> object:
-            self.stored += environ["REQUEST_METHOD"] == "PUT" and status.startswith("200")
+            self.cut_uploads += status.startswith("400")
             return start_response(status, *args)
 
-        if environ["REQUEST_METHOD"] == "PUT":
-            self.upload_begun.set()
         return self._moto(environ, start)
 
 
@@ -89,7 +91,7 @@ def s3(_running: S3Server, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> Sim
     client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     _running.requests.clear()
     _running.upload_begun.clear()
-    _running.stored = 0
+    _running.cut_uploads = 0
     return SimpleNamespace(
         server=_running, client=client, bucket=bucket, address=f"s3://{bucket}/lago/um", url=_running.url
     )

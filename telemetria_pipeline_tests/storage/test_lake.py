@@ -1,3 +1,4 @@
+import random
 import time
 from datetime import UTC, datetime
 
@@ -206,10 +207,12 @@ class TestRawAndManifests:
             lake.get_raw(self.KEY)
 
     @pytest.mark.parametrize(
-        "damage", [lambda b: b[:-6], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b"x"]
+        "damage",
+        [lambda b: b[:-6], lambda b: b[:500] + bytes([b[500] ^ 1]) + b[501:], lambda b: b"x"],
+        ids=["cut", "one bit", "foreign"],
     )
     def test_damaged_raw_bytes_are_told(self, lake: Lake, damage):
-        lake.put_raw(self.KEY, b"viagens" * 100)
+        lake.put_raw(self.KEY, random.Random(1).randbytes(1000))  # zstd keeps it as it is
         lake.store.put(self.KEY, damage(lake.store.get(self.KEY)))
         with pytest.raises(StorageError, match=r"pagina-00001\.json\.zst cannot be read"):
             lake.get_raw(self.KEY)

@@ -99,7 +99,7 @@ class TestFolderAndS3:
     def test_more_objects_than_a_page_of_the_listing(self, store, address):
         n = 1_050 if address.startswith("s3:") else 100  # a page of S3 holds 1,000
         for i in range(n):
-            store.put(f"muitos/{i}", b"")
+            store.put(f"muitos/{i}", b"x")
         assert len(list(store.list("muitos"))) == n
 
     @pytest.mark.parametrize("key", ["a/../../fora", "a//b", "../fora"])
@@ -194,6 +194,17 @@ class TestS3:
         store.put("a", b"x")
         assert store.uri("a") == f"s3://{s3.bucket}/a"
         assert [i.key for i in store.list()] == ["a"]
+
+    def test_folders_made_in_the_console_are_not_listed_but_empty_files_are(self, s3):
+        for key in ("lago/um/", "lago/um/2026/", "lago/um/2026/vazio.csv", "lago/um/vazio.csv"):
+            s3.client.put_object(Bucket=s3.bucket, Key=key, Body=b"")
+        found = [i.key for i in ObjectStore.open(s3.address).list()]
+        assert found == ["2026/vazio.csv", "vazio.csv"]
+
+    def test_a_key_of_others_that_is_no_path_is_told(self, s3):
+        s3.client.put_object(Bucket=s3.bucket, Key="lago/um/a//b", Body=b"")
+        with pytest.raises(StorageError, match=r"a//b.* rename or remove it"):
+            list(ObjectStore.open(s3.address).list())
 
     @pytest.mark.parametrize(
         "use",
