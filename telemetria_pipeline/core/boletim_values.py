@@ -77,12 +77,13 @@ def _arrow(cells: pd.Series) -> pa.Array:
 class Dates:
     """What each different text of a date column says.
 
-    `day` is days since 1970 (`NO_DAY`: no date), read as dd/mm; `us_day` the same text read as mm/dd, for
-    the texts that leave the question open or allow only that. `serial` marks Excel's bare day numbers.
+    `day` is days since 1970 (`NO_DAY`: no date), read as dd/mm; `us_day` what it is with day and month
+    exchanged, where that is a date. `iso` marks YYYY-MM-DD, `serial` Excel's bare day numbers.
     """
 
     day: np.ndarray
     us_day: np.ndarray
+    iso: np.ndarray
     serial: np.ndarray
 
 
@@ -96,10 +97,13 @@ _WEEKDAY = re.compile(r"^[a-zçáéíóú\-]{3,13}\.?,? +(?=\d)")
 def parse_dates(texts: list[str]) -> Dates:
     """Read dates: dd/mm/yyyy, dd/mm/yy, ISO, `22 nov 2026`, an Excel day number; a clock is dropped."""
     day = np.full(len(texts), NO_DAY, np.int32)
-    us_day, serial = day.copy(), np.zeros(len(texts), bool)
+    us_day, iso, serial = day.copy(), np.zeros(len(texts), bool), np.zeros(len(texts), bool)
     for i, text in enumerate(texts):
         if found := _ISO.fullmatch(text):
-            day[i] = _day(*found.groups())
+            year, month, of_month = found.groups()
+            day[i], us_day[i] = _day(year, month, of_month), _day(year, of_month, month)
+            iso[i] = day[i] != NO_DAY
+            us_day[i] = us_day[i] if iso[i] else NO_DAY
         elif found := _SLASHED.fullmatch(text):
             first, _, second, year = found.groups()
             day[i], us_day[i] = _day(year, second, first), _day(year, first, second)
@@ -108,7 +112,7 @@ def parse_dates(texts: list[str]) -> Dates:
             serial[i] = day[i] != NO_DAY
         elif (found := _NAMED.fullmatch(_WEEKDAY.sub("", text.lower()))) and found[2][:3] in _MONTHS:
             day[i] = _day(found[3], str(_MONTHS.index(found[2][:3]) + 1), found[1])
-    return Dates(day, us_day, serial)
+    return Dates(day, us_day, iso, serial)
 
 
 def _day(year: str, month: str, day: str) -> int:

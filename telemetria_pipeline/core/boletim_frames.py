@@ -1,0 +1,99 @@
+"""What became of a boletim's rows, as frames under contract."""
+
+import numpy as np
+import pandas as pd
+
+from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
+from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem
+from telemetria_pipeline.core.boletim_cells import Cells
+from telemetria_pipeline.core.boletim_findings import Findings
+from telemetria_pipeline.core.boletim_text import SheetText
+from telemetria_pipeline.core.cleaning import driver_names
+
+
+def typed_trips(
+    cells: Cells,
+    zones: tuple[list[str], np.ndarray],
+    departure: np.ndarray,
+    arrival: np.ndarray,
+    sheet: SheetText,
+    file_name: str,
+    kept: np.ndarray,
+) -> pd.DataFrame:
+    """The rows in the mask `kept`, under contract BOLETIM_TRIPS; instants come in UTC seconds."""
+    at = slice(None) if kept.all() else np.flatnonzero(kept)
+    count = int(kept.sum())
+    names, zone = zones
+    numbers = {
+        "km_saida": cells.km_out,
+        "km_chegada": cells.km_in,
+        "km_rota": cells.km_route,
+        "qtde_pessoas": cells.people,
+    }
+    columns: dict[str, object] = {}
+    for column in BOLETIM_TRIPS.names:
+        if column in numbers:
+            columns[column] = numbers[column][at]
+        elif column in cells.texts:
+            columns[column] = cells.texts[column].iloc[at].array
+    columns |= {
+        "motorista": driver_names(cells.driver.column()).iloc[at].array if cells.driver else None,
+        "saida_utc": pd.to_datetime(departure[at], unit="s", utc=True).as_unit("us"),
+        "chegada_utc": pd.to_datetime(arrival[at], unit="s", utc=True).as_unit("us"),
+        "fuso": pd.Series(names, dtype="str").take(zone[at]).array,
+        # To the millimetre: subtracting two large floats leaves noise behind it.
+        "km_declarado": np.round(cells.km_in[at] - cells.km_out[at], 6),
+        "arquivo": file_name,
+        "aba": sheet.sheet,
+        "linha": sheet.cells.index.to_numpy()[at].astype(np.int64),
+    }
+    frame = pd.DataFrame({c: columns.get(c) for c in BOLETIM_TRIPS.names}, index=range(count))
+    return frame.astype({c.name: c.pandas_dtype for c in BOLETIM_TRIPS.columns})
+
+
+def quarantine(
+    sheet: SheetText, file_name: str, findings: Findings, out: np.ndarray, repeats: np.ndarray
+) -> pd.DataFrame:
+    """One record for each problem of a row that is out; a row without any says that the file was returned."""
+    rows = sheet.cells.index.to_numpy()
+    duplicate = repeats & ~findings.bad
+    records: list[tuple[int, Problem]] = []
+    spoken = np.zeros(len(rows), bool)
+    for finding in findings.found:
+        if finding.severity == "erro" or finding.code in ("LINHA_REPETIDA", "LINHA_JA_ENVIADA"):
+            spoken[finding.positions] = True
+            records += [(int(p), finding.make(int(p))) for p in finding.positions]
+    silent = np.flatnonzero(out & ~spoken)
+    returned = KINDS["LINHA_DE_ARQUIVO_DEVOLVIDO"]
+    said = pd.DataFrame(
+        {
+            "_at": [p for p, _ in records],
+            "codigo": [r.code for _, r in records],
+            "coluna": [r.column for _, r in records],
+            "celula": [r.cell for _, r in records],
+            "valor": [r.value for _, r in records],
+            "mensagem": [r.message for _, r in records],
+            "sugestao": [r.suggestion for _, r in records],
+        }
+    )
+    quiet = pd.DataFrame(
+        {
+            "_at": silent,
+            "codigo": returned.code,
+            "coluna": None,
+            "celula": None,
+            "valor": None,
+            "mensagem": returned.message,
+            "sugestao": returned.suggestion,
+        }
+    )
+    frame = pd.concat([part for part in (said, quiet) if len(part)] or [said], ignore_index=True)
+    frame = frame.sort_values("_at", kind="stable", ignore_index=True)
+    at = frame["_at"].to_numpy(dtype=np.int64)
+    frame = frame.assign(
+        situacao=np.where(duplicate[at], "duplicada", "rejeitada"),
+        arquivo=file_name,
+        aba=sheet.sheet,
+        linha=rows[at],
+    )[BOLETIM_QUARANTINE.names]
+    return frame.astype({c.name: c.pandas_dtype for c in BOLETIM_QUARANTINE.columns})

@@ -1,0 +1,132 @@
+"""A boletim's rows against what is known outside of it: zones, vehicles, drivers, and the file's period."""
+
+import unicodedata
+
+import numpy as np
+import pandas as pd
+
+from telemetria_pipeline.core.boletim_cells import Cells
+from telemetria_pipeline.core.boletim_findings import Findings
+from telemetria_pipeline.core.boletim_period import period_of_days, period_of_name
+from telemetria_pipeline.core.boletim_settings import Reference, RuleSettings
+from telemetria_pipeline.core.boletim_values import NO_DAY, br_day
+
+
+def zones_of(cells: Cells, reference: Reference, settings: RuleSettings) -> tuple[list[str], np.ndarray]:
+    """The zones that occur, and for each row which of them its clocks are read in."""
+    default = str(settings.timezone)
+    vehicles = reference.vehicles
+    if vehicles is None or "fuso" not in vehicles or not len(vehicles):
+        return [default], np.zeros(len(cells.plate), np.int32)
+    known = vehicles.dropna(subset=["placa", "fuso"]).set_index("placa")["fuso"].to_dict()
+    names = sorted({default, *known.values()})
+    of_plates = np.array([names.index(known.get(p, default)) for p in cells.plates], np.int32)
+    return names, np.append(of_plates, np.int32(names.index(default)))[cells.plate]
+
+
+def instants(cells: Cells, zones: tuple[list[str], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Departure and arrival in UTC seconds since 1970 (0 where unknown)."""
+    names, zone = zones
+    known = (cells.day != NO_DAY) & (cells.arrival_s >= 0) & (cells.departure_s >= 0)
+    midnight = np.where(known, cells.day, 0).astype(np.int64) * 86_400
+    found = []
+    for clock in (cells.departure_s, cells.arrival_s):
+        local = midnight + np.where(known, clock, 0)
+        utc = np.zeros(len(local), np.int64)
+        for number, name in enumerate(names):
+            here = (zone == number) & known
+            # Every minute that occurs is converted once. Where a clock was set back, the later reading
+            # counts; where it was set forward, the first minute after the gap.
+            different, back = np.unique(local[here], return_inverse=True)
+            if not len(different):
+                continue
+            stamps = pd.DatetimeIndex(different.astype("datetime64[s]")).tz_localize(
+                name, ambiguous=np.zeros(len(different), bool), nonexistent="shift_forward"
+            )
+            utc[here] = (
+                stamps.tz_convert("UTC")
+                .tz_localize(None)
+                .to_numpy()
+                .astype("datetime64[s]")
+                .view(np.int64)[back]
+            )
+        found.append(utc)
+    return found[0], found[1]
+
+
+def _plain(name: str) -> str:
+    folded = unicodedata.normalize("NFKD", name)
+    return " ".join("".join(c for c in folded if not unicodedata.combining(c)).split()).upper()
+
+
+def _bare_equipment(text: str) -> str:
+    return text.strip().upper().removesuffix(".0").lstrip("0")
+
+
+def judge_against_reference(cells: Cells, reference: Reference, findings: Findings) -> None:
+    """Note plates, fleet numbers and drivers that the reference tables do not know, or know otherwise."""
+    vehicles, drivers, letters = reference.vehicles, reference.drivers, cells.letters
+    registered: dict[str, str] = {}
+    if vehicles is not None and len(vehicles):
+        known = set(vehicles["placa"].dropna())
+        strange = np.append(np.array([bool(p) and p not in known for p in cells.plates], bool), False)
+        findings.add("PLACA_DESCONHECIDA", letters["placa"], strange[cells.plate])
+        if "equipamento" in vehicles:
+            registered = dict(
+                vehicles.dropna(subset=["placa", "equipamento"])[["placa", "equipamento"]].values
+            )
+    if cells.equipment is not None:
+        _equipment(cells, registered, findings)
+    if drivers is not None and len(drivers) and cells.driver is not None:
+        names = {_plain(n) for n in drivers["motorista"].dropna()}
+        strange = np.array([_plain(n) not in names for n in cells.driver.texts], bool)
+        findings.add("MOTORISTA_DESCONHECIDO", letters["motorista"], cells.driver.rows(strange, False))
+
+
+def _equipment(cells: Cells, registered: dict[str, str], findings: Findings) -> None:
+    """The fleet number must be the registered one; without a register, the one that the plate mostly has."""
+    assert cells.equipment is not None
+    bare = [_bare_equipment(t) for t in cells.equipment.texts]
+    both = (cells.plate >= 0) & (cells.equipment.codes >= 0)
+    pairs, back, counts = np.unique(
+        cells.plate[both].astype(np.int64) * len(bare) + cells.equipment.codes[both],
+        return_inverse=True,
+        return_counts=True,
+    )
+    usual: dict[str, tuple[int, str]] = {}
+    said = [(cells.plates[p // len(bare)], bare[p % len(bare)]) for p in pairs.tolist()]
+    for (plate, equipment), count in zip(said, counts.tolist(), strict=True):
+        usual[plate] = max(usual.get(plate, (0, "")), (count, equipment))
+    at = np.flatnonzero(both)
+    wrong = np.array([p in registered and _bare_equipment(registered[p]) != e for p, e in said], bool)
+    varies = np.array([p not in registered and usual[p][1] != e for p, e in said], bool)
+    findings.add(
+        "EQUIPAMENTO_DIVERGENTE",
+        cells.letters["equipamento"],
+        at[wrong[back]],
+        lambda i: {
+            "plate": cells.plates[cells.plate[i]],
+            "registered": registered[cells.plates[cells.plate[i]]],
+        },
+    )
+    findings.add(
+        "EQUIPAMENTO_VARIA",
+        cells.letters["equipamento"],
+        at[varies[back]],
+        lambda i: {"plate": cells.plates[cells.plate[i]], "usual": usual[cells.plates[cells.plate[i]]][1]},
+    )
+
+
+def judge_period(cells: Cells, file_name: str, findings: Findings) -> None:
+    """Note dates outside the period that the file's name says or, without one, that most rows show."""
+    days = cells.day[cells.day != NO_DAY]
+    period = period_of_name(file_name) or period_of_days(days)
+    if period is None:
+        return
+    first, last = period
+    findings.add(
+        "DATA_FORA_DO_PERIODO",
+        cells.letters["data"],
+        (cells.day != NO_DAY) & ((cells.day < first) | (cells.day > last)),
+        lambda i: {"said": br_day(cells.day[i]), "period": f"{br_day(first)} a {br_day(last)}"},
+    )

@@ -1,0 +1,76 @@
+"""What the rules of boletins are told (limits, vehicles, drivers), and how their rows are counted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from telemetria_pipeline.contracts.boletim_problems import Severity
+
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+
+# Codes whose row is typed all the same: whether they stop it is the operator's choice.
+ADJUSTABLE = frozenset(
+    {
+        "DATA_FORA_DO_PERIODO",
+        "EQUIPAMENTO_DIVERGENTE",
+        "EQUIPAMENTO_VARIA",
+        "KM_ROTA_DIFERE",
+        "MOTORISTA_DESCONHECIDO",
+        "ODOMETRO_SALTOU",
+        "ODOMETRO_VOLTOU",
+        "PLACA_DESCONHECIDA",
+        "VEICULO_EM_DOIS_ARQUIVOS",
+        "VEICULO_EM_DOIS_LUGARES",
+        "VELOCIDADE_IMPLAUSIVEL",
+    }
+)
+
+
+@dataclass(frozen=True)
+class RuleSettings:
+    """The limits that the rules keep, and whether a file with errors is taken in part.
+
+    `severities` turns a code of `ADJUSTABLE` into an error or a warning, e.g.
+    `{"PLACA_DESCONHECIDA": "erro"}`. Raises ValueError for any other code.
+    """
+
+    timezone: ZoneInfo = SAO_PAULO
+    max_trip_hours: float = 12
+    max_trip_km: float = 2_000
+    max_speed_kmh: float = 110
+    km_tolerance: float = 1
+    overlap_tolerance_s: int = 60
+    partial: bool = False
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        wrong = sorted(
+            f"{code}={severity}"
+            for code, severity in self.severities.items()
+            if code not in ADJUSTABLE or severity not in ("erro", "aviso")
+        )
+        if wrong:
+            raise ValueError(
+                f"severities: {', '.join(wrong)} cannot be set; "
+                f"give 'erro' or 'aviso' to one of {', '.join(sorted(ADJUSTABLE))}"
+            )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What is known of vehicles (`placa`, optional `equipamento`, `fuso`) and of drivers (`motorista`)."""
+
+    vehicles: pd.DataFrame | None = None
+    drivers: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """The file's ledger, in rows: received = accepted + duplicate + rejected."""
+
+    received: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    rejected: int = 0
