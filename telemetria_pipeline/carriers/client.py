@@ -203,7 +203,7 @@ class CarrierClient:
             try:
                 self._ask(url, deadline, answer)
                 decoded = decode(self.profile, answer.body, kind)
-                if first:
+                if first and answer.body.strip():
                     refuse_repeated_keys(answer.body)
                 pager.take(decoded, answer.link)
             except CarrierError as error:

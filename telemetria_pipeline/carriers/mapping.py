@@ -5,6 +5,7 @@ Names, units, times, sentinels and the description's pattern are read here; what
 """
 
 import functools
+import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -135,25 +136,24 @@ class _Batch:
 
     def _plain(self, path: tuple[str, ...]) -> list[Any]:
         if path not in self._cache:
-            *parent, name = path
-            if parent:
-                holders = self._plain(tuple(parent))
-                self._cache[path] = [h.get(name) if type(h) is dict else None for h in holders]
-            else:
-                self._cache[path] = [record.get(name) for record in self._records]
+            holders = self._plain(path[:-1]) if path[1:] else self._records
+            self._cache[path] = _got(holders, path[-1])
         return self._cache[path]
+
+
+def _got(holders: Sequence[Any], name: str) -> list[Any]:
+    """One key of every holder; None where there is no such key, or no object."""
+    try:
+        return list(map(operator.itemgetter(name), holders))  # half the time, while nothing is missing
+    except (KeyError, TypeError):
+        return [holder.get(name) if type(holder) is dict else None for holder in holders]
 
 
 def seen_fields(records: Iterable[object]) -> set[str]:
     """Names that occur at the records' first two levels, as `driver` and `driver.id`."""
-    tops: set[tuple[str, ...]] = set()
-    nested: set[tuple[str, tuple[str, ...]]] = set()
-    for record in records:
-        if type(record) is dict:
-            tops.add(tuple(record))
-            for name, value in record.items():
-                if type(value) is dict:
-                    nested.add((name, tuple(value)))
+    objects = [record for record in records if type(record) is dict]
+    tops = set(map(tuple, objects))  # a page has few different rows of names
+    nested = {(n, tuple(v)) for record in objects for n, v in record.items() if type(v) is dict}
     return {n for names in tops for n in names} | {f"{n}.{m}" for n, names in nested for m in names}
 
 
@@ -175,7 +175,10 @@ def _joined(parts: Sequence[object]) -> object:
 
 
 def _texts(values: Sequence[Any]) -> tuple[list[str | None], list[int]]:
-    if set(map(type, values)) <= {str, type(None)}:
+    types = set(map(type, values))
+    if types == {str} and all(map(str.strip, values)):
+        return list(values), []
+    if types <= {str, type(None)}:
         return [v if v and not v.isspace() else None for v in values], []
     texts = [_text(v) for v in values]
     return texts, [

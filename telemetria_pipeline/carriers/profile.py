@@ -53,7 +53,7 @@ def _zone(value: str) -> str:
 
 def _column(value: str) -> str:
     if value not in COLUMNS:
-        near = difflib.get_close_matches(value, COLUMNS, n=1)
+        near = difflib.get_close_matches(value, COLUMNS, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "the columns are: " + ", ".join(COLUMNS)
         raise ValueError(f"no column is called {value!r}; {hint}")
     return value
