@@ -136,7 +136,8 @@ class Fleet:
         if start.tzinfo is None or end.tzinfo is None:
             raise ValueError("give instants with a zone, e.g. datetime(2026, 3, 10, tzinfo=UTC)")
         # A local day reaches into the neighbouring UTC days.
-        day, last = max(start.astimezone(UTC).date() - timedelta(days=2), BOUGHT), end.astimezone(UTC).date()
+        day = max(start.astimezone(UTC).date() - timedelta(days=1), BOUGHT)
+        last = end.astimezone(UTC).date() + timedelta(days=1)
         found: list[Trip] = []
         while day <= last:
             trips = self._day(day)
@@ -144,7 +145,7 @@ class Fleet:
             high = bisect_left(trips, end, key=lambda t: t.departure)
             found += trips[low:high]
             day += timedelta(days=1)
-        found.sort(key=_order)  # days of different zones interleave
+        found.sort(key=_order)  # days of distant zones interleave
         return found
 
     def next_departure(self, trip: Trip) -> datetime:

@@ -115,7 +115,7 @@ class Carrier:
         True records come by departure, then vehicle.
         """
         rows: list[tuple[float, Record]] = []
-        for trip in self.fleet.trips(start - LONGEST_TRIP, min(end, as_of + timedelta(seconds=1))):
+        for trip in self.fleet.trips(start - LONGEST_TRIP, end):
             if vehicle_id in (None, trip.vehicle.id):
                 story = self.story(trip)
                 for record in self._shown(story, start, as_of):

@@ -61,6 +61,18 @@ def test_any_cut_of_the_time_gives_the_same_trips(seed: int, day: datetime, cuts
     assert pieces == Fleet(seed, vehicles=10).trips(day, end)
 
 
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Pacific/Honolulu", "UTC"])
+def test_days_of_distant_zones_are_whole_and_in_order(zone: str) -> None:
+    fleet = Fleet(7, 10, timezone=zone)
+    week = fleet.trips(DAY - timedelta(days=3), DAY + timedelta(days=4))
+    for hours in range(0, 24, 4):
+        start, end = DAY + timedelta(hours=hours), DAY + timedelta(hours=hours + 24)
+        trips = fleet.trips(start, end)
+        assert trips == [t for t in week if start <= t.departure < end]
+    assert trips == sorted(trips, key=lambda t: (t.departure, t.vehicle.id))
+    assert {t.vehicle.timezone for t in trips} == {zone, "America/Campo_Grande", "America/Cuiaba"}
+
+
 def test_seeds_differ() -> None:
     end = DAY + timedelta(days=1)
     assert Fleet(1).trips(DAY, end) != Fleet(2).trips(DAY, end)

@@ -88,8 +88,10 @@ def test_a_bad_query_gets_400_as_text(serve: Serve, params: dict[str, str], mess
 
 def test_unknown_paths_get_404(serve: Serve) -> None:
     client = serve()
+    client.simulator.inject("error_500")
     for path in ("/v1/vehicles/v-999/trips", "/v1/nothing", "/elsewhere"):
         assert client.get(path).status_code == 404
+    assert client.trips().status_code == 500  # the fault waited for a request that can have it
 
 
 def test_a_record_has_the_documented_form(serve: Serve) -> None:
@@ -186,10 +188,12 @@ def test_gzip_and_keep_alive(serve: Serve) -> None:
     plain = client.trips(limit=1000)
     assert plain.json()["data"][:100] == answer.json()["data"]
     assert "Content-Encoding" not in client.get("/v1/trips", headers={"Accept-Encoding": "identity"}).headers
-    started = time.perf_counter()
-    for _ in range(20):
+    seconds = []
+    for _ in range(10):
+        started = time.perf_counter()
         client.get("/healthz")
-    assert time.perf_counter() - started < 0.5  # 40 ms each where the body waits for an ACK
+        seconds.append(time.perf_counter() - started)
+    assert sorted(seconds)[5] < 0.03  # 40 ms where the body waits for the head's ACK
 
 
 # Faults of a reply
@@ -302,11 +306,15 @@ def test_a_truncated_body_ends_before_its_length(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("fault", ["reset", "truncated"])
-def test_an_ordinary_client_notices(serve: Serve, fault: str) -> None:
+def test_an_ordinary_client_notices_and_the_server_is_calm(
+    serve: Serve, fault: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     client = serve()
     with pytest.raises(requests.RequestException):
         client.trips(simulate=fault)
     assert client.trips().status_code == 200
+    client.simulator.close()
+    assert capfd.readouterr().err == ""
 
 
 # How faults are chosen

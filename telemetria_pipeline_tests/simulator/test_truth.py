@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from telemetria_pipeline.simulator import DATA_FAULTS, FaultPlan, Fleet
 from telemetria_pipeline.simulator.faults import ODOMETER_FAULTS
 from telemetria_pipeline.simulator.records import Carrier
 from telemetria_pipeline.simulator.truth import odometer_status, running_per_hour, true_trips
-from telemetria_pipeline_tests.simulator.conftest import DAY, HOUR, Client
+from telemetria_pipeline_tests.simulator.conftest import DAY, HOUR, Client, z
 
 Serve = Callable[..., Client]
 Key = tuple[str, datetime]
@@ -221,6 +222,28 @@ def test_an_amended_trip_changes_and_a_reissued_one_comes_twice(serve: Serve) ->
         else:
             assert last[0] == first[0] | {k: last[0][k] for k in ("next_departure", "stopped_seconds")}
             assert last[1]["id"] != trip.id
+
+
+def test_a_reissued_record_may_come_before_the_one_that_it_replaces(serve: Serve) -> None:
+    served = serve(FaultPlan(1, {"reissued": 1})).all_trips(limit=1000)
+    pairs = [
+        (a["updated_at"], b["updated_at"])
+        for a, b in pairwise(served)
+        if (a["asset"]["id"], a["departure"]["time"]) == (b["asset"]["id"], b["departure"]["time"])
+    ]
+    assert {a < b for a, b in pairs} == {True, False}
+
+
+def test_the_next_departure_is_unknown_until_it_happens(serve: Serve) -> None:
+    client = serve()
+    trip = client.simulator.fleet.trips(DAY + 9 * HOUR, DAY + 12 * HOUR)[0]
+    leaves = client.simulator.fleet.next_departure(trip)
+    shown = []
+    for as_of in (leaves - timedelta(seconds=1), leaves):
+        client.simulator.as_of = as_of
+        record = client.all_trips(trip.departure, trip.departure + timedelta(seconds=1))[0]
+        shown.append((record["next_departure"], record["stopped_seconds"]))
+    assert shown == [(None, None), (z(leaves), (leaves - trip.arrival).total_seconds())]
 
 
 def served_with(serve: Serve, fault: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
