@@ -279,6 +279,13 @@ _NOTICED = (
         "Se o boletim está numa delas, reexiba-a e envie de novo.",
     ),
     ProblemKind(
+        "XLS_ANTIGO",
+        "aviso",
+        "Formato antigo do Excel",
+        "O arquivo é do formato antigo .xls; nele, células com erro do Excel (#REF!) são lidas como vazias.",
+        "Prefira salvar como Pasta de Trabalho do Excel (.xlsx).",
+    ),
+    ProblemKind(
         "LINHAS_ACIMA_DO_CABECALHO",
         "aviso",
         "Linhas acima do cabeçalho",
@@ -312,6 +319,13 @@ _NOTICED = (
         "Linha com uma só célula",
         "Linhas com uma só célula, de texto, não foram lidas como viagens: {rows}.",
         "Se uma delas é uma viagem, complete as outras células da linha.",
+    ),
+    ProblemKind(
+        "LINHA_FORA_DA_TABELA",
+        "aviso",
+        "Linha fora das colunas da tabela",
+        "Linhas com valores só fora das colunas que têm título não foram lidas como viagens: {rows}.",
+        "Nada a fazer, se são anotações.",
     ),
     ProblemKind(
         "LINHAS_EM_BRANCO",

@@ -1,0 +1,227 @@
+"""From the bytes of an Excel file to a grid of text: calamine's values, in the words of a spreadsheet."""
+
+import datetime as dt
+import io
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import python_calamine as calamine
+
+from telemetria_pipeline.contracts.boletim_problems import Problem, problem
+from telemetria_pipeline.core.boletim_header import Header, find_header
+from telemetria_pipeline.core.boletim_ooxml import Package, SheetFacts, look_into, open_package
+from telemetria_pipeline.core.boletim_text import (
+    BOOLEAN,
+    CONTROL_BYTES,
+    DATE,
+    DATETIME,
+    DURATION,
+    EMPTY,
+    NUMBER,
+    TEXT,
+    TIME,
+    Grid,
+    Limits,
+    column_number,
+    letter,
+    refuse,
+)
+
+TOP_ROWS = 100
+_CONTROL = re.compile(f"[{re.escape(CONTROL_BYTES.decode())}]")
+_T = TypeVar("_T")
+
+_KIND = {
+    str: TEXT,
+    float: NUMBER,
+    int: NUMBER,
+    bool: BOOLEAN,
+    dt.date: DATE,
+    dt.datetime: DATETIME,
+    dt.time: TIME,
+    dt.timedelta: DURATION,
+}
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_BIFF_STREAMS = tuple(name.encode("utf-16-le") for name in ("Workbook", "Book"))
+
+
+def read_xlsx(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
+    """The grid of the workbook's visible sheet whose header names most of the known columns."""
+    package = open_package(data, limits)
+    return _read(data, known, limits, package, package.counts_from_1904())
+
+
+def read_xls(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
+    """The same for an OLE container: a true .xls is read, anything else in such a container refused."""
+    if _ENCRYPTED in data:
+        raise refuse("ARQUIVO_COM_SENHA")
+    if not any(stream in data for stream in _BIFF_STREAMS):
+        raise refuse("FORMATO_NAO_ACEITO", format="um documento antigo que não é do Excel")
+    grid = _read(data, known, limits, None, False)
+    grid.notes.append(problem("XLS_ANTIGO"))
+    return grid
+
+
+@dataclass
+class _Sheet:
+    sheet: Any  # calamine's; its type is final and has no public constructor
+    name: str
+    facts: SheetFacts
+    header: Header | None
+
+
+def _read(
+    data: bytes, known: Mapping[str, str], limits: Limits, package: Package | None, from_1904: bool
+) -> Grid:
+    book = _asked(lambda: calamine.load_workbook(io.BytesIO(data)))
+    worksheets = [m for m in book.sheets_metadata if m.typ == calamine.SheetTypeEnum.WorkSheet]
+    visible = [m.name for m in worksheets if m.visible == calamine.SheetVisibleEnum.Visible]
+    if not visible:
+        raise refuse("SEM_PLANILHA_VISIVEL")
+    parts = package.sheets() if package else {}
+    words = _Words(from_1904)
+    sheets = []
+    for name in visible:
+        if package and name not in parts:
+            raise refuse("ARQUIVO_CORROMPIDO")
+        facts = look_into(parts[name], limits) if package else SheetFacts()
+        sheet = _asked(lambda name=name: book.get_sheet_by_name(name))  # type: ignore[misc]
+        if sheet.start is not None:
+            sheets.append(_Sheet(sheet, name, facts, _header_of(sheet, known, words)))
+    if not sheets:
+        raise refuse("ARQUIVO_VAZIO")
+    with_header = [s for s in sheets if s.header] or sheets
+    chosen = max(with_header, key=lambda s: s.header.known if s.header else 0)
+    grid = _grid(chosen, words, limits)
+    grid.notes += _sheet_notes(chosen, sheets, [m.name for m in worksheets if m.name not in visible])
+    return grid
+
+
+def _asked(question: Callable[[], _T]) -> _T:
+    """calamine's answer; what it cannot read is refused, also where its Rust code panics."""
+    try:
+        return question()
+    except calamine.PasswordError:
+        raise refuse("ARQUIVO_COM_SENHA") from None
+    except Exception:
+        raise refuse("ARQUIVO_CORROMPIDO") from None
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise refuse("ARQUIVO_CORROMPIDO") from None
+
+
+def _header_of(sheet: Any, known: Mapping[str, str], words: "_Words") -> Header | None:
+    rows = _asked(lambda: sheet.to_python(nrows=min(TOP_ROWS, sheet.height)))
+    top = [(sheet.start[0] + 1 + i, [words.of(v).strip() for v in row]) for i, row in enumerate(rows)]
+    return find_header(top, known, _merged(sheet), sheet.start[1] + 1)
+
+
+def _merged(sheet: Any) -> list[tuple[int, int, int, int]]:
+    ranges = _asked(lambda: sheet.merged_cell_ranges) or []
+    return [(r0 + 1, c0 + 1, r1 + 1, c1 + 1) for (r0, c0), (r1, c1) in ranges]
+
+
+def _sheet_notes(chosen: _Sheet, sheets: Sequence[_Sheet], hidden: Sequence[str]) -> list[Problem]:
+    notes = []
+    others = [s.name for s in sheets if s is not chosen]
+    if others:
+        notes.append(
+            problem("PLANILHA_ESCOLHIDA", sheet=chosen.name, count=len(sheets), others=", ".join(others))
+        )
+    if hidden:
+        notes.append(problem("PLANILHAS_OCULTAS", sheet=chosen.name, others=", ".join(hidden)))
+    return notes
+
+
+def _grid(chosen: _Sheet, words: "_Words", limits: Limits) -> Grid:
+    sheet = chosen.sheet
+    if sheet.height > limits.rows + TOP_ROWS:
+        raise refuse("LINHAS_DEMAIS", limit=limits.rows)
+    if sheet.width > limits.columns:
+        raise refuse("COLUNAS_DEMAIS", limit=limits.columns, last=letter(sheet.end[1] + 1))
+    rows = _asked(sheet.to_python)
+    first_row, first_column = sheet.start[0] + 1, sheet.start[1] + 1
+    for found in chosen.facts.problems:
+        i, j = found.row - first_row, column_number(found.letter) - first_column
+        if found.code == "CELULA_COM_ERRO" and 0 <= i < len(rows) and 0 <= j < len(rows[i]):
+            rows[i][j] = found.value  # as Excel shows it, so that the row does not look blank
+    letters = [letter(first_column + i) for i in range(sheet.width)]
+    texts, kinds = {}, {}
+    for name, values in zip(letters, zip(*rows, strict=True), strict=True):
+        texts[name], kinds[name] = words.column(values)
+    index = pd.RangeIndex(first_row, first_row + len(rows))
+    return Grid(
+        chosen.name,
+        pd.DataFrame(texts).set_axis(index),
+        kinds,
+        merged=_merged(sheet),
+        cell_problems=chosen.facts.problems,
+        hidden_rows=chosen.facts.hidden_rows,
+    )
+
+
+class _Words:
+    """Excel's values as text; `from_1904` says which day is the first."""
+
+    def __init__(self, from_1904: bool):
+        self._day_zero = dt.date(1904, 1, 1) if from_1904 else dt.date(1899, 12, 31)
+
+    def column(self, values: Sequence[Any]) -> tuple[pd.Series, np.ndarray]:
+        """A column's texts (dtype `str`, outer whitespace off) and kinds (uint8)."""
+        types = list(map(type, values))
+        kinds = np.fromiter(map(_KIND.__getitem__, types), np.uint8, len(types))
+        if kinds.max(initial=TEXT) > TEXT:
+            # Each value once; by type too, as 1.0 and True are one key.
+            said: dict[Any, str] = {}
+            keys = list(zip(types, values, strict=True)) if bool in types else values
+            for key, value in zip(keys, values, strict=True):
+                if key not in said:
+                    said[key] = self.of(value)
+            values = [said[key] for key in keys]
+        texts = pd.Series(values, dtype="str").str.strip()
+        if texts.str.contains(_CONTROL).any():
+            texts = texts.str.replace(_CONTROL, "", regex=True)
+        kinds[(texts == "").to_numpy()] = EMPTY
+        return texts, kinds
+
+    def of(self, value: Any) -> str:
+        """One value as a spreadsheet shows it: ISO dates, clocks to the second, the shortest number."""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bool):
+            return "VERDADEIRO" if value else "FALSO"
+        if isinstance(value, float | int):
+            return _number(value)
+        if isinstance(value, dt.time):
+            return _clock(value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6)
+        if isinstance(value, dt.timedelta):
+            return _clock(value.total_seconds())
+        # Nobody drove in January 1900: these are the hours past midnight of a cell with a clock's format.
+        days = ((value.date() if isinstance(value, dt.datetime) else value) - self._day_zero).days
+        if isinstance(value, dt.datetime):
+            if 0 <= days < 31:
+                return _clock(
+                    days * 86400 + (value - dt.datetime.combine(value.date(), dt.time())).total_seconds()
+                )
+            try:
+                return (value + dt.timedelta(microseconds=500_000)).replace(microsecond=0).isoformat(sep=" ")
+            except OverflowError:
+                return value.replace(microsecond=0).isoformat(sep=" ")
+        return _clock(days * 86400) if 0 <= days < 31 else value.isoformat()
+
+
+def _number(value: float) -> str:
+    return (
+        str(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e15 else repr(value)
+    )
+
+
+def _clock(seconds: float) -> str:
+    sign, whole = "-" if seconds < 0 else "", round(abs(seconds))
+    return f"{sign}{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -1,0 +1,129 @@
+"""Finding the header: the row (or rows) among the first of a sheet that names the columns."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from telemetria_pipeline.contracts.boletim import normalise_header
+
+HEADER_ROWS = 20  # rows with content in which the header is looked for
+MAX_HEADER_HEIGHT = 3
+MIN_KNOWN = 2  # one known word is no header: `DATA: 22/11/2026` stands above many a table
+
+# Names that programs invent where a column has none.
+_GENERIC = re.compile(r"(coluna|column|unnamed|campo|field|col)\W*\d*", re.IGNORECASE)
+_HAS_LETTER = re.compile(r"[^\W\d_]")
+_normalised = lru_cache(maxsize=4096)(normalise_header)
+
+Top = Sequence[tuple[int, list[str]]]
+Merged = Sequence[tuple[int, int, int, int]]
+
+
+@dataclass(frozen=True)
+class Header:
+    """`texts` maps column positions (from 0) to headers; rows are the spreadsheet's; `known` counts the
+    canonical columns that were recognised, `labels` the cells that look like names."""
+
+    first: int
+    last: int
+    texts: dict[int, str]
+    known: int
+    labels: int
+
+
+def find_header(top: Top, known: Mapping[str, str], merged: Merged = (), offset: int = 1) -> Header | None:
+    """The header among the first rows, or None.
+
+    The rows that name most of the known columns win, fewer rows before more. Where nothing is known of
+    the columns, the first row that consists of names does.
+
+    Args:
+        top: (row number, texts) of the first rows, blank ones included.
+        known: normalised alias -> canonical column.
+        merged: merged ranges of the sheet, from 1.
+        offset: column number of the first text of each row.
+    """
+    filled = [i for i, (_, texts) in enumerate(top) if any(texts)][:HEADER_ROWS]
+    best: Header | None = None
+    for i in filled:
+        for height in range(1, MAX_HEADER_HEIGHT + 1):
+            if i + height > len(top):
+                break
+            header = _combined(top[i : i + height], known, merged, offset)
+            if header.known >= MIN_KNOWN and (best is None or header.known > best.known):
+                best = header
+    if best is None:
+        at = _first_row_of_names([top[i][1] for i in filled])
+        if at is None:
+            return None
+        best = _combined([top[filled[at]]], known, merged, offset)
+    return _with_merged_rows(best, top, known, merged, offset)
+
+
+def _first_row_of_names(rows: list[list[str]]) -> int | None:
+    names = [len({t for t in row if _is_name(t)}) for row in rows]
+    cells = [sum(map(bool, row)) for row in rows]
+    fit = [i for i in range(len(rows)) if names[i] >= 2 and names[i] * 2 > cells[i]]
+    if fit:
+        # A data row can have a name more than its header, where one column's name is a number.
+        return next(i for i in fit if names[i] >= 0.6 * max(names[j] for j in fit))
+    if rows and cells[0] >= 2 and _is_name(rows[0][0]):
+        return 0
+    return None
+
+
+def _is_name(text: str) -> bool:
+    return bool(_HAS_LETTER.search(text)) and len(text) <= 80 and not _GENERIC.fullmatch(text.strip())
+
+
+def _combined(rows: Top, known: Mapping[str, str], merged: Merged, offset: int) -> Header:
+    """The rows read as one header: for each column the words above each other, in the order that is known."""
+    spread = [_spread(n, texts, merged, offset, i == len(rows) - 1) for i, (n, texts) in enumerate(rows)]
+    texts: dict[int, str] = {}
+    seen: set[str] = set()
+    for column in range(max(len(t) for t in spread)):
+        own = [texts_[column] for _, texts_ in rows if column < len(texts_) and texts_[column]]
+        over = [t[column] for t in spread if column < len(t) and t[column]]
+        # A group's name is worth something only above a name: beside it, it would name columns twice.
+        parts = list(dict.fromkeys(over)) if own else []
+        if not parts:
+            continue
+        together, turned = " ".join(parts), " ".join(reversed(parts))
+        choices = [together, turned, *reversed(own)]
+        text = next((c for c in choices if _normalised(c) in known), together)
+        texts[column] = text
+        if canonical := known.get(_normalised(text)):
+            seen.add(canonical)
+    labels = len({t for t in texts.values() if _is_name(t)})
+    return Header(rows[0][0], rows[-1][0], texts, len(seen), labels)
+
+
+def _spread(row: int, texts: list[str], merged: Merged, offset: int, is_last: bool) -> list[str]:
+    """The row with each group's name over all of its columns: over merged cells, or, above another header
+    row, up to the next name."""
+    spread = list(texts)
+    for r0, c0, _, c1 in merged:
+        if r0 == row and 0 <= c0 - offset < len(spread):
+            for column in range(c0 - offset + 1, min(c1 - offset + 1, len(spread))):
+                spread[column] = spread[column] or spread[c0 - offset]
+    if is_last or merged:
+        return spread
+    for column in range(1, len(spread)):
+        spread[column] = spread[column] or spread[column - 1]
+    return spread
+
+
+def _with_merged_rows(
+    header: Header, top: Top, known: Mapping[str, str], merged: Merged, offset: int
+) -> Header:
+    """The header with the rows that its own cells reach down to."""
+    columns = {column + offset for column in header.texts}
+    last = header.last
+    for r0, c0, r1, _ in sorted(merged):
+        if header.first <= r0 <= last and c0 in columns and r1 - header.first < 2 * MAX_HEADER_HEIGHT:
+            last = max(last, r1)
+    if last == header.last:
+        return header
+    taller = _combined([t for t in top if header.first <= t[0] <= last], known, merged, offset)
+    return taller if taller.known >= header.known else header
