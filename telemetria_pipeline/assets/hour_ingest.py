@@ -13,9 +13,9 @@ import pandas as pd
 import pyarrow as pa
 
 from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.decoding import decode_page
 from telemetria_pipeline.carriers.errors import CarrierError, PermanentError
 from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
-from telemetria_pipeline.carriers.decoding import decode_page
 from telemetria_pipeline.carriers.profile import Profile, load_profile
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, MAPPED_TRIPS, QUARANTINE, TRIPS
@@ -200,8 +200,24 @@ def publish_hour(
         cleaned.trips,
         changes,
         written,
-        _sceptics_answers(lake, cleaned, manifest, earlier_days),
+        _sceptics_answers(lake, cleaned.trips, manifest, earlier_days),
     )
+
+
+def recheck_hour(
+    lake: Lake, hour: Hour, manifest: HourManifest, earlier_days: Sequence[Hour]
+) -> dict[str, str | None]:
+    """Ask every check of an hour's stored tables: check name → problem in words, or None."""
+    stored, rest, counts = (lake.read_table(c.name, hour.partition) for c in (TRIPS, QUARANTINE, LEDGER))
+    if stored is None or rest is None or counts is None:
+        raise NoCapture(f"{hour.key} was never published; materialise {TRIPS.name} for it first")
+    trips, row = TRIPS.frame(stored), counts.to_pylist()[0]
+    ledger = Ledger(**{field: row[field] for field in Ledger.__dataclass_fields__})
+    return {
+        "ledger_balances": _imbalance(ledger, len(trips), rest.num_rows),
+        "contract_holds": TRIPS.broken_by(trips),
+        **_sceptics_answers(lake, trips, manifest, earlier_days),
+    }
 
 
 def _clean(mapped: pd.DataFrame, hour: Hour, capture: Capture) -> CleanedHour:
@@ -227,17 +243,21 @@ def _map_in_batches(profile: Profile, pages: Iterable[_Records]) -> pd.DataFrame
 
 def _refuse_unless_sound(cleaned: CleanedHour) -> None:
     """The last gate before anything is replaced."""
-    ledger = cleaned.ledger
-    if (
-        ledger.unaccounted
-        or len(cleaned.trips) != ledger.accepted
-        or (len(cleaned.trips) + len(cleaned.quarantine) != ledger.received)
-    ):
-        raise HourRefused("ledger_balances", f"{ledger}: {ledger.unaccounted} rows unaccounted for")
+    imbalance = _imbalance(cleaned.ledger, len(cleaned.trips), len(cleaned.quarantine))
+    if imbalance:
+        raise HourRefused("ledger_balances", imbalance)
     for contract, frame in ((TRIPS, cleaned.trips), (QUARANTINE, cleaned.quarantine)):
         problem = contract.broken_by(frame)
         if problem:
             raise HourRefused("contract_holds", f"{contract.name}: {problem}")
+
+
+def _imbalance(ledger: Ledger, trips: int, quarantined: int) -> str | None:
+    if ledger.unaccounted:
+        return f"{ledger.unaccounted} of {ledger.received} rows unaccounted for"
+    if (trips, quarantined) != (ledger.accepted, ledger.received - ledger.accepted):
+        return f"{trips} trips and {quarantined} rows in quarantine against {ledger}"
+    return None
 
 
 def _record_changes(
@@ -272,19 +292,20 @@ def _ledger_table(ledger: Ledger, capture: Capture, changes: Mapping[str, int]) 
 
 
 def _sceptics_answers(
-    lake: Lake, cleaned: CleanedHour, manifest: HourManifest, earlier_days: Sequence[Hour]
+    lake: Lake, trips: pd.DataFrame, manifest: HourManifest, earlier_days: Sequence[Hour]
 ) -> dict[str, str | None]:
     known = [m for h in earlier_days if (m := read_manifest(lake, h)) and m.current]
-    before = manifest.captures[-2] if len(manifest.captures) > 1 else known[0].current if known else None
-    fields = manifest.captures[-1].fields
+    before = [*manifest.captures[:-1][-1:], *(m.current for m in known)]
     return {
-        "nulls_and_formats": quality.nulls_and_formats(cleaned.trips),
-        "ids_well_formed": quality.ids_well_formed(cleaned.trips),
-        "plausible_movement": quality.plausible_movement(cleaned.trips),
+        "nulls_and_formats": quality.nulls_and_formats(trips),
+        "ids_well_formed": quality.ids_well_formed(trips),
+        "plausible_movement": quality.plausible_movement(trips),
         "volume_like_earlier_days": quality.volume_like_earlier_days(
-            cleaned.ledger.accepted, [m.accepted for m in known if m.accepted is not None]
+            len(trips), [m.accepted for m in known if m.accepted is not None]
         ),
-        "schema_drift": quality.schema_drift(fields, before.fields if before else []),
+        "schema_drift": quality.schema_drift(
+            manifest.captures[-1].fields, next((c.fields for c in before if c and c.fields), [])
+        ),
     }
 
 

@@ -1,7 +1,7 @@
 """`raw_telemetry` and `telemetry_trips`: the carrier's hours, as received and as trips."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
@@ -16,6 +16,7 @@ from telemetria_pipeline.assets.hour_ingest import (
     publish_hour,
     read_capture,
     read_manifest,
+    recheck_hour,
 )
 from telemetria_pipeline.assets.metadata import raw_metadata, table_schema, trips_metadata
 from telemetria_pipeline.assets.resources import CarrierResource, LakeResource
@@ -30,6 +31,7 @@ from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.storage.object_store import StorageError
 
 _NAMED = 10
+_DAY = timedelta(days=1)
 
 RAW_TELEMETRY = dg.AssetSpec(
     RAW,
@@ -79,10 +81,11 @@ def telemetry(
     try:
         open_lake, profile = lake.open(), carrier.profile()
         client = carrier.client(context.log, correlation=context.run.run_id[:8]) if capturing else None
-    except (SettingsError, ProfileError) as error:
+    except (SettingsError, ProfileError, CarrierError, StorageError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
-    for hour in map(hour_of, context.partition_keys):
+    hours = _hours_of(context)
+    for hour in hours:
         try:
             manifest, mapped = read_manifest(open_lake, hour), None
             if client and not _answered_in(context.run.run_id, manifest):
@@ -93,6 +96,8 @@ def telemetry(
             if capturing:
                 uri = open_lake.store.uri(manifest_key(hour))
                 _report(context, RAW_TELEMETRY, hour, raw_metadata(manifest, uri))
+            if not selected:  # only the checks: ask them of what is stored
+                findings.note(hour.key, recheck_hour(open_lake, hour, manifest, _same_hour_before(hour)))
             if publishing:
                 if mapped is None:
                     mapped = read_capture(open_lake, profile_of(manifest.current, profile), manifest.current)
@@ -113,10 +118,18 @@ def telemetry(
         yield from findings.results(context.selected_asset_check_keys)
     if failures:
         raise dg.Failure(
-            f"{len(failures)} of {len(context.partition_keys)} hours failed. " + _named(failures),
+            f"{len(failures)} of {len(hours)} hours failed. " + _named(failures),
             metadata={f"hour/{hour}": str(error) for hour, error in list(failures.items())[:_NAMED]},
             allow_retries=False,
         )
+
+
+def _hours_of(context: dg.AssetExecutionContext) -> list[Hour]:
+    """The run's hours; the last day's when only checks are run, which Dagster does without a partition."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return [hour_of(key) for key in context.partition_keys]
+    now = datetime.now(UTC)
+    return [hour_of(k) for k in HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(now - _DAY, now))]
 
 
 def _answered_in(run_id: str, manifest: HourManifest | None) -> bool:

@@ -3,38 +3,39 @@
 import base64
 import html
 import json
+import re
 from typing import overload
 from urllib.parse import quote, quote_plus
 
 from telemetria_pipeline.carriers.errors import AuthError
 
 MASK = "***"
-_SHORTEST = 6  # a shorter token could not be told from data, so it could not be kept out of it
+_LONG = 6  # a shorter token is told from data only where it stands as a word of its own
 
 
 class Secrets:
     """A token (for Basic: `user:secret`) and every form it takes on the way.
 
-    Raises `AuthError` for a token that cannot be sent or could not be redacted.
+    Raises `AuthError` for a token that cannot be sent.
     """
 
     def __init__(self, token: str) -> None:
         self.token = token.strip()
-        if len(self.token) < _SHORTEST:
-            raise AuthError(
-                f"TELEMETRIA_API_TOKEN has {len(self.token)} characters; it needs at least {_SHORTEST}. "
-                "Set the token that the carrier issued."
-            )
+        if not self.token:
+            raise AuthError("TELEMETRIA_API_TOKEN is empty. Set the token that the carrier issued.")
         if not self.token.isascii() or not self.token.isprintable():
             raise AuthError(
                 "TELEMETRIA_API_TOKEN holds a line break or a character that no HTTP header can carry; "
                 "paste the token again."
             )
         # The password of a `user:secret` pair is a secret by itself.
-        parts = {self.token, *(p for p in self.token.split(":", 1)[1:] if len(p) >= _SHORTEST)}
-        forms = {form for part in parts for form in _forms(part)}
+        parts = [self.token, *(p for p in self.token.split(":", 1)[1:] if p)]
+        forms = {form for part in parts if len(part) >= _LONG for form in _forms(part)}
         self._text = sorted(forms, key=len, reverse=True)  # the longest first, so that no tail is left
         self._bytes = [form.encode() for form in self._text]
+        words = "|".join(re.escape(part) for part in parts if len(part) < _LONG)
+        self._words = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])") if words else None
+        self._byte_words = re.compile(self._words.pattern.encode()) if self._words else None
 
     def render(self, template: str) -> str:
         """The header's value: `{token}` as it is, `{basic}` in base64 as HTTP Basic wants it."""
@@ -52,11 +53,11 @@ class Secrets:
         if isinstance(data, str):
             for form in self._text:
                 data = data.replace(form, MASK)
-            return data
+            return self._words.sub(MASK, data) if self._words else data
         for raw in self._bytes:
             if raw in data:  # bytes.replace copies even when nothing is found
                 data = data.replace(raw, MASK.encode())
-        return data
+        return self._byte_words.sub(MASK.encode(), data) if self._byte_words else data
 
     def __repr__(self) -> str:
         return f"Secrets({MASK})"

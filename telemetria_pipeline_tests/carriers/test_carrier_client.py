@@ -288,7 +288,7 @@ def test_a_token_that_expires_is_asked_for_again(serve):
         list(c.pages(START, END))
 
 
-@pytest.mark.parametrize("token", ["", "abc", "two\nlines-of-it", "não-é-ascii"])
+@pytest.mark.parametrize("token", ["", "two\nlines-of-it", "não-é-ascii"])
 def test_a_token_that_cannot_be_used_is_refused_before_anything_is_sent(serve, token):
     server = serve([GOOD])
     with pytest.raises(errors.AuthError, match="TELEMETRIA_API_TOKEN") as caught:

@@ -44,6 +44,12 @@ def test_every_form_of_any_token_is_redacted_in_text_and_bytes(token):
     assert secrets.redact(b"\xff\xfe nothing") == b"\xff\xfe nothing"
 
 
+def test_a_short_token_is_redacted_as_a_word_and_leaves_longer_words_alone():
+    secrets = Secrets("test")
+    assert secrets.redact("Bearer test, latest testing") == "Bearer ***, latest testing"
+    assert secrets.redact(b'{"t": "test"}') == b'{"t": "***"}'
+
+
 def test_the_password_of_a_pair_is_a_secret_by_itself():
     assert Secrets(PAIR).redact("the password is pass/word+1=") == "the password is ***"
 
