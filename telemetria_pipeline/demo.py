@@ -150,8 +150,10 @@ def _progress(lake: Lake, hours: Sequence[Hour], say: Callable[[str], None]) -> 
 
 def _dagster_dev(port: int) -> int:
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
+    # Started in the background of a script we ignore Ctrl-C, and Dagster would inherit that: unstoppable.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command) as dagster:
         # Ctrl-C reaches Dagster by itself; a SIGTERM reaches only us, and would leave it behind.
-        signal.signal(signal.SIGTERM, lambda *_: dagster.send_signal(signal.SIGINT))
+        signal.signal(signal.SIGTERM, lambda *_: dagster.terminate())
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         return dagster.wait()

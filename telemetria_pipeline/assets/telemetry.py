@@ -28,6 +28,7 @@ from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.hours import Hour
 from telemetria_pipeline.partitions import HOURLY, hour_of
 from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import StorageError
 
 _NAMED = 10
@@ -84,7 +85,7 @@ def telemetry(
     except (SettingsError, ProfileError, CarrierError, StorageError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
-    hours = _hours_of(context)
+    hours = _hours_of(context, open_lake)
     for hour in hours:
         try:
             manifest, mapped = read_manifest(open_lake, hour), None
@@ -124,12 +125,13 @@ def telemetry(
         )
 
 
-def _hours_of(context: dg.AssetExecutionContext) -> list[Hour]:
-    """The run's hours; the last day's when only checks are run, which Dagster does without a partition."""
+def _hours_of(context: dg.AssetExecutionContext, lake: Lake) -> list[Hour]:
+    """The run's hours; checks alone, which Dagster runs without a partition, look at the last day's."""
     if context.has_partition_key or context.has_partition_key_range:
         return [hour_of(key) for key in context.partition_keys]
     now = datetime.now(UTC)
-    return [hour_of(k) for k in HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(now - _DAY, now))]
+    day = map(hour_of, HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(now - _DAY, now)))
+    return [h for h in day if (manifest := read_manifest(lake, h)) and manifest.published]
 
 
 def _answered_in(run_id: str, manifest: HourManifest | None) -> bool:

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from telemetria_pipeline.assets.hour_ingest import read_manifest
+from telemetria_pipeline.assets.telemetry import telemetry
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.contracts.telemetry import TRIPS
@@ -56,6 +57,13 @@ class Pipeline:
                 **where,
             )
         )
+
+    def recheck(self) -> dg.ExecuteInProcessResult:
+        checks = dg.AssetSelection.checks_for_assets(telemetry)
+        defs = dg.Definitions.merge(
+            build_definitions(), dg.Definitions(jobs=[dg.define_asset_job("checks", checks)])
+        )
+        return defs.resolve_job_def("checks").execute_in_process(instance=self.instance, raise_on_error=False)
 
     def table(self, contract: Contract, *hours: str) -> pd.DataFrame:
         found = [self.lake.read_table(contract.name, hour_of(hour).partition) for hour in hours]

@@ -1,11 +1,13 @@
 """From the carrier's socket to the Parquet, through the real job."""
 
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 import duckdb
 import pytest
 
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE, TRIPS
-from telemetria_pipeline.partitions import hour_of
+from telemetria_pipeline.partitions import HOURLY, hour_of
 from telemetria_pipeline.simulator import Fleet, Simulator, demo_faults
 from telemetria_pipeline_tests.assets.conftest import (
     AFTER_THE_DAY,
@@ -301,3 +303,20 @@ def pipeline_pages(carrier: Simulator, key: str) -> int:
         ).json()
         pages, cursor = pages + 1, got["pagination"]["next_cursor"]
     return pages
+
+
+def test_the_checks_alone_are_asked_of_what_the_last_day_stored(pipeline, carrier):
+    """What the UI's Execute button does; a stored hour that lost a row since is found out."""
+    carrier.as_of = None  # the real clock
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    keys = HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(now - timedelta(hours=12), now))
+    assert pipeline.run(keys[0], keys[-1]).success
+    result = pipeline.recheck()
+    assert result.success
+    assert len(pipeline.checks(result)) == 7
+    busy = next(k for k in keys if len(pipeline.table(TRIPS, k)))
+    table = pipeline.lake.read_table(TRIPS.name, hour_of(busy).partition)
+    pipeline.lake.write_table(TRIPS.name, hour_of(busy).partition, table.slice(1))
+    result = pipeline.recheck()
+    assert not result.success
+    assert pipeline.checks(result)["ledger_balances"] is False
