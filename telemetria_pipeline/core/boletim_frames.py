@@ -8,6 +8,7 @@ from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem
 from telemetria_pipeline.core.boletim_cells import Cells
 from telemetria_pipeline.core.boletim_findings import Findings
 from telemetria_pipeline.core.boletim_text import SheetText
+from telemetria_pipeline.core.boletim_values import Coded
 from telemetria_pipeline.core.cleaning import driver_names
 
 
@@ -37,7 +38,7 @@ def typed_trips(
         elif column in cells.texts:
             columns[column] = cells.texts[column].iloc[at].array
     columns |= {
-        "motorista": driver_names(cells.driver.column()).iloc[at].array if cells.driver else None,
+        "motorista": _driver_names(cells.driver).iloc[at].array if cells.driver else None,
         "saida_utc": pd.to_datetime(departure[at], unit="s", utc=True).as_unit("us"),
         "chegada_utc": pd.to_datetime(arrival[at], unit="s", utc=True).as_unit("us"),
         "fuso": pd.Series(names, dtype="str").take(zone[at]).array,
@@ -49,6 +50,10 @@ def typed_trips(
     }
     frame = pd.DataFrame({c: columns.get(c) for c in BOLETIM_TRIPS.names}, index=range(count))
     return frame.astype({c.name: c.pandas_dtype for c in BOLETIM_TRIPS.columns})
+
+
+def _driver_names(names: Coded) -> pd.Series:
+    return names.column(driver_names(pd.Series(names.texts, dtype="str")).tolist())
 
 
 def quarantine(

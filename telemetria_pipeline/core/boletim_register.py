@@ -11,6 +11,8 @@ from telemetria_pipeline.core.boletim_period import period_of_days, period_of_na
 from telemetria_pipeline.core.boletim_settings import Reference, RuleSettings
 from telemetria_pipeline.core.boletim_values import NO_DAY, br_day
 
+_DAY_S, _HOUR_S = 86_400, 3_600
+
 
 def zones_of(cells: Cells, reference: Reference, settings: RuleSettings) -> tuple[list[str], np.ndarray]:
     """The zones that occur, and for each row which of them its clocks are read in."""
@@ -28,30 +30,34 @@ def instants(cells: Cells, zones: tuple[list[str], np.ndarray]) -> tuple[np.ndar
     """Departure and arrival in UTC seconds since 1970 (0 where unknown)."""
     names, zone = zones
     known = (cells.day != NO_DAY) & (cells.arrival_s >= 0) & (cells.departure_s >= 0)
-    midnight = np.where(known, cells.day, 0).astype(np.int64) * 86_400
-    found = []
-    for clock in (cells.departure_s, cells.arrival_s):
-        local = midnight + np.where(known, clock, 0)
-        utc = np.zeros(len(local), np.int64)
-        for number, name in enumerate(names):
-            here = (zone == number) & known
-            # Every minute that occurs is converted once. Where a clock was set back, the later reading
-            # counts; where it was set forward, the first minute after the gap.
-            different, back = np.unique(local[here], return_inverse=True)
-            if not len(different):
-                continue
-            stamps = pd.DatetimeIndex(different.astype("datetime64[s]")).tz_localize(
-                name, ambiguous=np.zeros(len(different), bool), nonexistent="shift_forward"
-            )
-            utc[here] = (
-                stamps.tz_convert("UTC")
-                .tz_localize(None)
-                .to_numpy()
-                .astype("datetime64[s]")
-                .view(np.int64)[back]
-            )
-        found.append(utc)
-    return found[0], found[1]
+    midnight = np.where(known, cells.day, 0).astype(np.int64) * _DAY_S
+    departure = midnight + np.where(known, cells.departure_s, 0)
+    arrival = midnight + np.where(known, cells.arrival_s, 0)
+    if not known.any():
+        return departure * 0, arrival * 0
+    first = int(departure[known].min()) // _HOUR_S
+    hours = np.arange(first, int(arrival[known].max()) // _HOUR_S + 1)
+    offsets = np.stack([_utc_offsets(hours, name) for name in names])
+
+    def utc(local: np.ndarray) -> np.ndarray:
+        hour = np.where(known, local // _HOUR_S - first, 0)
+        return np.where(known, local - offsets[zone, hour], 0)
+
+    return utc(departure), utc(arrival)
+
+
+def _utc_offsets(hours: np.ndarray, zone: str) -> np.ndarray:
+    """Seconds that the zone is ahead of UTC in each local hour (hours since 1970).
+
+    Clocks change at whole hours. In an hour that is there twice, the later one counts; one that was skipped
+    is read on the clock as it was before.
+    """
+    local = hours * _HOUR_S
+    stamps = pd.DatetimeIndex(local.astype("datetime64[s]")).tz_localize(
+        zone, ambiguous=np.zeros(len(hours), bool), nonexistent=pd.Timedelta(hours=1)
+    )
+    utc = stamps.tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[s]").view(np.int64)
+    return local - utc
 
 
 def _plain(name: str) -> str:
@@ -88,11 +94,8 @@ def _equipment(cells: Cells, registered: dict[str, str], findings: Findings) -> 
     assert cells.equipment is not None
     bare = [_bare_equipment(t) for t in cells.equipment.texts]
     both = (cells.plate >= 0) & (cells.equipment.codes >= 0)
-    pairs, back, counts = np.unique(
-        cells.plate[both].astype(np.int64) * len(bare) + cells.equipment.codes[both],
-        return_inverse=True,
-        return_counts=True,
-    )
+    back, pairs = pd.factorize(cells.plate[both].astype(np.int64) * len(bare) + cells.equipment.codes[both])
+    counts = np.bincount(back, minlength=len(pairs))
     usual: dict[str, tuple[int, str]] = {}
     said = [(cells.plates[p // len(bare)], bare[p % len(bare)]) for p in pairs.tolist()]
     for (plate, equipment), count in zip(said, counts.tolist(), strict=True):
