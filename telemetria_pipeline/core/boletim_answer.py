@@ -116,13 +116,15 @@ def write_value(cell: Cell, value: Any) -> None:
     for kind, number_format in _FORMATS.items():
         if type(value) is kind:
             cell.number_format = number_format
+    if isinstance(value, time) and not value.second:
+        cell.number_format = "hh:mm"
 
 
 # --- the summary ---------------------------------------------------------------------------------------
 
 _COLUMNS = (
-    ("Gravidade", 11),
-    ("Linhas", 9),
+    ("Gravidade", 13),
+    ("Linhas", 10),
     ("O que foi encontrado", 34),
     ("Coluna", 18),
     ("Onde", 24),
@@ -135,7 +137,7 @@ def _summary(page: Worksheet, verdict: FileVerdict, better: Progress | None, she
     errors = sum(g.count for g in verdict.groups if g.severity == "erro")
     title, fill, advice = _headline(verdict, errors, sheet_name)
     page["A1"] = title
-    page["A1"].font = Font(size=16, bold=True)
+    page["A1"].font = Font(name="Calibri", size=16, bold=True)
     page.merge_cells("A1:G1")
     page["A1"].fill = fill
     page.row_dimensions[1].height = 30
@@ -155,7 +157,7 @@ def _summary(page: Worksheet, verdict: FileVerdict, better: Progress | None, she
         facts.append(("Desde o envio anterior", str(better)))
     facts.append(("O que fazer", advice))
     for number, (name, said) in enumerate(facts, start=2):
-        page.cell(number, 1, name).font = Font(bold=True)
+        page.cell(number, 1, name).font = Font(name="Calibri", bold=True)
         page.merge_cells(start_row=number, start_column=1, end_row=number, end_column=2)
         page.merge_cells(start_row=number, start_column=3, end_row=number, end_column=7)
         write_value(page.cell(number, 3), said)
@@ -167,6 +169,10 @@ def _summary(page: Worksheet, verdict: FileVerdict, better: Progress | None, she
     for at, group in enumerate(verdict.groups, start=top + 1):
         _group_row(page, at, group, sheet_name)
     page.sheet_view.showGridLines = False
+    _fit_to_print(page)
+
+
+def _fit_to_print(page: Worksheet) -> None:
     page.page_setup.orientation = "landscape"
     page.page_setup.fitToHeight = 0
     page.sheet_properties.pageSetUpPr.fitToPage = True
@@ -193,7 +199,7 @@ def _headline(verdict: FileVerdict, errors: int, sheet_name: str | None) -> tupl
 
 def _head(cell: Cell, name: str) -> None:
     cell.value = name
-    cell.font = Font(bold=True, color="FFFFFF")
+    cell.font = Font(name="Calibri", bold=True, color="FFFFFF")
     cell.fill, cell.border = _DARK, _BOX
 
 
@@ -212,13 +218,14 @@ def _group_row(page: Worksheet, at: int, group: Group, sheet_name: str | None) -
     for column, value in enumerate(values, start=1):
         cell = page.cell(at, column)
         write_value(cell, value)
-        cell.alignment, cell.border = _WRAP, _BOX
+        cell.alignment, cell.border, cell.font = _WRAP, _BOX, Font(name="Calibri")
     page.cell(at, 1).fill = _FILL[group.severity]
-    if sheet_name and example.row:
+    page.cell(at, 2).alignment = Alignment(horizontal="center", vertical="top")
+    if sheet_name and example.row and (example.cell or group.cells.startswith("linha")):
         target = example.cell or f"A{example.row}"
         quoted = sheet_name.replace("'", "''")
         page.cell(at, 5).hyperlink = f"#'{quoted}'!{target}"
-        page.cell(at, 5).font = Font(color="0563C1", underline="single")
+        page.cell(at, 5).font = Font(name="Calibri", color="0563C1", underline="single")
     widest = max(len(str(v)) / w for v, (_, w) in zip(values, _COLUMNS, strict=True))
     page.row_dimensions[at].height = 15 * (math.floor(widest * 1.1) + 1)
 
@@ -238,10 +245,11 @@ def _own_sheet(book: Workbook, verdict: FileVerdict, original: bytes) -> str:
             widths[column] = max(widths.get(column, 0), min(len(str(value)), 36))
     for letter in sheet.headers:
         head = page[f"{letter}{sheet.header_row}"]
-        head.font, head.fill = Font(bold=True), _GREY
+        head.font, head.fill = Font(name="Calibri", bold=True), _GREY
     for column, width in widths.items():
         page.column_dimensions[get_column_letter(column)].width = width + 3
     page.freeze_panes = f"A{sheet.header_row + 1}"
+    _fit_to_print(page)
     told: dict[str, list[Problem]] = {}
     first_letter = next(iter(sheet.headers))
     for finding in verdict.findings:
@@ -304,3 +312,4 @@ def _error_list(book: Workbook, verdict: FileVerdict) -> None:
         page.cell(at, 1).fill = _FILL[said.severity]
     page.freeze_panes = "A2"
     page.auto_filter.ref = page.dimensions
+    _fit_to_print(page)

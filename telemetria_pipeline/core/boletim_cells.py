@@ -104,8 +104,8 @@ def read_cells(
 
     texts["placa"] = Coded(plates, plate).column()
     texts["placa_recebida"] = once["placa"].column()
-    different, back = np.unique(day, return_inverse=True)
-    texts["data"] = Coded([iso_day(d) if d != NO_DAY else "" for d in different.tolist()], back).column()
+    read_days = parse_dates(once["data"].texts).day.tolist()
+    texts["data"] = once["data"].column([iso_day(d) if d != NO_DAY else None for d in read_days])
     for name in ("horario_saida", "horario_chegada"):
         read = parse_clocks(once[name].texts).second.tolist()
         texts[name] = once[name].column([clock_text(s) if s != NO_CLOCK else None for s in read])

@@ -33,7 +33,11 @@ class Finding:
 
 def per_row(problems: Iterable[Problem], rows: np.ndarray) -> tuple[list[Finding], list[Problem]]:
     """Finished records (the reader's) as findings, and those that belong to no row of the sheet."""
-    place = {int(row): position for position, row in enumerate(rows)}
+    problems = list(problems)
+    if not problems:
+        return [], []
+    asked = {p.row for p in problems if p.row is not None}
+    place = {int(rows[at]): int(at) for at in np.flatnonzero(np.isin(rows, list(asked)))}
     groups: dict[tuple[str, str | None, str | None], list[tuple[int, Problem]]] = {}
     whole = []
     for said in problems:
