@@ -2,14 +2,14 @@
 
 import datetime as dt
 import io
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import python_calamine as calamine
 
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
@@ -17,7 +17,6 @@ from telemetria_pipeline.core.boletim_header import Header, find_header
 from telemetria_pipeline.core.boletim_ooxml import Package, SheetFacts, look_into, open_package
 from telemetria_pipeline.core.boletim_text import (
     BOOLEAN,
-    CONTROL_BYTES,
     DATE,
     DATETIME,
     DURATION,
@@ -33,7 +32,7 @@ from telemetria_pipeline.core.boletim_text import (
 )
 
 TOP_ROWS = 100
-_CONTROL = re.compile(f"[{re.escape(CONTROL_BYTES.decode())}]")
+_CONTROL = r"[\x01-\x08\x0b\x0c\x0e-\x1f]"
 _T = TypeVar("_T")
 
 _KIND = {
@@ -174,21 +173,21 @@ class _Words:
 
     def column(self, values: Sequence[Any]) -> tuple[pd.Series, np.ndarray]:
         """A column's texts (dtype `str`, outer whitespace off) and kinds (uint8)."""
-        types = list(map(type, values))
-        kinds = np.fromiter(map(_KIND.__getitem__, types), np.uint8, len(types))
-        if kinds.max(initial=TEXT) > TEXT:
-            # Each value once; by type too, as 1.0 and True are one key.
-            said: dict[Any, str] = {}
-            keys = list(zip(types, values, strict=True)) if bool in types else values
-            for key, value in zip(keys, values, strict=True):
-                if key not in said:
-                    said[key] = self.of(value)
-            values = [said[key] for key in keys]
-        texts = pd.Series(values, dtype="str").str.strip()
-        if texts.str.contains(_CONTROL).any():
-            texts = texts.str.replace(_CONTROL, "", regex=True)
-        kinds[(texts == "").to_numpy()] = EMPTY
-        return texts, kinds
+        kinds = np.fromiter(map(_KIND.__getitem__, map(type, values)), np.uint8, len(values))
+        words = np.empty(len(values), object)
+        words[:] = values
+        numbers, others = kinds == NUMBER, kinds > NUMBER
+        if numbers.any():
+            words[numbers] = _numbers(words[numbers].astype("float64"))
+        if others.any():
+            said = {value: self.of(value) for value in set(words[others])}
+            words[others] = [said[value] for value in words[others]]
+        texts = pc.utf8_trim_whitespace(pa.array(words, pa.string()))
+        written = texts.buffers()[2]
+        if written and (np.frombuffer(written, np.uint8) < 32).any():
+            texts = pc.replace_substring_regex(texts, _CONTROL, "")
+        kinds[np.asarray(pc.equal(texts, ""))] = EMPTY
+        return pd.Series(texts, dtype="str"), kinds
 
     def of(self, value: Any) -> str:
         """One value as a spreadsheet shows it: ISO dates, clocks to the second, the shortest number."""
@@ -197,7 +196,7 @@ class _Words:
         if isinstance(value, bool):
             return "VERDADEIRO" if value else "FALSO"
         if isinstance(value, float | int):
-            return _number(value)
+            return str(_numbers(np.array([value], "float64"))[0])
         if isinstance(value, dt.time):
             return _clock(value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6)
         if isinstance(value, dt.timedelta):
@@ -216,10 +215,12 @@ class _Words:
         return _clock(days * 86400) if 0 <= days < 31 else value.isoformat()
 
 
-def _number(value: float) -> str:
-    return (
-        str(int(value)) if math.isfinite(value) and value == int(value) and abs(value) < 1e15 else repr(value)
-    )
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """Numbers (float64) as the shortest text that reads back as the same number, whole ones without `.0`."""
+    texts = np.asarray(pa.array(values).cast(pa.string()), object)
+    whole = (np.abs(values) < 1e15) & (values == np.floor(values))
+    texts[whole] = np.asarray(pa.array(values[whole].astype("int64")).cast(pa.string()), object)
+    return texts
 
 
 def _clock(seconds: float) -> str:

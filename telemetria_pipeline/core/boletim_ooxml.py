@@ -11,14 +11,12 @@ import posixpath
 import re
 import zipfile
 from dataclasses import dataclass, field
-from typing import NoReturn
 from xml.etree import ElementTree
 from xml.parsers import expat
 
 from telemetria_pipeline.core.boletim_text import (
     CellProblem,
     Limits,
-    Unreadable,
     column_number,
     letter,
     refuse,
@@ -27,7 +25,6 @@ from telemetria_pipeline.core.boletim_text import (
 _NO_XML = (".png", ".jpg", ".jpeg", ".gif", ".emf", ".wmf", ".bin", ".vml", ".tif", ".tiff", ".bmp", ".svg")
 _MAX_PARTS = 5_000
 _RATIO_FROM = 20_000_000  # a small sheet of equal rows shrinks a hundredfold and harms nobody
-_CHUNK = 1 << 20
 _BLANK_ROWS = 1_000  # title rows and gaps, beyond the limit of rows
 
 
@@ -102,7 +99,8 @@ def open_package(data: bytes, limits: Limits) -> Package:
             continue
         parts[name] = part = _inflate(archive, member, left)
         left -= len(part)
-        if b"<!DOCTYPE" in part or b"<!ENTITY" in part:
+        # One byte is found ten times faster than a word, and hardly a sheet has it.
+        if b"!" in part and (b"<!DOCTYPE" in part or b"<!ENTITY" in part):
             raise refuse("ARQUIVO_INSEGURO", reason="traz definições de XML (DTD), que planilha nenhuma usa")
         if (
             b"\0" in part[:256]
@@ -128,24 +126,16 @@ def _refuse_other_formats(names: list[str]) -> None:
 
 def _inflate(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> bytes:
     declared, member.file_size = member.file_size, left + 1  # the size that an archive declares may be a lie
-    read = io.BytesIO()
     try:
         with archive.open(member) as part:
-            while chunk := part.read(_CHUNK):
-                read.write(chunk)
-                if read.tell() > left:
-                    _too_big()
-    except Unreadable:
-        raise
+            read = part.read(left + 1)
     except Exception:  # zlib.error, BadZipFile, NotImplementedError, EOFError, … : the archive is broken
         raise refuse("ARQUIVO_CORROMPIDO") from None
-    if read.tell() != declared:
+    if len(read) > left:
+        raise refuse("ARQUIVO_INSEGURO", reason="descompactado, ele cresce além de qualquer boletim")
+    if len(read) != declared:
         raise refuse("ARQUIVO_CORROMPIDO")
-    return read.getvalue()
-
-
-def _too_big() -> NoReturn:
-    raise refuse("ARQUIVO_INSEGURO", reason="descompactado, ele cresce além de qualquer boletim")
+    return read
 
 
 @dataclass
@@ -156,7 +146,7 @@ class SheetFacts:
     hidden_rows: list[int] = field(default_factory=list)
 
 
-_ODD_ROW = re.compile(rb'<row(?! r="[0-9]+"[ />])')
+_ODD_ROW = re.compile(rb'<row(?! r="[0-9]+"(?:(?! hidden)[^>])*>)')
 _FORMULA_ALONE = re.compile(rb"<c [^>]*>\s*<f(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 
 
@@ -167,23 +157,24 @@ def look_into(part: bytes, limits: Limits) -> SheetFacts:
     would allocate all of that rectangle.
     """
     start, end = part.find(b"<sheetData"), part.rfind(b"</sheetData")
-    body = part[start : end if end >= 0 else len(part)] if start >= 0 else part
-    if start >= 0 and not _needs_a_walk(body, limits):
+    if 0 <= start < end and not _needs_a_walk(part, start, end, limits):
         return SheetFacts()
     return _walk(part, limits)
 
 
-def _needs_a_walk(body: bytes, limits: Limits) -> bool:
+def _needs_a_walk(part: bytes, start: int, end: int, limits: Limits) -> bool:
+    def has(what: bytes) -> bool:
+        return part.find(what, start, end) >= 0
+
     digits = len(str(limits.rows + _BLANK_ROWS))
     odd_cell = re.compile(rb'<c(?! r="[A-I]?[A-Z][0-9]{1,%d}"[ />])' % digits)
     return bool(
-        b't="e"' in body
-        or b"hidden=" in body
-        or b"='" in body
-        or b":c " in body
-        or (b"<f" in body and _FORMULA_ALONE.search(body))
-        or _ODD_ROW.search(body)
-        or odd_cell.search(body)
+        has(b't="e"')
+        or (has(b"'") and has(b"='"))
+        or (has(b":") and has(b":c "))
+        or (has(b"<f") and _FORMULA_ALONE.search(part, start, end))
+        or _ODD_ROW.search(part, start, end)
+        or odd_cell.search(part, start, end)
     )
 
 

@@ -95,7 +95,7 @@ def read_boletim(
     known = {alias: column for column, names in aliases.items() for alias in names}
     if file_name.rsplit("/", 1)[-1].startswith("~$"):
         raise refuse("ARQUIVO_DE_TRAVA")
-    if not data.strip():
+    if not data or data.isspace():
         raise refuse("ARQUIVO_VAZIO")
     if len(data) > limits.size:
         raise refuse("ARQUIVO_GRANDE", size_mb=_megabytes(len(data)), limit_mb=_megabytes(limits.size))
