@@ -13,6 +13,22 @@ from telemetria_pipeline.settings import Settings, SettingsError
 # Each command imports what it needs: Dagster and pandas cost seconds that `--help` should not.
 
 
+class _Instant(click.ParamType):
+    """An ISO 8601 instant; without an offset it is in the contract's zone."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            instant = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no instant; write one like 2026-11-22T07:00 (or …T10:00Z)", param, ctx)
+        return instant if instant.tzinfo else instant.replace(tzinfo=Settings.from_env().timezone)
+
+
+INSTANT = _Instant()
+
+
 @click.group()
 def main() -> None:
     """Fleet telemetry, ingested and audited."""
@@ -62,8 +78,8 @@ def carrier() -> None:
 
 
 @carrier.command()
-@click.option("--from", "start", type=click.DateTime(), help="Start of the window, in the contract's zone.")
-@click.option("--to", "end", type=click.DateTime(), help="End of the window.  [default: an hour later]")
+@click.option("--from", "start", type=INSTANT, help="Start of the window, e.g. 2026-11-22T07:00.")
+@click.option("--to", "end", type=INSTANT, help="End of the window.  [default: an hour later]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(start: datetime | None, end: datetime | None, as_json: bool) -> None:
     """Call the API once and show what would be mapped, value by value.
@@ -80,8 +96,8 @@ def check(start: datetime | None, end: datetime | None, as_json: bool) -> None:
         url, token = settings.api()
         profile = load_profile(settings.api_profile)
         now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        since = start.replace(tzinfo=settings.timezone) if start else now - timedelta(hours=1)
-        until = end.replace(tzinfo=settings.timezone) if end else since + timedelta(hours=1)
+        since = start or now - timedelta(hours=1)
+        until = end or since + timedelta(hours=1)
         if until <= since:
             raise click.BadParameter("--to must be after --from")
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
