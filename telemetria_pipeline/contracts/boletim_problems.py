@@ -488,6 +488,13 @@ _RULES = (
         "Corrija o horário de saída ou o de chegada.",
     ),
     ProblemKind(
+        "VIAGEM_DEMORADA",
+        "aviso",
+        "Viagem demorada",
+        "A viagem teria durado {hours} h; o comum é no máximo {limit} h.",
+        "Confira os dois horários; se estão certos, nada a fazer.",
+    ),
+    ProblemKind(
         "NUMERO_INVALIDO",
         "erro",
         "Número inválido",

@@ -213,19 +213,18 @@ def _clocks(
     both = (departure != NO_CLOCK) & (arrival != NO_CLOCK)
     next_day = both & (arrival < departure)
     arrival = np.where(next_day, arrival + DAY_S, arrival)
-    longest = settings.max_trip_hours * 3600
-    too_long = both & (arrival - departure > longest)
+    too_long = both & (arrival - departure > settings.max_trip_hours * 3600)
     code_out = once[out_name].codes
-    findings.add(
-        "VIAGEM_LONGA",
-        letters[in_name],
-        too_long,
-        lambda i: {
+
+    def lasted(i: int) -> dict[str, object]:
+        return {
             "departure": once[out_name].texts[code_out[i]],
             "hours": f"{(arrival[i] - departure[i]) / 3600:.1f}".replace(".", ","),
             "limit": f"{settings.max_trip_hours:g}",
-        },
-    )
+        }
+
+    findings.add("VIAGEM_LONGA", letters[in_name], too_long & next_day, lasted)
+    findings.add("VIAGEM_DEMORADA", letters[in_name], too_long & ~next_day, lasted)
     known = both & (day != NO_DAY)
     for name, second in ((out_name, departure), (in_name, arrival)):
         named = once[name].rows(read[name].day, NO_DAY)
