@@ -144,7 +144,7 @@ def capture_hour(
     )
     manifest.captures.append(capture)
     manifest.failure = None
-    manifest.state = _clean(mapped, hour, capture).ledger.state
+    manifest.state = _clean(mapped, hour, capture, profile).ledger.state
     _write_manifest(lake, hour, manifest)
     return manifest, mapped
 
@@ -167,13 +167,19 @@ def profile_of(capture: Capture, current: Profile) -> Profile:
 
 
 def publish_hour(
-    lake: Lake, hour: Hour, manifest: HourManifest, mapped: pd.DataFrame, earlier_days: Sequence[Hour]
+    lake: Lake,
+    hour: Hour,
+    manifest: HourManifest,
+    profile: Profile,
+    mapped: pd.DataFrame,
+    earlier_days: Sequence[Hour],
 ) -> PublishedHour:
     """Clean the current capture's records and replace the hour's tables with them.
 
     The trips are written last: until then readers see the earlier partition.
 
     Args:
+        profile: what the capture was read with.
         mapped: the current capture's records, contract `MAPPED_TRIPS`.
         earlier_days: the same hour of the days before, newest first, for the volume check.
 
@@ -183,7 +189,7 @@ def publish_hour(
     capture = manifest.current
     if capture is None:
         raise NoCapture(f"{hour.key} has no capture; materialise raw_telemetry for it first")
-    cleaned = _clean(mapped, hour, capture)
+    cleaned = _clean(mapped, hour, capture, profile)
     _refuse_unless_sound(cleaned)
     changes = _record_changes(lake, hour, cleaned, manifest.published, capture.id)
     lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
@@ -220,9 +226,14 @@ def recheck_hour(
     }
 
 
-def _clean(mapped: pd.DataFrame, hour: Hour, capture: Capture) -> CleanedHour:
+def _clean(mapped: pd.DataFrame, hour: Hour, capture: Capture, profile: Profile) -> CleanedHour:
     return clean_trips(
-        mapped, start=hour.start, end=hour.end, captured_at=capture.captured_at, capture=capture.id
+        mapped,
+        start=hour.start,
+        end=hour.end,
+        captured_at=capture.captured_at,
+        capture=capture.id,
+        natural_key=profile.natural_key,
     )
 
 

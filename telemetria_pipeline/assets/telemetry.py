@@ -100,9 +100,10 @@ def telemetry(
             if not selected:  # only the checks: ask them of what is stored
                 findings.note(hour.key, recheck_hour(open_lake, hour, manifest, _same_hour_before(hour)))
             if publishing:
+                reading = profile_of(manifest.current, profile)
                 if mapped is None:
-                    mapped = read_capture(open_lake, profile_of(manifest.current, profile), manifest.current)
-                published = publish_hour(open_lake, hour, manifest, mapped, _same_hour_before(hour))
+                    mapped = read_capture(open_lake, reading, manifest.current)
+                published = publish_hour(open_lake, hour, manifest, reading, mapped, _same_hour_before(hour))
                 findings.note(hour.key, published.problems)
                 _report(context, TELEMETRY_TRIPS, hour, trips_metadata(published, schema))
         except Exception as error:  # whatever it is, the other hours go on; the run fails at the end

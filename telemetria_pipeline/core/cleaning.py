@@ -1,6 +1,7 @@
 """From a carrier's mapped records to the trips that an hour owns; every row meets exactly one fate."""
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from telemetria_pipeline.core.odometer import MAX_KM_A_DAY, measured_distance, s
 from telemetria_pipeline.core.plates import canonical_plates
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
+_VERSION = ("id_origem", "atualizado_utc", "em_andamento")  # what tells a version from a copy
 
 
 @dataclass(frozen=True)
@@ -25,24 +27,36 @@ class CleanedHour:
 
 
 def clean_trips(
-    mapped: pd.DataFrame, *, start: datetime, end: datetime, captured_at: datetime, capture: str
+    mapped: pd.DataFrame,
+    *,
+    start: datetime,
+    end: datetime,
+    captured_at: datetime,
+    capture: str,
+    natural_key: Sequence[str] = TRIPS.key,
 ) -> CleanedHour:
     """Judge each received row and type the accepted ones.
 
-    An hour owns the trips that depart in it. The natural key is (vehicle, departure): of several
-    versions a finished one beats a running one, then the last updated, then the last received.
+    An hour owns the trips that depart in it. Rows with the same natural key are versions of one trip, and
+    so are rows of the same vehicle and departure: of several versions a finished one beats a running one,
+    then the last updated, then the last received.
 
     Args:
         mapped: records under contract `MAPPED_TRIPS`, one row a record.
         start: first instant of the hour; `end`: first instant after it (both aware).
         captured_at: when the carrier answered; what lies more than 5 minutes after it is the future.
         capture: the capture's id, kept with each row.
+        natural_key: columns that name a trip when the carrier issues it again.
     """
     if mapped.empty:
         return CleanedHour(TRIPS.empty(), QUARANTINE.empty(), Ledger(0, 0, 0, 0, 0, 0))
     rows = _within_bounds(mapped)
     rows = rows.assign(captura=capture, **measured_distance(rows))
     fate, reason = _fates(rows, pd.Timestamp(start), pd.Timestamp(end), pd.Timestamp(captured_at))
+    for key in dict.fromkeys((tuple(natural_key), TRIPS.key)):
+        _set_older_versions_aside(rows, fate, reason, list(key))
+    running = (fate == "aceita") & rows["em_andamento"].to_numpy()
+    fate[running], reason[running] = "em_andamento", "sem_chegada"
     counts = pd.Series(fate).value_counts()
     ledger = Ledger(
         received=len(mapped),
@@ -89,25 +103,27 @@ def _fates(
     fate = np.select(masks, [f for f, _, _ in rules], default="aceita").astype(object)
     reason = np.select(masks, [r for _, r, _ in rules], default="").astype(object)
 
-    valid = rows[fate == "aceita"]
+    return fate, reason
+
+
+def _set_older_versions_aside(
+    rows: pd.DataFrame, fate: np.ndarray, reason: np.ndarray, key: list[str]
+) -> None:
+    """Of the rows still accepted, mark all but the last version of each key (a missing key names nothing)."""
+    valid = rows[fate == "aceita"].dropna(subset=key)
     order = valid.assign(_finished=~valid["em_andamento"]).sort_values(
         ["_finished", "atualizado_utc", "pagina", "registro"], kind="stable", na_position="first"
     )
-    older = order[order.duplicated(list(TRIPS.key), keep="last")]
-    if len(older):
-        last = order.drop_duplicates(list(TRIPS.key), keep="last")
-        kept = older[list(TRIPS.key)].merge(last, on=list(TRIPS.key), how="left", validate="many_to_one")
-        same = np.logical_and.reduce(
-            [
-                _equal(older[c].reset_index(drop=True), kept[c])
-                for c in ("id_origem", "atualizado_utc", "em_andamento")
-            ]
-        )
-        at = rows.index.get_indexer(older.index)
-        fate[at], reason[at] = "duplicada", np.where(same, "copia", "versao_anterior")
-    still = (fate == "aceita") & running.to_numpy()
-    fate[still], reason[still] = "em_andamento", "sem_chegada"
-    return fate, reason
+    older = order[order.duplicated(key, keep="last")]
+    if older.empty:
+        return
+    last = order.drop_duplicates(key, keep="last")
+    kept = older[key].merge(last, on=key, how="left", validate="many_to_one")
+    same = np.logical_and.reduce(
+        [_equal(older[c].reset_index(drop=True), kept[c]) for c in _VERSION if c not in key]
+    )
+    at = rows.index.get_indexer(older.index)
+    fate[at], reason[at] = "duplicada", np.where(same, "copia", "versao_anterior")
 
 
 def _equal(left: pd.Series, right: pd.Series) -> np.ndarray:

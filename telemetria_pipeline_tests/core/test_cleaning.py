@@ -88,6 +88,18 @@ def test_the_last_version_wins_under_whatever_id_and_in_whatever_order():
         assert fates(cleaned) == [("duplicada", "versao_anterior")]
 
 
+def test_a_carriers_own_key_finds_the_version_whose_departure_was_amended():
+    old = {"veiculo_id": "v", "id_origem": "t", "atualizado_utc": START}
+    new = {**old, "atualizado_utc": END, "saida_utc": START + timedelta(minutes=7)}
+    assert len(clean(mapped_frame(old, new)).trips) == 2
+    by_id = clean_trips(
+        mapped_frame(old, new, {"id_origem": None}, {"id_origem": None}),
+        start=START, end=END, captured_at=CAPTURED, capture="c1", natural_key=["id_origem"],
+    )  # fmt: skip
+    assert fates(by_id) == [("duplicada", "versao_anterior")]
+    assert len(by_id.trips) == 3
+
+
 def test_a_finished_version_beats_a_running_one():
     running = {"veiculo_id": "v", "em_andamento": True, "chegada_utc": None, "atualizado_utc": END}
     cleaned = clean(mapped_frame(running, {"veiculo_id": "v", "atualizado_utc": START}))

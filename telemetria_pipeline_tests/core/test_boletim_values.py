@@ -1,0 +1,236 @@
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetria_pipeline.core.boletim_values import (
+    NO_CLOCK,
+    NO_DAY,
+    NUMBER_BAD,
+    NUMBER_GROUPED,
+    NUMBER_OK,
+    NUMBER_OPEN,
+    clock_text,
+    coded,
+    filled,
+    iso_day,
+    number_style,
+    parse_clocks,
+    parse_dates,
+    parse_numbers,
+    parse_plates,
+    plate_from_date,
+    plate_repair,
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "22/11/2026",
+        "22-11-2026",
+        "22.11.26",
+        "22 11 2026",
+        "2026-11-22",
+        "2026-11-22 07:30:00",
+        "22/11/2026 07:30",
+        "46348",
+        "46348.3125",
+        "22 nov 2026",
+        "22-nov.-26",
+        "22 de novembro de 2026",
+        "domingo, 22 de novembro de 2026",
+    ],
+)
+def test_a_date_in_any_of_its_forms(text):
+    assert iso_day(parse_dates([text]).day[0]) == "2026-11-22"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["31/02/2026", "22/11", "22/11/206", "7499-02-01", "0.5", "ontem", "22/11/1926", "nan", "22/13/2026"],
+)
+def test_what_is_no_date_here(text):
+    assert parse_dates([text]).day[0] == NO_DAY
+
+
+def test_month_first_is_seen_but_never_taken():
+    dates = parse_dates(["11/22/2026", "05/06/2026"])
+    assert dates.day[0] == NO_DAY
+    assert [iso_day(d) for d in dates.us_day] == ["2026-11-22", "2026-05-06"]
+    assert iso_day(dates.day[1]) == "2026-06-05"
+
+
+@given(st.dates(date(2000, 1, 1), date(2099, 12, 31)))
+def test_every_day_comes_back(day):
+    serial = str((day - date(1899, 12, 30)).days)
+    texts = [day.isoformat(), day.strftime("%d/%m/%Y"), f"{day:%d/%m/}{day.year}", serial]
+    assert {iso_day(d) for d in parse_dates(texts).day} == {day.isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [
+        ("07:30", "07:30:00"),
+        ("7:30:15", "07:30:15"),
+        ("7h30", "07:30:00"),
+        ("7h", "07:00:00"),
+        ("07h30min", "07:30:00"),
+        ("07:30 hs", "07:30:00"),
+        ("7:30 PM", "19:30:00"),
+        ("12:05 am", "00:05:00"),
+        ("00:00", "00:00:00"),
+        ("24:00", "24:00:00"),
+        ("0.3125", "07:30:00"),
+        ("0,3125", "07:30:00"),
+        ("0", "00:00:00"),
+        ("1899-12-31 07:30:00", "07:30:00"),
+        ("2026-11-22 07:30:00", "07:30:00"),
+    ],
+)
+def test_a_clock_in_any_of_its_forms(text, clock):
+    assert clock_text(parse_clocks([text]).second[0]) == clock
+
+
+@pytest.mark.parametrize(
+    "text", ["24:01", "25:00", "26:10:00", "7:60", "730", "7", "1", "07.30", "13:00 pm", "-1:00", "x", "7:5"]
+)
+def test_what_is_no_clock(text):
+    assert parse_clocks([text]).second[0] == NO_CLOCK
+
+
+def test_a_clock_with_a_date_names_its_day():
+    clocks = parse_clocks(["2026-11-23 06:10:00", "23/11/2026 06:10", "06:10", "1899-12-30 06:10:00"])
+    assert [iso_day(d) if d != NO_DAY else None for d in clocks.day] == ["2026-11-23"] * 2 + [None] * 2
+
+
+@given(st.integers(0, 86_399))
+def test_a_day_fraction_is_the_second_that_excel_shows(second):
+    assert parse_clocks([repr(second / 86_400)]).second[0] in (second, NO_CLOCK)
+    assert parse_clocks([f"{second / 86_400:.10f}"]).second[0] == second
+
+
+def numbers(*texts):
+    column = pa.array(texts, pa.large_string())
+    values, state = parse_numbers(column, number_style([column]), None)
+    return values.tolist(), state.tolist()
+
+
+@pytest.mark.parametrize(
+    ("texts", "values"),
+    [
+        (["45123", "45150"], [45123, 45150]),
+        (["45123,5", "45150"], [45123.5, 45150]),
+        (["45123.5", "45150"], [45123.5, 45150]),
+        (["45.123,5", "45.150"], [45123.5, 45150]),
+        (["45,123.5", "45,150"], [45123.5, 45150]),
+        (["45.123", "45123,5"], [45123, 45123.5]),
+        (["45.123", "45123.5"], [45.123, 45123.5]),
+        (["1.045.123", "1 045 150"], [1045123, 1045150]),
+        (["12 km", "0,5"], [12, 0.5]),
+        (["-5", "7"], [-5, 7]),
+        (["0.250", "1.5"], [0.25, 1.5]),
+    ],
+)
+def test_numbers_as_the_file_proves_them(texts, values):
+    assert numbers(*texts) == (values, [NUMBER_OK] * len(texts))
+
+
+def test_a_thousands_point_without_proof_is_said():
+    assert numbers("45.123", "45.150", "900") == ([45123, 45150, 900], [NUMBER_GROUPED] * 2 + [NUMBER_OK])
+
+
+def test_a_number_with_two_readings_stays_open():
+    values, state = numbers("45.123", "45123,5", "45123.5")
+    assert np.isnan(values[0])
+    assert state == [NUMBER_OPEN, NUMBER_OK, NUMBER_OK]
+
+
+@pytest.mark.parametrize(
+    "text", ["nan", "NaN", "inf", "-INF", "1e5", "1E5", "0x10", "12a", "1,2,3", "1..2", "+5", "١٢"]
+)
+def test_what_is_no_number(text):
+    values, state = numbers(text, "5")
+    assert state == [NUMBER_BAD, NUMBER_OK]
+    assert np.isnan(values[0])
+
+
+def test_a_cell_that_excel_held_as_a_number_has_a_decimal_point():
+    column = pa.array(["123.456", "45.123", None], pa.large_string())
+    held = np.array([True, False, False])
+    values, state = parse_numbers(column, number_style([column.filter(pa.array(~held))]), held)
+    assert values[:2].tolist() == [123.456, 45123]
+    assert np.isnan(values[2])
+    assert state.tolist() == [NUMBER_OK, NUMBER_GROUPED, NUMBER_OK]
+
+
+@given(st.lists(st.integers(0, 2_000_000).map(lambda n: n / 10), min_size=1, max_size=20))
+def test_kilometres_written_in_brazil_come_back(values):
+    plain = [f"{v:.1f}".replace(".", ",") for v in values]
+    grouped = [f"{v:,.1f}".translate(str.maketrans(",.", ".,")) for v in values]
+    assert numbers(*plain)[0] == values
+    assert numbers(*grouped)[0] == values
+
+
+@given(st.text(max_size=12))
+def test_no_text_breaks_a_parser(text):
+    parse_dates([text])
+    parse_clocks([text])
+    numbers(text)
+    parse_plates([text])
+    plate_repair(text)
+    plate_from_date(text)
+
+
+def test_plates():
+    assert parse_plates(["abc-1234", "ABC1C34", "ABCO234"]) == ["ABC1C34", "ABC1C34", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "plate"),
+    [
+        ("7499-02-01", "FEV7499"),
+        ("7499-02-01 00:00:00", "FEV7499"),
+        ("01/05/2034", "MAI2034"),
+        ("fev/99", ""),
+        ("2026-11-22", ""),
+        ("ABC1234", None),
+        ("7499-13-01", ""),
+    ],
+)
+def test_a_plate_that_excel_made_a_date(text, plate):
+    assert plate_from_date(text) == plate
+
+
+@pytest.mark.parametrize(
+    ("text", "plate"),
+    [
+        ("ABCO234", "ABC0234"),
+        ("ABC1234I", "ABC1234"),
+        ("ABC-123I", "ABC1231"),
+        ("0BC1D23", "OBC1D23"),
+        ("AB1234", None),
+        ("XYZ", None),
+    ],
+)
+def test_a_repair_is_only_suggested(text, plate):
+    assert plate_repair(text) == plate
+    assert parse_plates([text]) == [None]
+
+
+def test_empty_cells_and_words_for_nothing():
+    cells = pd.Series(["", "A", "-", "A", "N/A", "NA"], dtype="str")
+    got = coded(cells)
+    assert got.codes[[0, 2, 4]].tolist() == [-1, -1, -1]
+    assert got.column().fillna("∅").tolist() == ["∅", "A", "∅", "A", "∅", "NA"]
+    assert filled(cells).to_pylist() == [None, "A", None, "A", None, "NA"]
+    assert got.rows(np.zeros(len(got.texts), int), 7).tolist() == [7, 0, 7, 0, 7, 0]
+
+
+def test_days_are_counted_from_1970():
+    assert iso_day(0) == "1970-01-01"
+    assert iso_day((date(2026, 11, 22) - date(1970, 1, 1)) // timedelta(days=1)) == "2026-11-22"
