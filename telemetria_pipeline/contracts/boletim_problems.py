@@ -159,6 +159,13 @@ _FILE = (
         "Copie só os dados para uma planilha nova, salve como .xlsx e envie.",
     ),
     ProblemKind(
+        "ARQUIVO_XLS",
+        "erro",
+        "Formato antigo do Excel (.xls)",
+        "O arquivo é do formato antigo .xls, que esconde células com erro e não é lido.",
+        _SAVE_AS_XLSX,
+    ),
+    ProblemKind(
         "ARQUIVO_HTML",
         "erro",
         "Página da internet com nome de planilha",
@@ -176,7 +183,7 @@ _FILE = (
         "FORMATO_NAO_ACEITO",
         "erro",
         "Formato não aceito",
-        "O arquivo é {format}; são aceitos CSV e Excel (.xlsx, .xls).",
+        "O arquivo é {format}; são aceitos CSV e Excel (.xlsx).",
         _SAVE_AS_XLSX,
     ),
     ProblemKind(
@@ -277,13 +284,6 @@ _NOTICED = (
         "Planilhas ocultas não lidas",
         "Planilhas ocultas não foram lidas: {others}.",
         "Se o boletim está numa delas, reexiba-a e envie de novo.",
-    ),
-    ProblemKind(
-        "XLS_ANTIGO",
-        "aviso",
-        "Formato antigo do Excel",
-        "O arquivo é do formato antigo .xls; nele, células com erro do Excel (#REF!) são lidas como vazias.",
-        "Prefira salvar como Pasta de Trabalho do Excel (.xlsx).",
     ),
     ProblemKind(
         "LINHAS_ACIMA_DO_CABECALHO",

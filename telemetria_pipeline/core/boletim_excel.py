@@ -14,7 +14,7 @@ import python_calamine as calamine
 
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.boletim_header import Header, find_header
-from telemetria_pipeline.core.boletim_ooxml import Package, SheetFacts, look_into, open_package
+from telemetria_pipeline.core.boletim_ooxml import SheetFacts, look_into, open_package
 from telemetria_pipeline.core.boletim_text import (
     BOOLEAN,
     DATE,
@@ -26,6 +26,7 @@ from telemetria_pipeline.core.boletim_text import (
     TIME,
     Grid,
     Limits,
+    Unreadable,
     column_number,
     letter,
     refuse,
@@ -45,50 +46,23 @@ _KIND = {
     dt.time: TIME,
     dt.timedelta: DURATION,
 }
-_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
-_BIFF_STREAMS = tuple(name.encode("utf-16-le") for name in ("Workbook", "Book"))
 
 
 def read_xlsx(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
     """The grid of the workbook's visible sheet whose header names most of the known columns."""
     package = open_package(data, limits)
-    return _read(data, known, limits, package, package.counts_from_1904())
-
-
-def read_xls(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
-    """The same for an OLE container: a true .xls is read, anything else in such a container refused."""
-    if _ENCRYPTED in data:
-        raise refuse("ARQUIVO_COM_SENHA")
-    if not any(stream in data for stream in _BIFF_STREAMS):
-        raise refuse("FORMATO_NAO_ACEITO", format="um documento antigo que não é do Excel")
-    grid = _read(data, known, limits, None, False)
-    grid.notes.append(problem("XLS_ANTIGO"))
-    return grid
-
-
-@dataclass
-class _Sheet:
-    sheet: Any  # calamine's; its type is final and has no public constructor
-    name: str
-    facts: SheetFacts
-    header: Header | None
-
-
-def _read(
-    data: bytes, known: Mapping[str, str], limits: Limits, package: Package | None, from_1904: bool
-) -> Grid:
     book = _asked(lambda: calamine.load_workbook(io.BytesIO(data)))
     worksheets = [m for m in book.sheets_metadata if m.typ == calamine.SheetTypeEnum.WorkSheet]
     visible = [m.name for m in worksheets if m.visible == calamine.SheetVisibleEnum.Visible]
     if not visible:
         raise refuse("SEM_PLANILHA_VISIVEL")
-    parts = package.sheets() if package else {}
-    words = _Words(from_1904)
+    parts = package.sheets()
+    words = _Words(package.counts_from_1904())
     sheets = []
     for name in visible:
-        if package and name not in parts:
+        if name not in parts:
             raise refuse("ARQUIVO_CORROMPIDO")
-        facts = look_into(parts[name], limits) if package else SheetFacts()
+        facts = look_into(parts[name], limits)
         sheet = _asked(lambda name=name: book.get_sheet_by_name(name))  # type: ignore[misc]
         if sheet.start is not None:
             sheets.append(_Sheet(sheet, name, facts, _header_of(sheet, known, words)))
@@ -99,6 +73,27 @@ def _read(
     grid = _grid(chosen, words, limits)
     grid.notes += _sheet_notes(chosen, sheets, [m.name for m in worksheets if m.name not in visible])
     return grid
+
+
+def refusal_of_ole(data: bytes) -> Unreadable:
+    """Why an OLE container is refused: a workbook with a password, a true .xls, or no workbook at all.
+
+    calamine reads .xls, but follows a circular container until memory ends, and shows error cells as
+    empty with nothing beside it to tell: a sender saves as .xlsx in less time than that would cost.
+    """
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        return refuse("ARQUIVO_COM_SENHA")
+    if any(stream.encode("utf-16-le") in data for stream in ("Workbook", "Book")):
+        return refuse("ARQUIVO_XLS")
+    return refuse("FORMATO_NAO_ACEITO", format="um documento antigo, que não é do Excel")
+
+
+@dataclass
+class _Sheet:
+    sheet: Any  # calamine's; its type is final and has no public constructor
+    name: str
+    facts: SheetFacts
+    header: Header | None
 
 
 def _asked(question: Callable[[], _T]) -> _T:

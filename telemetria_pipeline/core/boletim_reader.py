@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from telemetria_pipeline.contracts.boletim import HEADER_ALIASES, normalise_header
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.boletim_csv import TOP_ROWS, decode, read_csv
-from telemetria_pipeline.core.boletim_excel import read_xls, read_xlsx
+from telemetria_pipeline.core.boletim_excel import read_xlsx, refusal_of_ole
 from telemetria_pipeline.core.boletim_header import HEADER_ROWS, Header, find_header
 from telemetria_pipeline.core.boletim_text import (
     BOOLEAN,
@@ -102,7 +102,7 @@ def read_boletim(
     if data.startswith(b"PK"):
         return _table(read_xlsx(data, known, limits), known, limits)
     if data.startswith(_OLE):
-        return _table(read_xls(data, known, limits), known, limits)
+        raise refusal_of_ole(data)
     for start, said in _OTHER_FORMATS.items():
         if data.startswith(start):
             raise refuse("FORMATO_NAO_ACEITO", format=said)
