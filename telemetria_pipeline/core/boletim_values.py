@@ -87,11 +87,11 @@ class Dates:
     serial: np.ndarray
 
 
-_ISO = re.compile(rf"(\d{{4}})[-/](\d{{1,2}})[-/](\d{{1,2}}){_CLOCK_TAIL}")
-_SLASHED = re.compile(rf"(\d{{1,2}})([/.\- ])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_CLOCK_TAIL}")
-_NAMED = re.compile(r"(\d{1,2})[/.\- ]+(?:de )?([a-zç]{3,9})\.?[/.\- ]+(?:de )?(\d{4}|\d{2})")
-_SERIAL = re.compile(r"\d{5}(?:\.\d+)?")
-_WEEKDAY = re.compile(r"^[a-zçáéíóú\-]{3,13}\.?,? +(?=\d)")
+_ISO = re.compile(rf"(\d{{4}})[-/](\d{{1,2}})[-/](\d{{1,2}}){_CLOCK_TAIL}", re.ASCII)
+_SLASHED = re.compile(rf"(\d{{1,2}})([/.\- ])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_CLOCK_TAIL}", re.ASCII)
+_NAMED = re.compile(r"(\d{1,2})[/.\- ]+(?:de )?([a-zç]{3,9})\.?[/.\- ]+(?:de )?(\d{4}|\d{2})", re.ASCII)
+_SERIAL = re.compile(r"\d{5}(?:\.\d+)?", re.ASCII)
+_WEEKDAY = re.compile(r"^[a-zçáéíóú\-]{3,13}\.?,? +(?=\d)", re.ASCII)
 
 
 def parse_dates(texts: list[str]) -> Dates:
@@ -151,10 +151,10 @@ class Clocks:
 _CLOCK = re.compile(
     r"(\d{1,2})(?::(\d{2})(?::(\d{2})(?:\.\d+)?)?)? ?(h(?:s|rs|oras)?\.?|am|pm)?", re.IGNORECASE
 )
-_HOURS = re.compile(r"(\d{1,2}) ?(?:h|hs|hrs) ?(\d{2}) ?(?:m|min)?", re.IGNORECASE)
-_FRACTION = re.compile(r"0?[.,]\d+|0(?:[.,]0+)?")
-_STAMP = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)")
-_BR_STAMP = re.compile(r"(\d{1,2}/\d{1,2}/\d{4}) +(\d{1,2}:\d{2}(?::\d{2})?)")
+_HOURS = re.compile(r"(\d{1,2}) ?(?:h|hs|hrs) ?(\d{2}) ?(?:m|min)?", re.IGNORECASE | re.ASCII)
+_FRACTION = re.compile(r"0?[.,]\d+|0(?:[.,]0+)?", re.ASCII)
+_STAMP = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)", re.ASCII)
+_BR_STAMP = re.compile(r"(\d{1,2}/\d{1,2}/\d{4}) +(\d{1,2}:\d{2}(?::\d{2})?)", re.ASCII)
 
 
 def parse_clocks(texts: list[str]) -> Clocks:
@@ -288,18 +288,19 @@ def _cast(texts: pa.Array) -> np.ndarray | None:
     return None if odd or any(pc.any(pc.match_substring(texts, e)).as_py() for e in "eE") else values
 
 
-_INTEGER = re.compile(r"-?\d{1,15}")
-_GROUPS = re.compile(r"-?[1-9]\d{0,2}(?:([., ])\d{3})(?:\1\d{3})*(?:[.,]\d+)?")
+_INTEGER = re.compile(r"[-+]?\d{1,15}", re.ASCII)
+_SIGNED = re.compile(r"([-+]?\d{1,15})([.,])(\d+)", re.ASCII)
+_GROUPS = re.compile(r"[-+]?[1-9]\d{0,2}(?:([., ])\d{3})(?:\1\d{3})*(?:[.,]\d+)?", re.ASCII)
 
 
 def _number(text: str, style: NumberStyle) -> tuple[float, int]:
     bare = re.sub(r"\s*(?i:km)$", "", text.replace("\xa0", " ")).strip()
     if _INTEGER.fullmatch(bare):
         return float(bare), NUMBER_OK
-    if found := re.fullmatch(r"(-?\d{1,15})([.,])(\d+)", bare):
+    if found := _SIGNED.fullmatch(bare):
         whole, sign, decimals = found.groups()
         proven, other = (style.comma, style.point) if sign == "," else (style.point, style.comma)
-        could_group = len(decimals) == 3 and re.fullmatch(r"-?[1-9]\d{0,2}", whole)
+        could_group = len(decimals) == 3 and len(whole.lstrip("+-")) <= 3 and whole.lstrip("+-")[0] != "0"
         if not could_group or (proven and not other) or (sign == "," and not other and not proven):
             return float(f"{whole}.{decimals}"), NUMBER_OK
         if other and not proven:
@@ -318,7 +319,7 @@ def _number(text: str, style: NumberStyle) -> tuple[float, int]:
 
 _TO_DIGIT = str.maketrans("OQIL", "0011")
 _TO_LETTER = str.maketrans("01", "OI")
-_MONTH_YEAR = re.compile(r"([a-z]{3})[/\-. ](?:de )?(\d{2}|\d{4})")
+_MONTH_YEAR = re.compile(r"([a-z]{3})[/\-. ](?:de )?(\d{2}|\d{4})", re.ASCII)
 
 
 def parse_plates(texts: list[str]) -> list[str | None]:

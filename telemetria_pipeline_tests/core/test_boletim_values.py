@@ -133,6 +133,7 @@ def numbers(*texts):
         (["1.045.123", "1 045 150"], [1045123, 1045150]),
         (["12 km", "0,5"], [12, 0.5]),
         (["-5", "7"], [-5, 7]),
+        (["+5", "7,5", "1.234,5"], [5, 7.5, 1234.5]),
         (["0.250", "1.5"], [0.25, 1.5]),
     ],
 )
@@ -151,7 +152,7 @@ def test_a_number_with_two_readings_stays_open():
 
 
 @pytest.mark.parametrize(
-    "text", ["nan", "NaN", "inf", "-INF", "1e5", "1E5", "0x10", "12a", "1,2,3", "1..2", "+5", "١٢"]
+    "text", ["nan", "NaN", "inf", "-INF", "1e5", "1E5", "0x10", "12a", "1,2,3", "1..2", "+-5", "١٢"]
 )
 def test_what_is_no_number(text):
     values, state = numbers(text, "5")
