@@ -6,7 +6,7 @@ replaces its object whole or leaves it as it was, on both.
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -174,23 +174,38 @@ class ObjectStore:
         except ObjectNotFound:
             pass
 
-    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+    def info(self, key: str) -> ObjectInfo:
+        """The object's size, ETag and time without its bytes. Raises `ObjectNotFound`."""
+        with self._errors(key):
+            meta = obstore.head(self._client(False), key)
+        return _info(meta)
+
+    def list(self, prefix: str = "", skip: str | None = None) -> Iterator[ObjectInfo]:
         """The objects under the folder `prefix` (whole path segments), sorted by key.
 
-        Neither what a killed write left in a folder nor the folders that S3's console makes are listed.
+        `skip` names a folder in `prefix` that is not even looked into. Neither what a killed write left in
+        a folder nor the folders that S3's console makes are listed.
         """
-        found: list[ObjectMeta] = []
-        try:
-            with self._errors(prefix):
-                for chunk in obstore.list(self._client(False), prefix=prefix or None):
-                    found += chunk
-        except ObjectNotFound:  # no folder yet
-            return
-        for meta in sorted(found, key=lambda m: m["path"]):
+        for meta in sorted(self._found(prefix, skip), key=lambda m: m["path"]):
             # The console's folder is an empty object `2026/`, listed without its slash: no such key.
             if meta["size"] == 0 and not self.exists(meta["path"]):
                 continue
-            yield ObjectInfo(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
+            yield _info(meta)
+
+    def _found(self, prefix: str, skip: str | None) -> "Sequence[ObjectMeta]":
+        try:
+            with self._errors(prefix):
+                store = self._client(False)
+                if skip is None:
+                    return [m for chunk in obstore.list(store, prefix=prefix or None) for m in chunk]
+                level = obstore.list_with_delimiter(store, prefix=prefix or None)
+                found = [*level["objects"]]
+        except ObjectNotFound:  # no folder yet
+            return []
+        for folder in level["common_prefixes"]:
+            if folder.rstrip("/").rpartition("/")[2] != skip:
+                found += self._found(folder.rstrip("/"), None)
+        return found
 
     def _put(self, key: str, data: bytes, mode: "PutMode") -> ObjectInfo:
         with self._errors(key):
@@ -219,6 +234,10 @@ class ObjectStore:
             raise StorageError(
                 f"{key!r} cannot be a key ({error}): write a relative path such as raw_telemetry/a.json"
             ) from None
+
+
+def _info(meta: "ObjectMeta") -> ObjectInfo:
+    return ObjectInfo(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
 
 def _folder(path: Path, write: bool) -> LocalStore:

@@ -96,6 +96,24 @@ class TestFolderAndS3:
         assert one.size == 1
         assert abs(datetime.now(UTC) - one.modified) < timedelta(minutes=1)
 
+    def test_a_folder_can_be_left_out_of_the_listing(self, store):
+        for key in ("archive/old", "archive/x/old", "b", "depot/archive/c", "depot/d", "archive.csv"):
+            store.put(key, b"1")
+        assert [i.key for i in store.list(skip="archive")] == [
+            "archive.csv",
+            "b",
+            "depot/archive/c",
+            "depot/d",
+        ]
+        assert [i.key for i in store.list("depot", skip="archive")] == ["depot/d"]
+        assert [i.key for i in store.list("nowhere", skip="archive")] == []
+
+    def test_info_tells_what_the_listing_tells(self, store):
+        store.put("a/b", b"123")
+        assert store.info("a/b") == next(store.list("a"))
+        with pytest.raises(ObjectNotFound):
+            store.info("a/c")
+
     def test_more_objects_than_a_page_of_the_listing(self, store, address):
         n = 1_050 if address.startswith("s3:") else 100  # a page of S3 holds 1,000
         for i in range(n):
