@@ -15,6 +15,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell
 from openpyxl.comments import Comment
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.worksheet import Worksheet
 from python_calamine import CalamineWorkbook
 
@@ -224,7 +225,7 @@ def _group_row(page: Worksheet, at: int, group: Group, sheet_name: str | None) -
     if sheet_name and example.row and (example.cell or group.cells.startswith("linha")):
         target = example.cell or f"A{example.row}"
         quoted = sheet_name.replace("'", "''")
-        page.cell(at, 5).hyperlink = f"#'{quoted}'!{target}"
+        page.cell(at, 5).hyperlink = Hyperlink(ref=f"E{at}", location=f"'{quoted}'!{target}")
         page.cell(at, 5).font = Font(name="Calibri", color="0563C1", underline="single")
     widest = max(len(str(v)) / w for v, (_, w) in zip(values, _COLUMNS, strict=True))
     page.row_dimensions[at].height = 15 * (math.floor(widest * 1.1) + 1)

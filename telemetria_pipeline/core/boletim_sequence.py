@@ -61,8 +61,7 @@ def repeated(trips: Trips, order: np.ndarray) -> Pairs:
     plate, departure = trips.plate[order], trips.departure[order]
     twin = (plate[1:] == plate[:-1]) & (departure[1:] == departure[:-1])
     # Only trips that share plate and departure can repeat one another: few, so the exact look is cheap.
-    close = order[np.append(twin, False) | np.append(False, twin)]
-    close.sort()
+    close = np.unique(np.concatenate([order[1:][twin], order[:-1][twin]]))
     keys = pd.DataFrame(vars(trips.take(close)))
     group = keys.groupby(list(keys.columns), sort=False).ngroup().to_numpy()
     _, first = np.unique(group, return_index=True)
@@ -187,7 +186,7 @@ def _earlier_trips(
     code = {plate: number for number, plate in enumerate(cells.plates) if plate}
     plate = earlier["placa"].map(code).to_numpy(dtype=float, na_value=np.nan)
     seconds = {
-        name: earlier[name].to_numpy().astype("datetime64[s]").view(np.int64)
+        name: earlier[name].dt.tz_localize(None).to_numpy().astype("datetime64[s]").view(np.int64)
         for name in ("saida_utc", "chegada_utc")
     }
     use = np.flatnonzero(~np.isnan(plate) & (seconds["saida_utc"] <= ours.departure.max()))

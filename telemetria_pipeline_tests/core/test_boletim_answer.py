@@ -1,0 +1,206 @@
+import io
+import json
+import re
+import zipfile
+from datetime import date, time
+
+import openpyxl
+import pytest
+
+from telemetria_pipeline.core import boletim_answer
+from telemetria_pipeline.core.boletim_answer import ERRORS, SUMMARY, answer_json, answer_workbook, progress
+from telemetria_pipeline.core.boletim_template import template_workbook
+from telemetria_pipeline.core.boletim_validation import duplicate_of, validate_file
+from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, SOUND, csv_of, trip, trips, xlsx_of
+
+TYPED = [
+    "17",
+    "GDP4J68",
+    "3803",
+    date(2026, 11, 22),
+    "Usina",
+    time(7, 30),
+    "Frente",
+    time(8, 10),
+    "A",
+    45123,
+    45150,
+]
+TYPED += [27, 31, "José", "Viação"]
+RED, YELLOW = "00FFC7CE", "00FFEB9C"
+
+
+def typed(**said):
+    """A sound row of an Excel sheet, except for what is said."""
+    return [said.get(name.replace(" ", "_"), value) for name, value in zip(SOUND, TYPED, strict=True)]
+
+
+def validated(data: bytes, name: str = "boletim.csv"):
+    return validate_file(data, name, received_on=RECEIVED)
+
+
+def answered(data: bytes, name: str = "boletim.csv", earlier=None):
+    return openpyxl.load_workbook(io.BytesIO(answer_workbook(validated(data, name), data, earlier)))
+
+
+def words(page) -> str:
+    return "\n".join(str(c.value) for row in page.iter_rows() for c in row if c.value is not None)
+
+
+def test_the_json_has_the_promised_shape():
+    said = json.loads(
+        json.dumps(answer_json(validated(csv_of(trip(PLACA="X"), trip(HORÁRIO_CHEGADA="07:31")))))
+    )
+    assert list(said) == ["file", "verdict", "rows", "problems", "warnings"]
+    assert said["rows"] == {"received": 2, "accepted": 0, "duplicate": 0, "rejected": 2}
+    keys = ["code", "severity", "sheet", "cell", "column", "value", "message", "suggestion"]
+    assert [list(p) for p in said["problems"] + said["warnings"]] == [keys, keys]
+    assert (said["problems"][0]["cell"], said["problems"][0]["value"]) == ("B2", "X")
+    assert said["warnings"][0]["severity"] == "aviso"
+
+
+def test_the_senders_own_excel_sheet_comes_back_marked():
+    data = xlsx_of(typed(), typed(PLACA="ABCO234", HORÁRIO_CHEGADA=time(7, 31)), sheet="Garagem 3")
+    book = answered(data, "boletim.xlsx")
+    assert book.sheetnames == [SUMMARY, "Garagem 3"]
+    page = book["Garagem 3"]
+    assert [c.value for c in page[1]] == list(SOUND)
+    assert (page["J2"].value, page["F2"].value, page["D2"].value.date()) == (
+        45123,
+        time(7, 30),
+        date(2026, 11, 22),
+    )
+    assert (page["B3"].fill.fgColor.rgb, page["H3"].fill.fgColor.rgb) == (RED, YELLOW)
+    assert "Seria ABC0234?" in page["B3"].comment.text
+    assert page["B2"].comment is None
+    summary = words(book[SUMMARY])
+    assert "Boletim devolvido: 1 erro" in summary
+    assert "2 recebidas = 0 aceitas + 0 repetidas + 2 não aceitas" in summary
+    assert book[SUMMARY]["E8"].hyperlink.location == "'Garagem 3'!B3"
+
+
+def test_a_csv_comes_back_at_the_addresses_that_the_messages_name():
+    data = csv_of(trip(), trip(KM_CHEGADA="45.1x", NUMERO_ATA="0042"))
+    page = answered(data)["Boletim"]
+    assert (page["B1"].value, page["A3"].value, page["J3"].value) == ("PLACA", "0042", 45123)
+    assert (page["K3"].value, page["K3"].fill.fgColor.rgb) == ("45.1x", RED)
+
+
+def test_a_corrected_answer_can_be_sent_back():
+    data = xlsx_of(typed(), typed(PLACA="ABCO234"))
+    book = answered(data, "boletim.xlsx")
+    book["Boletim"]["B3"] = "ABC0234"
+    out = io.BytesIO()
+    book.save(out)
+    assert validated(out.getvalue(), "boletim.xlsx").verdict == "accepted"
+
+
+INJECTIONS = [
+    "=1+1",
+    '=HYPERLINK("http://x","y")',
+    "+1+1",
+    "-1+1",
+    "@SUM(A1)",
+    "=cmd|' /C calc'!A0",
+    "\t=1+1",
+]
+
+
+@pytest.mark.parametrize("form", ["csv", "xlsx", "large", "headers"])
+def test_nothing_of_the_file_is_ever_a_formula(form, monkeypatch):
+    if form == "large":
+        monkeypatch.setattr(boletim_answer, "MOST_ROWS", 0)
+    if form == "xlsx":
+        rows = [typed(PLACA=text, MOTORISTA=text, LOCAL_SAÍDA=text) for text in INJECTIONS]
+        data, name = xlsx_of(*rows, sheet="=1+1"), "=1+1.xlsx"
+    else:
+        extra = {"=1+1": "1", "@SUM(A1)": "2"} if form == "headers" else {}
+        rows = [trip(PLACA=text, MOTORISTA=text, DATA=text, KM_SAÍDA=text) | extra for text in INJECTIONS]
+        data, name = csv_of(*rows), "=1+1.csv"
+    verdict = validated(data, name)
+    answer = answer_workbook(verdict, data)
+    parts = zipfile.ZipFile(io.BytesIO(answer))
+    sheets = [parts.read(n).decode() for n in parts.namelist() if n.startswith("xl/worksheets/sheet")]
+    assert not any(re.search(r"<f[ >/]", text) for text in sheets)
+    book = openpyxl.load_workbook(io.BytesIO(answer))
+    assert {c.data_type for page in book for row in page.iter_rows() for c in row} <= {"s", "n", "d"}
+    own = book.worksheets[1]
+    odd = [c for row in own.iter_rows() for c in row if isinstance(c.value, str) and c.value[:1] in "=+@\t"]
+    assert odd
+    assert all(c.quotePrefix for c in odd)
+
+
+def test_a_large_sheet_comes_back_as_the_list_of_its_errors():
+    rows = [{**row, "PLACA": f"X{i}"} for i, row in enumerate(trips(90) * 60)]
+    book = answered(csv_of(*rows))
+    assert book.sheetnames == [SUMMARY, ERRORS]
+    assert "5400 linhas" in words(book[ERRORS])
+    assert book[ERRORS].max_row < 400
+    assert "da aba Erros" in words(book[SUMMARY])
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        (b"", "Boletim devolvido: 1 erro"),
+        (csv_of(*trips(2)), "Boletim aceito"),
+        (b"a;b\n1;2\n", "Boletim devolvido: "),
+    ],
+)
+def test_files_without_bad_cells_get_the_summary_only(data, title):
+    book = answered(data)
+    assert book.sheetnames == [SUMMARY]
+    assert book[SUMMARY]["A1"].value.startswith(title)
+
+
+def test_the_answer_to_a_duplicate():
+    verdict = duplicate_of("copia.csv", "boletim.csv", 7)
+    book = openpyxl.load_workbook(io.BytesIO(answer_workbook(verdict, b"")))
+    assert book[SUMMARY]["A1"].value == "Boletim já recebido"
+    assert "boletim.csv" in words(book[SUMMARY])
+
+
+def test_a_correction_says_what_got_better():
+    many = [{**row, "PLACA": "X"} for row in trips(15)]
+    earlier = json.loads(json.dumps(answer_json(validated(csv_of(*many)))))
+    better = csv_of(*trips(12), *many[12:])
+    assert str(progress(validated(better), earlier)) == "12 de 15 corrigidos; faltam 3"
+    assert "12 de 15 corrigidos" in words(answered(better, earlier=earlier)[SUMMARY])
+    worse = csv_of(*trips(15), trip(DATA="ontem"))
+    assert str(progress(validated(worse), earlier)) == "15 de 15 corrigidos; 1 novo"
+
+
+def test_progress_counts_what_a_cut_list_does_not_show():
+    many = [{**row, "PLACA": "X"} for row in trips(90) * 3]
+    earlier = answer_json(validated(csv_of(*many)))
+    assert len(earlier["problems"]) < 270
+    assert str(progress(validated(csv_of(*many[:20])), earlier)) == "250 de 270 corrigidos; faltam 20"
+
+
+def test_control_characters_and_long_texts_do_not_break_the_answer():
+    data = csv_of(trip(PLACA="x" * 40_000, LOCAL_SAÍDA="\x01\x1f"))
+    assert answered(data)["Boletim"]["B2"].fill.fgColor.rgb == RED
+
+
+def test_the_template_is_read_as_it_is_filled_in():
+    book = openpyxl.load_workbook(io.BytesIO(template_workbook()))
+    page = book["Boletim"]
+    assert [c.value for c in page[1]] == list(SOUND)
+    assert any(
+        "A,B,C,ADM" in rule.formula1 for rule in page.data_validations.dataValidation if rule.type == "list"
+    )
+    for column, value in enumerate(TYPED, start=1):
+        page.cell(2, column, value)
+    out = io.BytesIO()
+    book.save(out)
+    verdict = validated(out.getvalue(), "modelo.xlsx")
+    assert (verdict.verdict, verdict.rows.accepted, verdict.problems) == ("accepted", 1, [])
+    empty = validated(template_workbook(), "modelo.xlsx")
+    assert [p.code for p in empty.problems] == ["SEM_LINHAS"]
+
+
+def test_the_examples_of_the_template_are_a_sound_trip():
+    page = openpyxl.load_workbook(io.BytesIO(template_workbook()))["Como preencher"]
+    shown = {row[0]: row[2] for row in page.iter_rows(min_row=8, values_only=True) if row[0] in SOUND}
+    assert set(shown) == set(SOUND)
+    assert validated(csv_of(shown)).verdict == "accepted"
