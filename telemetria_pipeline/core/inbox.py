@@ -1,0 +1,110 @@
+"""Which files of the inbox to take now: a pure plan from what is seen and what is known."""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import PurePosixPath
+
+ARCHIVE = "archive"  # the folder of the inbox that files leave to
+_PASSING = re.compile(
+    r"(?i)^(~\$.*|\..*|.*\.(tmp|part|partial|crdownload|filepart)|thumbs\.db|desktop\.ini)$"
+)
+_SLUG_LENGTH = 60
+
+
+@dataclass(frozen=True)
+class Landed:
+    """An object of the inbox: an identity is its key and its ETag, never the key alone."""
+
+    key: str
+    etag: str
+    size: int
+    modified: datetime
+
+    @property
+    def file_id(self) -> str:
+        """The file's partition key: readable, safe in a path, another one for other content."""
+        return file_id(self.key, self.etag)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """The runs that a file already had."""
+
+    active: bool = False
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class InboxPlan:
+    """What to do with the files seen, oldest first.
+
+    `launch` pairs a file with the number of its try; `settling` maps the keys that may still be written to
+    their ETag and the time when it was first seen; `waiting` is how many more will have their turn.
+    """
+
+    launch: list[tuple[Landed, int]] = field(default_factory=list)
+    settling: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    running: list[Landed] = field(default_factory=list)
+    given_up: list[Landed] = field(default_factory=list)
+    waiting: int = 0
+
+
+def file_id(key: str, etag: str) -> str:
+    """`depot 7/Boletim março.xlsx` → `Boletim-mar-o.xlsx-3fa94c01d2`."""
+    slug = re.sub(r"[^A-Za-z0-9_.]+", "-", PurePosixPath(key).name).strip("-.")[-_SLUG_LENGTH:].lstrip("-._")
+    digest = hashlib.sha256("\0".join((key, etag)).encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{slug or 'arquivo'}-{digest[:10]}"
+
+
+def is_passing(key: str) -> bool:
+    """Whether the key is no boletim but what programs leave beside one: locks, half uploads, folders."""
+    return not key or key.endswith("/") or bool(_PASSING.match(PurePosixPath(key).name))
+
+
+def plan_inbox(
+    seen: Iterable[Landed],
+    *,
+    now: datetime,
+    settle: timedelta,
+    settling: Mapping[str, tuple[str, datetime]],
+    tried: Callable[[Landed], Tried],
+    room: int,
+    max_tries: int,
+) -> InboxPlan:
+    """Decide which files get a run now.
+
+    A file is taken once it has rested for `settle`: by its own time, or, where that clock is ahead of
+    ours, since its ETag was first seen.
+
+    Args:
+        seen: the inbox's objects.
+        settling: the earlier plan's.
+        tried: the runs that a file had; asked of as few files as possible.
+        room: how many runs may be launched.
+        max_tries: failed runs after which a file is left for a person.
+    """
+    plan = InboxPlan()
+    waiting = 0
+    for file in sorted(seen, key=lambda f: (f.modified, f.key)):
+        if is_passing(file.key):
+            continue
+        etag, since = settling.get(file.key, (file.etag, now))
+        if etag != file.etag:
+            since = now
+        if now - file.modified < settle and now - since < settle:
+            plan.settling[file.key] = (file.etag, since)
+            continue
+        if len(plan.launch) >= room:
+            waiting += 1
+            continue
+        before = tried(file)
+        if before.active:
+            plan.running.append(file)
+        elif before.failed >= max_tries:
+            plan.given_up.append(file)
+        else:
+            plan.launch.append((file, before.failed))
+    return InboxPlan(plan.launch, plan.settling, plan.running, plan.given_up, waiting)
