@@ -37,7 +37,7 @@ def trip(i: int) -> list[str]:
         str(100 + i),
         f"ABC1{'ABCDEFGHIJ'[i % 10]}{10 + i % 90}",
         str(3800 + i % 40),
-        f"{1 + i % 28:02d}/11/2026",
+        f"{1 + i % 20:02d}/11/2026",
         f"FAZENDA SÃO JOÃO {i % 7}",
         "USINA",
         f"{5 + i % 12:02d}:15",
@@ -90,7 +90,7 @@ def typed_trip(i: int) -> list[Any]:
     return [
         *text[:2],
         float(text[2]),
-        Serial(46327 + i % 28, 1),
+        Serial(46327 + i % 20, 1),
         *text[4:6],
         Serial(round((5 + i % 12 + 0.25) / 24, 10), 2),
         Serial(round((6 + i % 12 + 1 / 12) / 24, 10), 2),

@@ -26,7 +26,7 @@ from time import perf_counter
 import openpyxl
 
 sys.path.insert(0, str(Path(__file__).parent))
-from boletim_files import HEADERS, Error, Formula, csv_text, sheet_xml, trip, typed_trip, xlsx
+from boletim_files import HEADERS, Error, Formula, Serial, csv_text, sheet_xml, trip, typed_trip, xlsx
 
 from telemetria_pipeline.core.boletim_answer import answer_json, answer_workbook
 from telemetria_pipeline.core.boletim_validation import validate_file
@@ -97,11 +97,14 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
     text = csv_text(rows)
     banner = ["VIAÇÃO TESTE", "", "BOLETIM"] + [""] * 12
     pages = [banner, *rows[:20], banner, HEADERS, *rows[20:], ["Total Geral"] + [""] * 14]
-    broken = [t if i % 9 else f'{t[:4]}\n"{t}"' for i, t in enumerate(r[13] for r in rows)]
+    broken = [t if i % 9 != 1 else f'{t[:4]}\n"{t}"' for i, t in enumerate(r[13] for r in rows)]
     quoted = [[*row[:13], name, row[14]] for row, name in zip(rows, broken, strict=True)]
     typed = [list(HEADERS), *map(typed_trip, range(ROWS))]
     odd = [list(row) for row in typed]
     odd[5][9], odd[6][11], odd[7][11] = Error("#REF!"), Formula("K7-J7", 25.0), Formula("K8-J8", None)
+    mac = [
+        [Serial(v.value - 1462, 1) if v == row[3] and i else v for v in row] for i, row in enumerate(typed)
+    ]
     book = openpyxl.Workbook()
     page = book.active
     for row in rows:
@@ -125,9 +128,9 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
             xlsx(
                 {**several, "BOLETIM": sheet_xml(odd, at=(3, 2), hidden_rows=[9], merged=["C10:C12"])},
                 states={"LISTAS": "hidden"},
-                from_1904=True,
             ),
         ),
+        ("mac.xlsx", xlsx({"BOLETIM": sheet_xml(mac)}, from_1904=True)),
     )
 
 

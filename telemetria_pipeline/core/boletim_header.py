@@ -46,10 +46,8 @@ def find_header(top: Top, known: Mapping[str, str], merged: Merged = (), offset:
     """
     filled = [i for i, (_, texts) in enumerate(top) if any(texts)][:HEADER_ROWS]
     best: Header | None = None
-    for i in filled:
-        for height in range(1, MAX_HEADER_HEIGHT + 1):
-            if i + height > len(top):
-                break
+    for height in range(1, MAX_HEADER_HEIGHT + 1):
+        for i in filled:
             header = _combined(top[i : i + height], known, merged, offset)
             if header.known >= MIN_KNOWN and (best is None or header.known > best.known):
                 best = header
