@@ -48,6 +48,8 @@ def find_header(top: Top, known: Mapping[str, str], merged: Merged = (), offset:
     best: Header | None = None
     for height in range(1, MAX_HEADER_HEIGHT + 1):
         for i in filled:
+            if i + height > filled[-1] + 1:
+                break
             header = _combined(top[i : i + height], known, merged, offset)
             if header.known >= MIN_KNOWN and (best is None or header.known > best.known):
                 best = header

@@ -125,7 +125,8 @@ def _refuse_other_formats(names: list[str]) -> None:
 
 
 def _inflate(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int) -> bytes:
-    declared, member.file_size = member.file_size, left + 1  # the size that an archive declares may be a lie
+    # The size that an archive declares may be a lie; one more than is read keeps the checksum for the end.
+    declared, member.file_size = member.file_size, left + 2
     try:
         with archive.open(member) as part:
             read = part.read(left + 1)
