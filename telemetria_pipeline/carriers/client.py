@@ -258,7 +258,7 @@ class CarrierClient:
         failure.args = (self._redact(f"{_path_of(url).split('?')[0]}: {failure.message}"),)
         failure.attempts = attempts
         # Raised here, not in the handler, so that no context carries a request with its headers.
-        raise failure.with_traceback(None)
+        raise failure
 
     def _ask(self, url: str, deadline: float, answer: "_Answer") -> None:
         """One request, its answer filled in as far as it came; raises a `CarrierError` for any but 2xx."""
@@ -275,7 +275,8 @@ class CarrierClient:
             with self._session.get(url, timeout=timeout, stream=True, allow_redirects=False) as response:
                 answer.status = response.status_code
                 answer.body = self._redact_bytes(self._read(response, deadline))
-                answer.link = response.links.get("next", {}).get("url")
+                # Redacted before it is followed: urllib3's own log shows the addresses asked.
+                answer.link = self._redact(response.links.get("next", {}).get("url", ""))
                 if answer.status >= 300:
                     trouble = self._refused(response, answer.body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:

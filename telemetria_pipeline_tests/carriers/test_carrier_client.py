@@ -343,6 +343,7 @@ def test_the_window_is_padded_and_written_as_the_profile_says(serve):
         ({"format": "epoch_s"}, "1773136800", "1773140400"),
         ({"format": "epoch_ms"}, "1773136800000", "1773140400000"),
         ({"format": "date"}, "2026-03-10", "2026-03-10"),
+        ({"format": "date", "pad_after_min": 13 * 60}, "2026-03-10", "2026-03-10"),
         ({"format": "date", "pad_after_min": 13 * 60 + 1}, "2026-03-10", "2026-03-11"),
     ]  # fmt: skip
     server = serve([GOOD])
