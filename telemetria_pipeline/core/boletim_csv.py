@@ -44,7 +44,7 @@ def decode(data: bytes) -> tuple[str, Problem | None]:
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
-            return _strict(data[len(mark) :], encoding), None
+            return _strict(data, encoding), None
     head = data[:4096]
     if head.count(0) > len(head) // 4:
         encoding = "utf-16-le" if head[1::2].count(0) > head[0::2].count(0) else "utf-16-be"
@@ -72,7 +72,7 @@ def _strict(data: bytes, encoding: str) -> str:
         ) from None
     if "\0" in text:
         raise refuse("FORMATO_NAO_ACEITO", format="um arquivo binário")
-    return text.lstrip("\ufeff")  # some programs write the mark twice
+    return text.lstrip("\ufeff")  # the mark, which some programs write twice
 
 
 def _presumed(encoding: str) -> Problem:
