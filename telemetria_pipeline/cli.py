@@ -80,8 +80,9 @@ def carrier() -> None:
 @carrier.command()
 @click.option("--from", "start", type=INSTANT, help="Start of the window, e.g. 2026-11-22T07:00.")
 @click.option("--to", "end", type=INSTANT, help="End of the window.  [default: an hour later]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(start: datetime | None, end: datetime | None, as_json: bool) -> None:
+@click.option("--records", default=3, show_default=True, help="How many records of the first page to show.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all records of the page.")
+def check(start: datetime | None, end: datetime | None, records: int, as_json: bool) -> None:
     """Call the API once and show what would be mapped, value by value.
 
     Without a window: the last full hour.
@@ -107,7 +108,7 @@ def check(start: datetime | None, end: datetime | None, as_json: bool) -> None:
             page = next((p for p in client.pages(since, until) if p.kind == "trips"), None)
     except (SettingsError, ProfileError, CarrierError) as error:
         raise click.ClickException(str(error)) from None
-    values = inspect(profile, page) if page else []
+    values = inspect(profile, page, len(page.records) if as_json else records) if page else []
     if as_json:
         said: dict[str, Any] = {
             "profile": profile.name,

@@ -12,6 +12,7 @@ _settings = Settings.from_env()
 HOURLY = dg.HourlyPartitionsDefinition(
     datetime.combine(_settings.start, time(), tzinfo=_settings.timezone), timezone=str(_settings.timezone)
 )
+BOLETIM_FILES = dg.DynamicPartitionsDefinition(name="boletim_files")
 
 
 def hour_of(key: str) -> Hour:

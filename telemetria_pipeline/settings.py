@@ -7,6 +7,7 @@ definitions load with an empty environment. The standard `AWS_…` names are rea
 import os
 from collections.abc import Mapping
 from datetime import date
+from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dotenv import find_dotenv, load_dotenv
@@ -76,6 +77,30 @@ class Settings(BaseModel):
         ge=0,
         alias="TELEMETRIA_RECAPTURE_HOURS",
         description="How far back open and missing hours are captured again by schedule.",
+    )
+
+    boletim_partial: bool = Field(
+        False,
+        alias="TELEMETRIA_BOLETIM_PARTIAL",
+        description="`true` takes the good rows of a boletim with errors and returns the bad ones; otherwise "
+        "it is rejected whole.",
+    )
+    unknown_plate: Literal["aviso", "erro"] = Field(
+        "aviso",
+        alias="TELEMETRIA_UNKNOWN_PLATE",
+        description="What a plate that is not in `vehicles` is to a boletim: `aviso` or `erro`.",
+    )
+    inbox_settle_s: float = Field(
+        5,
+        ge=0,
+        alias="TELEMETRIA_INBOX_SETTLE_S",
+        description="Seconds that a file of the inbox rests before it is taken: it may still be written.",
+    )
+    inbox_files_per_tick: int = Field(
+        20,
+        ge=1,
+        alias="TELEMETRIA_INBOX_FILES_PER_TICK",
+        description="How many files of the inbox are on their way at once; the others wait their turn.",
     )
 
     @field_validator("timezone", mode="before")

@@ -8,6 +8,7 @@ from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.profile import Profile, load_profile
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import ObjectStore
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -18,6 +19,16 @@ class LakeResource(dg.ConfigurableResource):
     def open(self) -> Lake:
         """The lake at this resource's address, or at the one that the settings name."""
         return Lake.open(self.address or Settings.from_env().lake)
+
+
+class InboxResource(dg.ConfigurableResource):
+    """The inbox that boletins are dropped into."""
+
+    address: str | None = None  # None: TELEMETRIA_INBOX
+
+    def open(self) -> ObjectStore:
+        """The inbox at this resource's address, or at the one that the settings name."""
+        return ObjectStore.open(self.address or Settings.from_env().inbox)
 
 
 class CarrierResource(dg.ConfigurableResource):

@@ -11,8 +11,6 @@ from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
 from telemetria_pipeline.contracts.base import NUMBER
 
-_RECORDS = 3
-
 
 @dataclass(frozen=True)
 class _Few:
@@ -23,13 +21,13 @@ class _Few:
     stamp: Mapping[str, str]
 
 
-def inspect(profile: Profile, page: PageLike) -> list[dict[str, Any]]:
-    """One entry a column of each of the first three records.
+def inspect(profile: Profile, page: PageLike, most: int) -> list[dict[str, Any]]:
+    """One entry a column of each of the first `most` records.
 
     Keys: `record` (from 1), `column`, `path` (JMESPath), `received`, `mapped` (None = missing), `note`.
-    Personal values are hidden: the entry says only whether there was one.
+    Drivers' names are among them, so that a person sees whether they are right: not for a log.
     """
-    few = _Few(page.number, page.records[:_RECORDS], page.stamp)
+    few = _Few(page.number, page.records[:most], page.stamp)
     frame = map_pages(profile, [few])
     entries = []
     for i, record in enumerate(few.records):
@@ -44,8 +42,6 @@ def inspect(profile: Profile, page: PageLike) -> list[dict[str, Any]]:
             elif column.type == NUMBER and mapped is not None:
                 mapped = float(mapped)
             note = _note(profile, name, page, received, mapped)
-            if column.personal:
-                received, mapped = (None if v is None else "(hidden: personal)" for v in (received, mapped))
             entries.append(
                 {
                     "record": i + 1,

@@ -62,3 +62,29 @@ class HourManifest(BaseModel):
     def current(self) -> Capture | None:
         """The capture that the hour's tables are made from."""
         return self.captures[-1] if self.captures else None
+
+
+class FileManifest(BaseModel):
+    """A boletim file, from landing to archive; `verdict` is None until there is one."""
+
+    file: str  # its partition
+    key: str  # where it landed in the inbox
+    etag: str
+    size: int
+    landed_at: datetime
+    received_at: datetime
+    sha256: str
+    original: str  # where its bytes are kept in the lake
+    verdict: str | None = None
+    rows: dict[str, int] = {}
+    days: list[str] = []  # that its accepted rows declare
+    duplicate_of: str | None = None
+    replaces: list[str] = []  # earlier versions whose rows it took the place of
+    replaced_by: str | None = None
+    answer: str | None = None  # key of the JSON answer in the inbox's archive
+    archived: str | None = None  # where the file lies in the inbox's archive
+
+    @property
+    def name(self) -> str:
+        """The sender's name for the file."""
+        return self.key.rpartition("/")[2]

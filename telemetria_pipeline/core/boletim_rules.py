@@ -19,7 +19,7 @@ from telemetria_pipeline.core.boletim_register import (
     zones_of,
 )
 from telemetria_pipeline.core.boletim_sequence import judge_between_rows
-from telemetria_pipeline.core.boletim_settings import Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.boletim_settings import EarlierTrips, Reference, RowCounts, RuleSettings
 from telemetria_pipeline.core.boletim_text import SheetText
 
 _DEFAULTS, _UNKNOWN = RuleSettings(), Reference()
@@ -54,7 +54,7 @@ def validate_rows(
     received_on: date,
     settings: RuleSettings = _DEFAULTS,
     reference: Reference = _UNKNOWN,
-    earlier: pd.DataFrame | None = None,
+    earlier: EarlierTrips | None = None,
 ) -> RowsResult:
     """Judge each row of a boletim and type the accepted ones.
 

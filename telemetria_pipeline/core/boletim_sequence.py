@@ -4,13 +4,15 @@ Trips of earlier files take part on equal terms, so that a file is also judged a
 """
 
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.core.boletim_cells import Cells, km_text
 from telemetria_pipeline.core.boletim_findings import Findings
-from telemetria_pipeline.core.boletim_settings import RuleSettings
+from telemetria_pipeline.core.boletim_settings import EarlierTrips, RuleSettings
 from telemetria_pipeline.core.boletim_text import SheetText
 from telemetria_pipeline.core.boletim_values import br_day, clock_text
 from telemetria_pipeline.core.odometer import MAX_KM_A_DAY
@@ -105,7 +107,7 @@ def judge_between_rows(
     sheet: SheetText,
     departure: np.ndarray,
     arrival: np.ndarray,
-    earlier: pd.DataFrame | None,
+    earlier: EarlierTrips | None,
     settings: RuleSettings,
     findings: Findings,
 ) -> np.ndarray:
@@ -113,7 +115,7 @@ def judge_between_rows(
     rows, letters = sheet.cells.index.to_numpy(), cells.letters
     sound = np.flatnonzero(~findings.bad)
     ours = Trips(cells.plate, departure, arrival, cells.km_out, cells.km_in).take(sound)
-    before, earlier = _earlier_trips(cells, ours, earlier)
+    before, known_trips = _earlier_trips(cells, sound, ours, earlier)
     trips, first = before.then(ours), len(before.plate)
 
     def place(of: int, letter: str | None = None) -> str:
@@ -121,8 +123,7 @@ def judge_between_rows(
         if of >= first:
             row = rows[sound[of - first]]
             return f"célula {letter}{row}" if letter else f"linha {row}"
-        assert earlier is not None
-        row, name = int(earlier["linha"].to_numpy()[of]), earlier["arquivo"].iat[of]
+        row, name = int(known_trips["linha"].to_numpy()[of]), known_trips["arquivo"].iat[of]
         return f"linha {row} do arquivo {name}"
 
     def local(at: np.ndarray) -> np.ndarray:
@@ -177,16 +178,18 @@ def judge_between_rows(
 
 
 def _earlier_trips(
-    cells: Cells, ours: Trips, earlier: pd.DataFrame | None
-) -> tuple[Trips, pd.DataFrame | None]:
+    cells: Cells, sound: np.ndarray, ours: Trips, earlier: EarlierTrips | None
+) -> tuple[Trips, pd.DataFrame]:
     """Earlier trips of this file's plates, up to its last departure: as arrays, and the frame's rows."""
-    nothing = Trips(*(values[:0] for values in vars(ours).values()))
-    if earlier is None or not len(ours.plate):
-        return nothing, None
+    if earlier is None or not len(sound):
+        return Trips(*(values[:0] for values in vars(ours).values())), BOLETIM_TRIPS.empty()
+    days = cells.day[sound]
+    first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), days.max()))
+    trips = earlier(first, last)
     code = {plate: number for number, plate in enumerate(cells.plates) if plate}
-    plate = earlier["placa"].map(code).to_numpy(dtype=float, na_value=np.nan)
+    plate = trips["placa"].map(code).to_numpy(dtype=float, na_value=np.nan)
     seconds = {
-        name: earlier[name].dt.tz_localize(None).to_numpy().astype("datetime64[s]").view(np.int64)
+        name: trips[name].dt.tz_localize(None).to_numpy().astype("datetime64[s]").view(np.int64)
         for name in ("saida_utc", "chegada_utc")
     }
     use = np.flatnonzero(~np.isnan(plate) & (seconds["saida_utc"] <= ours.departure.max()))
@@ -194,7 +197,7 @@ def _earlier_trips(
         plate[use].astype(cells.plate.dtype),
         seconds["saida_utc"][use],
         seconds["chegada_utc"][use],
-        earlier["km_saida"].to_numpy()[use],
-        earlier["km_chegada"].to_numpy()[use],
+        trips["km_saida"].to_numpy()[use],
+        trips["km_chegada"].to_numpy()[use],
     )
-    return found, earlier.iloc[use]
+    return found, trips.iloc[use]

@@ -1,7 +1,8 @@
 """What the rules of boletins are told (limits, vehicles, drivers), and how their rows are counted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -26,6 +27,11 @@ ADJUSTABLE = frozenset(
         "VELOCIDADE_IMPLAUSIVEL",
     }
 )
+
+
+EarlierTrips = Callable[[date, date], pd.DataFrame]
+"""Gives the accepted trips of other files (contract BOLETIM_TRIPS) that a file declaring trips from one day
+to another is judged against, without those that it replaces."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.boletim_findings import Finding, Group, grouped, listed
 from telemetria_pipeline.core.boletim_reader import read_boletim
 from telemetria_pipeline.core.boletim_rules import validate_rows
-from telemetria_pipeline.core.boletim_settings import Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.boletim_settings import EarlierTrips, Reference, RowCounts, RuleSettings
 from telemetria_pipeline.core.boletim_text import Limits, SheetText, Unreadable
 
 _DEFAULTS, _UNKNOWN, _LIMITS = RuleSettings(), Reference(), Limits()
@@ -70,7 +70,7 @@ def validate_file(
     received_on: date,
     settings: RuleSettings = _DEFAULTS,
     reference: Reference = _UNKNOWN,
-    earlier: pd.DataFrame | None = None,
+    earlier: EarlierTrips | None = None,
     limits: Limits = _LIMITS,
 ) -> FileVerdict:
     """Read a boletim and judge it; no bytes make this raise.

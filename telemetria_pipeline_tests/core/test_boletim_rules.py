@@ -12,7 +12,7 @@ from telemetria_pipeline.contracts.boletim_problems import problem
 from telemetria_pipeline.core.boletim_findings import LISTED_CELLS, group_counts, grouped, listed
 from telemetria_pipeline.core.boletim_period import period_of_days, period_of_name
 from telemetria_pipeline.core.boletim_rules import validate_rows
-from telemetria_pipeline.core.boletim_settings import Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.boletim_settings import EarlierTrips, Reference, RowCounts, RuleSettings
 from telemetria_pipeline.core.boletim_text import DATE, EMPTY, NUMBER, TEXT
 from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, codes, judged, sheet_of, trip, trips
 
@@ -288,8 +288,18 @@ def test_an_odometer_that_does_not_continue_names_both_cells():
     assert jump.counts.accepted == 2
 
 
+def before(trips: pd.DataFrame) -> EarlierTrips:
+    """Earlier trips, for a file that is asked about with the days that it declares."""
+
+    def around(first: date, last: date) -> pd.DataFrame:
+        assert first <= last
+        return trips
+
+    return around
+
+
 def test_earlier_files_take_part():
-    earlier = judged(*trips(2), file_name="ontem.csv").accepted
+    earlier = before(judged(*trips(2), file_name="ontem.csv").accepted)
     again, follows = trips(2)[1], trips(3)[2]
     result = judged(again, {**follows, "KM SAÍDA": "900", "KM CHEGADA": "910"}, earlier=earlier)
     assert result.counts == RowCounts(2, 1, 1, 0)
@@ -305,7 +315,7 @@ def test_earlier_files_take_part():
 
 
 def test_earlier_trips_of_other_plates_do_not_matter():
-    earlier = judged(*[{**t, "PLACA": "XYZ1A23"} for t in trips(2)]).accepted
+    earlier = before(judged(*[{**t, "PLACA": "XYZ1A23"} for t in trips(2)]).accepted)
     assert codes(judged(*trips(2), earlier=earlier)) == []
 
 

@@ -1,0 +1,114 @@
+"""`raw_boletins` and `boletim_trips`: what carriers declare, as received and as trips."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from telemetria_pipeline.assets.file_intake import (
+    RAW,
+    Judged,
+    NotThere,
+    StillWritten,
+    archive_file,
+    judge_file,
+    manifest_key,
+    receive_file,
+)
+from telemetria_pipeline.assets.metadata import preview, table_schema
+from telemetria_pipeline.assets.resources import InboxResource, LakeResource
+from telemetria_pipeline.checks import boletins as checks
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim_settings import Reference, RuleSettings
+from telemetria_pipeline.partitions import BOLETIM_FILES
+from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.storage.object_store import ObjectStore, StorageError
+
+RAW_BOLETINS = dg.AssetSpec(
+    RAW,
+    description="A boletim exactly as received, with its manifest: the sender's name for it, hash, verdict, "
+    "and where it and its answer lie in the inbox's archive.",
+    group_name="boletins",
+    owners=["team:data-engineering"],
+    kinds={"excel", "csv"},
+    code_version="1",
+    skippable=True,
+)
+BOLETIM = dg.AssetSpec(
+    BOLETIM_TRIPS.name,
+    deps=[RAW_BOLETINS],
+    description="Declared trips: the accepted rows of a boletim; the others lie in the quarantine with "
+    "sheet, row, column, reason and fix.",
+    group_name="boletins",
+    owners=["team:data-engineering"],
+    kinds={"parquet", "pandas"},
+    code_version="1",
+    metadata={"dagster/column_schema": table_schema(BOLETIM_TRIPS)},
+    skippable=True,
+)
+
+
+@dg.multi_asset(
+    specs=[RAW_BOLETINS, BOLETIM],
+    check_specs=checks.SPECS,
+    partitions_def=BOLETIM_FILES,
+    # The file leaves the inbox after both: neither is made without the other.
+    can_subset=False,
+    # One at a time: a file is judged against those that came before it.
+    pool="boletins",
+)
+def boletins(
+    context: dg.AssetExecutionContext, lake: LakeResource, inbox: InboxResource
+) -> Iterator[dg.AssetCheckResult]:
+    """Keep a file, decide its verdict, take its rows in, and answer its sender."""
+    file, open_lake, open_inbox = context.partition_key, lake.open(), inbox.open()
+    try:
+        settings = Settings.from_env()
+        received = receive_file(open_lake, open_inbox, file)
+        rules = RuleSettings(
+            timezone=settings.timezone,
+            partial=settings.boletim_partial,
+            severities={"PLACA_DESCONHECIDA": settings.unknown_plate},
+        )
+        judged = judge_file(open_lake, received, rules, Reference())
+        manifest = archive_file(open_lake, open_inbox, judged, received.data)
+    except (NotThere, SettingsError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    except (StillWritten, StorageError) as error:
+        raise dg.Failure(str(error)) from None
+    context.log.info(f"{manifest.key}: {manifest.verdict}, {manifest.rows}")
+    uri = open_lake.store.uri(manifest_key(file))
+    raw, trips = _raw_metadata(manifest, uri, open_inbox), _trips_metadata(judged)
+    context.log_event(dg.AssetMaterialization(RAW_BOLETINS.key, partition=file, metadata=raw))
+    context.log_event(dg.AssetMaterialization(BOLETIM.key, partition=file, metadata=trips))
+    yield from checks.results(judged.verdict)
+
+
+def _raw_metadata(manifest: FileManifest, uri: str, inbox: ObjectStore) -> dict[str, Any]:
+    return {
+        "verdict": manifest.verdict,
+        "dagster/uri": uri,
+        "inbox_key": manifest.key,
+        "bytes": manifest.size,
+        "sha256": manifest.sha256,
+        "received_at": manifest.received_at.isoformat(),
+        "answer": inbox.uri(manifest.answer or ""),
+        "archived": inbox.uri(manifest.archived or ""),
+        **({"duplicate_of": manifest.duplicate_of} if manifest.duplicate_of else {}),
+        **({"replaces": manifest.replaces} if manifest.replaces else {}),
+        **({"replaced_by": manifest.replaced_by} if manifest.replaced_by else {}),
+    }
+
+
+def _trips_metadata(judged: Judged) -> dict[str, Any]:
+    verdict = judged.verdict
+    return {
+        "verdict": verdict.verdict,
+        "dagster/row_count": judged.written.rows,
+        "dagster/uri": judged.written.uri,
+        "dagster/column_schema": table_schema(BOLETIM_TRIPS),
+        **{f"ledger/{name}": count for name, count in judged.manifest.rows.items()},
+        "problems": dg.MetadataValue.md("\n".join(f"- {g.severity}: {g}" for g in verdict.groups) or "–"),
+        "preview": preview(verdict.accepted, BOLETIM_TRIPS),
+    }
