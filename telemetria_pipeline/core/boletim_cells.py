@@ -18,6 +18,7 @@ from telemetria_pipeline.core.boletim_values import (
     NO_DAY,
     NUMBER_BAD,
     NUMBER_GROUPED,
+    NUMBER_OK,
     NUMBER_OPEN,
     Coded,
     Dates,
@@ -28,6 +29,7 @@ from telemetria_pipeline.core.boletim_values import (
     filled,
     iso_day,
     number_style,
+    number_texts,
     parse_clocks,
     parse_dates,
     parse_numbers,
@@ -247,17 +249,17 @@ def _two_days(named: np.ndarray, meant: np.ndarray) -> Words:
 def _numbers(sheet: SheetText, letters: Mapping[str, str], findings: Findings) -> dict[str, np.ndarray]:
     """Kilometres and people, NaN where empty, with the notes on cells that are no sound number."""
     names = [name for name in (*_KM, "qtde_pessoas") if name in letters]
-    columns = {name: filled(sheet.cells[letters[name]]) for name in names}
+    columns = {name: number_texts(sheet.cells[letters[name]]) for name in names}
     kinds = {name: sheet.kinds.get(letters[name]) for name in names}
     held = {name: None if k is None else k == NUMBER for name, k in kinds.items()}
     style = number_style([_typed_by_hand(columns[n], held[n]) for n in _KM if n in columns])
     found = {}
     for name, texts in columns.items():
-        letter, empty = letters[name], texts.is_null().to_numpy(zero_copy_only=False)
+        letter = letters[name]
         own = style if name in _KM else NumberStyle(comma=False, point=False)
         values, state = parse_numbers(texts, own, held[name])
         if name in REQUIRED:
-            findings.add("CELULA_VAZIA", letter, empty)
+            findings.add("CELULA_VAZIA", letter, np.isnan(values) & (state == NUMBER_OK))
         example = {"example": "12" if name == "qtde_pessoas" else "45230,5"}
         findings.add("NUMERO_INVALIDO", letter, state == NUMBER_BAD, _always(example))
         findings.add("NUMERO_AMBIGUO", letter, state == NUMBER_OPEN, _two_readings(texts))

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from telemetria_pipeline.contracts.base import INSTANT
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem
 from telemetria_pipeline.core.boletim_cells import Cells
@@ -23,33 +24,37 @@ def typed_trips(
 ) -> pd.DataFrame:
     """The rows in the mask `kept`, under contract BOLETIM_TRIPS; instants come in UTC seconds."""
     at = slice(None) if kept.all() else np.flatnonzero(kept)
-    count = int(kept.sum())
     names, zone = zones
-    numbers = {
+    texts = {
+        **cells.texts,
+        "fuso": Coded(names, zone).column(),
+        **({"motorista": _driver_names(cells.driver)} if cells.driver else {}),
+    }
+    values = {
         "km_saida": cells.km_out,
         "km_chegada": cells.km_in,
         "km_rota": cells.km_route,
         "qtde_pessoas": cells.people,
-    }
-    columns: dict[str, object] = {}
-    for column in BOLETIM_TRIPS.names:
-        if column in numbers:
-            columns[column] = numbers[column][at]
-        elif column in cells.texts:
-            columns[column] = cells.texts[column].iloc[at].array
-    columns |= {
-        "motorista": _driver_names(cells.driver).iloc[at].array if cells.driver else None,
-        "saida_utc": pd.to_datetime(departure[at], unit="s", utc=True).as_unit("us"),
-        "chegada_utc": pd.to_datetime(arrival[at], unit="s", utc=True).as_unit("us"),
-        "fuso": pd.Series(names, dtype="str").take(zone[at]).array,
         # To the millimetre: subtracting two large floats leaves noise behind it.
-        "km_declarado": np.round(cells.km_in[at] - cells.km_out[at], 6),
-        "arquivo": file_name,
-        "aba": sheet.sheet,
-        "linha": sheet.cells.index.to_numpy()[at].astype(np.int64),
+        "km_declarado": np.round(cells.km_in - cells.km_out, 6),
+        "linha": sheet.cells.index.to_numpy(np.int64),
+        "saida_utc": departure.astype("datetime64[s]").astype("datetime64[us]"),
+        "chegada_utc": arrival.astype("datetime64[s]").astype("datetime64[us]"),
     }
-    frame = pd.DataFrame({c: columns.get(c) for c in BOLETIM_TRIPS.names}, index=range(count))
-    return frame.astype({c.name: c.pandas_dtype for c in BOLETIM_TRIPS.columns})
+    same = {"arquivo": file_name, "aba": sheet.sheet}
+    constant = Coded([""], np.zeros(len(kept), np.int32))
+    index = pd.RangeIndex(int(kept.sum()))
+    columns = {}
+    for column in BOLETIM_TRIPS.columns:
+        if column.name in values:
+            found = pd.Series(values[column.name][at], index, copy=False)
+            columns[column.name] = found.dt.tz_localize("UTC") if column.type == INSTANT else found
+        else:
+            text = texts.get(column.name)
+            text = constant.column([same.get(column.name)]) if text is None else text
+            columns[column.name] = text.iloc[at].set_axis(index)
+    # Column by column and not copied: a boletim of a million rows is otherwise moved about three times.
+    return pd.DataFrame(columns, copy=False)
 
 
 def _driver_names(names: Coded) -> pd.Series:

@@ -34,6 +34,7 @@ class Coded:
 
     texts: list[str]
     codes: np.ndarray
+    cells: pd.Series | None = None  # the column itself, where no cell of it is empty
 
     def rows(self, of_texts: np.ndarray, empty: object) -> np.ndarray:
         """Values known for each different text, spread over the rows; `empty` where the cell is."""
@@ -42,6 +43,8 @@ class Coded:
 
     def column(self, of_texts: list[str | None] | None = None) -> pd.Series:
         """The texts (or what `of_texts` makes of them) as a `str` Series, one value a row."""
+        if of_texts is None and self.cells is not None:
+            return self.cells.reset_index(drop=True)
         known = pa.array(self.texts if of_texts is None else of_texts, pa.large_string())
         return pd.Series(known.take(pa.array(self.codes, mask=self.codes < 0)), dtype="str")
 
@@ -56,13 +59,22 @@ def coded(cells: pd.Series) -> Coded:
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     if empty.any():
         codes = np.append(np.where(empty, -1, np.arange(len(texts), dtype=np.int32)), np.int32(-1))[codes]
-    return Coded(texts, codes)
+    return Coded(texts, codes, cells if not empty.any() and not encoded.null_count else None)
 
 
 def filled(cells: pd.Series) -> pa.Array:
     """A column whose texts all differ, as Arrow: null where the cell is empty or says "nothing"."""
-    texts = _arrow(cells)
+    return _without_empty_words(_arrow(cells))
+
+
+def _without_empty_words(texts: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_in(texts, pa.array(sorted(EMPTY_TOKENS), pa.large_string())), None, texts)
+
+
+def number_texts(cells: pd.Series) -> pa.Array:
+    """A column of numbers as Arrow: null where the cell is empty; words for "nothing" still stand."""
+    texts = _arrow(cells)
+    return pc.if_else(pc.equal(pc.binary_length(texts), 0), None, texts)
 
 
 def _arrow(cells: pd.Series) -> pa.Array:
@@ -217,9 +229,9 @@ def number_style(columns: list[pa.Array]) -> NumberStyle:
     comma = point = False
     for texts in columns:
         for sign, other in ((",", "."), (".", ",")):
-            marked = texts.filter(pc.match_substring(texts, sign).fill_null(False))
-            if not len(marked):
+            if not _holds(texts, sign):
                 continue
+            marked = texts.filter(pc.match_substring(texts, sign).fill_null(False))
             # Decimal beyond doubt: not three digits behind a single sign, or behind the other sign.
             proof = rf"^-?(\d+|\d{{1,3}}(\{other}\d{{3}})+)\{sign}(\d{{1,2}}|\d{{4,}})$"
             proof += rf"|^-?(\d{{4,}}|0|\d{{1,3}}(\{other}\d{{3}})+)\{sign}\d{{3}}$"
@@ -234,18 +246,22 @@ def parse_numbers(
     """Read numbers with decimal comma or point and thousands separators.
 
     Args:
-        texts: nulls where empty.
+        texts: see `number_texts`.
         style: see `number_style`. In doubt `1.234` is one thousand two hundred and thirty-four, as Brazil
             writes it; where the same file proves a decimal point too, it is left open.
         numeric: rows that Excel itself held as numbers; their point is decimal.
 
     Returns:
-        The values (NaN where empty, bad or open) and, for each row, `NUMBER_OK`, `NUMBER_BAD`,
-        `NUMBER_OPEN` (two readings) or `NUMBER_GROUPED` (read as thousands without proof).
+        The values (NaN where empty, bad or open) and, for each row, `NUMBER_OK` (also where empty),
+        `NUMBER_BAD`, `NUMBER_OPEN` (two readings) or `NUMBER_GROUPED` (read as thousands without proof).
     """
     state = np.zeros(len(texts), np.uint8)
-    if numeric is None and (values := _plain(texts, style)) is not None:
-        return values, state
+    if numeric is None:
+        # Words for "nothing" are rare, and looking for them costs as much as reading the numbers.
+        values = _plain(texts, style)
+        values = _plain(_without_empty_words(texts), style) if values is None else values
+        if values is not None:
+            return values, state
     values = np.full(len(texts), np.nan)
     rows = np.arange(len(texts))
     if numeric is not None and numeric.any():
@@ -265,12 +281,12 @@ def parse_numbers(
 
 def _plain(texts: pa.Array, style: NumberStyle) -> np.ndarray | None:
     """The whole column at once where no text of it needs a second look, else None."""
-    if pc.any(pc.match_substring(texts, ",")).as_py():
-        if style.point or pc.any(pc.match_substring(texts, ".")).as_py():
+    if _holds(texts, ","):
+        if style.point or _holds(texts, "."):
             return None
         return _cast(pc.replace_substring(texts, ",", "."))
     values = _cast(texts)
-    if values is None or (style.point and not style.comma):
+    if values is None or (style.point and not style.comma) or not _holds(texts, "."):
         return values
     with np.errstate(invalid="ignore"):
         doubtful = np.flatnonzero(np.abs(values) < 1000)  # "45.000" casts to 45
@@ -285,7 +301,16 @@ def _cast(texts: pa.Array) -> np.ndarray | None:
         return None
     # Arrow also reads "nan", "inf" and "1e5", which nobody writes for kilometres.
     odd = np.isinf(values).any() or np.isnan(values).sum() != texts.null_count
-    return None if odd or any(pc.any(pc.match_substring(texts, e)).as_py() for e in "eE") else values
+    return None if odd or _holds(texts, "e") or _holds(texts, "E") else values
+
+
+def _holds(texts: pa.Array, character: str) -> bool:
+    """Whether any text has this ASCII character: a look at the column's bytes, cheaper than at its texts."""
+    _, offsets, data = texts.buffers()
+    if data is None or not len(texts):
+        return False
+    ends = np.frombuffer(offsets, np.int64)[[texts.offset, texts.offset + len(texts)]]
+    return bool((np.frombuffer(data, np.uint8)[ends[0] : ends[1]] == ord(character)).any())
 
 
 _INTEGER = re.compile(r"[-+]?\d{1,15}", re.ASCII)
