@@ -33,7 +33,7 @@ _BOMS = (  # UTF-32 before UTF-16: its mark begins with UTF-16's
 # What a Brazilian writer puts beyond ASCII, with the neighbours' è, ñ and ö.
 _EXPECTED = frozenset("áàâãäçéêèëíïîóôõöúûüñÁÀÂÃÄÇÉÊÈËÍÏÎÓÔÕÖÚÛÜÑªº°§–—“”‘’€…·•´`¨²³®©\xa0")
 _FOREIGN_RUN = re.compile(r"[^\W\d_a-zA-Z]{4}")  # four accented letters in a row: another script
-_MOJIBAKE = re.compile("[ÃÂ][\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]")
+_UTF8_LETTER = re.compile(rb"[\xc2\xc3][\x80-\xbf]")
 
 
 def decode(data: bytes) -> tuple[str, Problem | None]:
@@ -55,6 +55,10 @@ def decode(data: bytes) -> tuple[str, Problem | None]:
         return data.decode("utf-8"), None
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
+    if _UTF8_LETTER.search(data):
+        raise refuse(
+            "CODIFICACAO_DESCONHECIDA", reason=f"o arquivo mistura duas codificações (veja a linha {line})"
+        )
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError:
@@ -81,10 +85,6 @@ def _presumed(encoding: str) -> Problem:
 
 def _guard(text: str, line: int) -> None:
     """Refuse text that cp1252 can decode, as it can nearly anything, but that nobody here has written."""
-    if _MOJIBAKE.search(text):
-        raise refuse(
-            "CODIFICACAO_DESCONHECIDA", reason=f"o arquivo mistura duas codificações (veja a linha {line})"
-        )
     beyond = re.findall(r"[^\x00-\x7f]", text[:1_000_000])
     strange = sum(char not in _EXPECTED for char in beyond)
     if (len(beyond) >= 4 and strange > 0.3 * len(beyond)) or _FOREIGN_RUN.search(text):

@@ -147,8 +147,13 @@ def _grid(chosen: _Sheet, words: "_Words", limits: Limits) -> Grid:
             rows[i][j] = found.value  # as Excel shows it, so that the row does not look blank
     letters = [letter(first_column + i) for i in range(sheet.width)]
     texts, kinds = {}, {}
+    # A column is mostly of one kind, but for its header: apart from it, it converts in one go.
+    top = chosen.header.last - first_row + 1 if chosen.header else 0
     for name, values in zip(letters, zip(*rows, strict=True), strict=True):
-        texts[name], kinds[name] = words.column(values)
+        heads, head_kinds = words.column(values[:top])
+        bodies, body_kinds = words.column(values[top:])
+        texts[name] = pd.Series(pa.concat_arrays([heads, bodies]), dtype="str")
+        kinds[name] = np.concatenate([head_kinds, body_kinds])
     index = pd.RangeIndex(first_row, first_row + len(rows))
     return Grid(
         chosen.name,
@@ -166,23 +171,33 @@ class _Words:
     def __init__(self, from_1904: bool):
         self._day_zero = dt.date(1904, 1, 1) if from_1904 else dt.date(1899, 12, 31)
 
-    def column(self, values: Sequence[Any]) -> tuple[pd.Series, np.ndarray]:
-        """A column's texts (dtype `str`, outer whitespace off) and kinds (uint8)."""
-        kinds = np.fromiter(map(_KIND.__getitem__, map(type, values)), np.uint8, len(values))
-        words = np.empty(len(values), object)
-        words[:] = values
-        numbers, others = kinds == NUMBER, kinds > NUMBER
-        if numbers.any():
-            words[numbers] = _numbers(words[numbers].astype("float64"))
-        if others.any():
-            said = {value: self.of(value) for value in set(words[others])}
-            words[others] = [said[value] for value in words[others]]
-        texts = pc.utf8_trim_whitespace(pa.array(words, pa.string()))
+    def column(self, values: Sequence[Any]) -> tuple[pa.Array, np.ndarray]:
+        """A column's texts (outer whitespace off) and kinds (uint8)."""
+        types = set(map(type, values))
+        if len(types) == 1:
+            kind = _KIND[types.pop()]
+            kinds, texts = np.full(len(values), kind, np.uint8), self._of_one_kind(kind, values)
+        else:
+            kinds = np.fromiter(map(_KIND.__getitem__, map(type, values)), np.uint8, len(values))
+            words = np.empty(len(values), object)
+            words[:] = values
+            for kind in np.unique(kinds).tolist():
+                words[kinds == kind] = np.asarray(self._of_one_kind(kind, words[kinds == kind]), object)
+            texts = pa.array(words, pa.string())
+        texts = pc.utf8_trim_whitespace(texts)
         written = texts.buffers()[2]
         if written and (np.frombuffer(written, np.uint8) < 32).any():
             texts = pc.replace_substring_regex(texts, _CONTROL, "")
         kinds[np.asarray(pc.equal(texts, ""))] = EMPTY
-        return pd.Series(texts, dtype="str"), kinds
+        return texts, kinds
+
+    def _of_one_kind(self, kind: int, values: Sequence[Any]) -> pa.Array:
+        if kind == TEXT:
+            return pa.array(values, pa.string())
+        if kind == NUMBER:
+            return _numbers(np.array(values, "float64"))
+        said = {value: self.of(value) for value in set(values)}
+        return pa.array([said[value] for value in values], pa.string())
 
     def of(self, value: Any) -> str:
         """One value as a spreadsheet shows it: ISO dates, clocks to the second, the shortest number."""
@@ -191,7 +206,7 @@ class _Words:
         if isinstance(value, bool):
             return "VERDADEIRO" if value else "FALSO"
         if isinstance(value, float | int):
-            return str(_numbers(np.array([value], "float64"))[0])
+            return _numbers(np.array([value], "float64"))[0].as_py()
         if isinstance(value, dt.time):
             return _clock(value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6)
         if isinstance(value, dt.timedelta):
@@ -210,12 +225,11 @@ class _Words:
         return _clock(days * 86400) if 0 <= days < 31 else value.isoformat()
 
 
-def _numbers(values: np.ndarray) -> np.ndarray:
+def _numbers(values: np.ndarray) -> pa.Array:
     """Numbers (float64) as the shortest text that reads back as the same number, whole ones without `.0`."""
-    texts = np.asarray(pa.array(values).cast(pa.string()), object)
     whole = (np.abs(values) < 1e15) & (values == np.floor(values))
-    texts[whole] = np.asarray(pa.array(values[whole].astype("int64")).cast(pa.string()), object)
-    return texts
+    texts = pa.array(np.where(whole, values, 0).astype("int64")).cast(pa.string())
+    return texts if whole.all() else pc.if_else(whole, texts, pa.array(values).cast(pa.string()))
 
 
 def _clock(seconds: float) -> str:

@@ -167,16 +167,18 @@ def _needs_a_walk(part: bytes, start: int, end: int, limits: Limits) -> bool:
     def has(what: bytes) -> bool:
         return part.find(what, start, end) >= 0
 
-    digits = len(str(limits.rows + _BLANK_ROWS))
-    odd_cell = re.compile(rb'<c(?! r="[A-I]?[A-Z][0-9]{1,%d}"[ />])' % digits)
-    return bool(
+    place = rb' r="[A-I]?[A-Z][0-9]{1,%d}"' % len(str(limits.rows + _BLANK_ROWS))
+    if (
         has(b't="e"')
-        or (has(b"'") and has(b"='"))
-        or (has(b":") and has(b":c "))
-        or (has(b"<f") and _FORMULA_ALONE.search(part, start, end))
         or _ODD_ROW.search(part, start, end)
-        or odd_cell.search(part, start, end)
-    )
+        or (has(b"'") and has(b"='"))  # `r='XFD9'` …
+        or (has(b":") and has(b":c "))  # … and `<x:c` are cells that the patterns do not see
+    ):
+        return True
+    if not re.compile(rb"<c(?!" + place + rb"[^>]*+>(?!<f))").search(part, start, end):
+        return False
+    odd_cell = re.compile(rb"<c(?!" + place + rb"[ />])")
+    return bool(_FORMULA_ALONE.search(part, start, end) or odd_cell.search(part, start, end))
 
 
 def _walk(part: bytes, limits: Limits) -> SheetFacts:
