@@ -8,8 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem, Severity, problem
+from telemetria_pipeline.core.boletim_text import SheetText
 
 LISTED_CELLS = 100
 """How many cells of one root cause an answer lists; a last entry then says how many there are."""
@@ -154,25 +156,27 @@ class Findings:
     """Collects what the rules find in one sheet."""
 
     def __init__(
-        self,
-        sheet: str | None,
-        headers: Mapping[str, str],
-        rows: np.ndarray,
-        value: Callable[[str, int], str | None],
-        severities: Mapping[str, Severity],
-        told: Sequence[Finding] = (),
+        self, sheet: SheetText, severities: Mapping[str, Severity], told: Sequence[Finding] = ()
     ) -> None:
         self.found: list[Finding] = list(told)
-        self.bad = np.zeros(len(rows), bool)
-        self._sheet, self._headers, self._rows, self._value = sheet, headers, rows, value
-        self._severities = severities
-        self._told = {f.letter: f.positions for f in told}
+        self.bad = np.zeros(len(sheet.cells), bool)
+        self._sheet, self._severities = sheet, severities
+        self._rows = sheet.cells.index.to_numpy()
+        self._texts: dict[str, pa.Array] = {}
+        self._told: dict[str | None, set[int]] = {}
         for finding in told:
             self.bad[finding.positions] = True
+            self._told.setdefault(finding.letter, set()).update(finding.positions.tolist())
 
     def cell(self, letter: str, position: int) -> str:
         """The Excel address of a cell."""
         return f"{letter}{self._rows[position]}"
+
+    def _text(self, letter: str, position: int) -> str | None:
+        # Arrow's cells cost a tenth of pandas', and a bad column asks for all of them.
+        if letter not in self._texts:
+            self._texts[letter] = pa.array(self._sheet.cells[letter])
+        return self._texts[letter][position].as_py() or None
 
     def add(
         self,
@@ -183,23 +187,24 @@ class Findings:
     ) -> None:
         """Note `code` in column `letter` for the rows in `where` (a mask, or positions).
 
-        `said` gives the placeholders of a row by its position, when its record is made. A cell that the
-        reader has already spoken of gets no second record.
+        `said` gives the placeholders of a row by its position, when its record is made. A cell, or a
+        whole row, that the reader has already spoken of gets no second record.
         """
         positions = np.flatnonzero(where) if where.dtype == bool else np.sort(where)
-        if letter in self._told:
-            positions = np.setdiff1d(positions, self._told[letter])
+        if self._told:
+            told = self._told.get(letter, set()) | self._told.get(None, set())
+            positions = positions[~np.isin(positions, list(told))]
         if not len(positions):
             return
         severity = self._severities.get(code, KINDS[code].severity)
-        column = self._headers[letter] if letter else None
+        column = self._sheet.headers[letter] if letter else None
 
         def make(position: int) -> Problem:
             row = int(self._rows[position])
-            value = self._value(letter, position) if letter else None
+            value = self._text(letter, position) if letter else None
             made = problem(
                 code,
-                sheet=self._sheet,
+                sheet=self._sheet.sheet,
                 cell=f"{letter}{row}" if letter else None,
                 column=column,
                 row=row,

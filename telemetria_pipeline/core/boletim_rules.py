@@ -70,14 +70,7 @@ def validate_rows(
     matched = match_columns(sheet)
     told, whole = per_row(sheet.problems, rows)
     whole = [*whole, *sheet.notes, *matched.problems]
-    findings = Findings(
-        sheet.sheet,
-        sheet.headers,
-        rows,
-        lambda letter, at: str(sheet.cells[letter].iat[at]) or None,
-        settings.severities,
-        told,
-    )
+    findings = Findings(sheet, settings.severities, told)
     if any(p.severity == "erro" for p in whole):
         return _refused(sheet, file_name, findings, whole, np.zeros(len(rows), bool))
 

@@ -8,7 +8,14 @@ import openpyxl
 import pytest
 
 from telemetria_pipeline.core import boletim_answer
-from telemetria_pipeline.core.boletim_answer import ERRORS, SUMMARY, answer_json, answer_workbook, progress
+from telemetria_pipeline.core.boletim_answer import (
+    ERRORS,
+    SUMMARY,
+    answer_json,
+    answer_workbook,
+    progress,
+    write_value,
+)
 from telemetria_pipeline.core.boletim_template import template_workbook
 from telemetria_pipeline.core.boletim_validation import duplicate_of, validate_file
 from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, SOUND, csv_of, trip, trips, xlsx_of
@@ -204,3 +211,11 @@ def test_the_examples_of_the_template_are_a_sound_trip():
     shown = {row[0]: row[2] for row in page.iter_rows(min_row=8, values_only=True) if row[0] in SOUND}
     assert set(shown) == set(SOUND)
     assert validated(csv_of(shown)).verdict == "accepted"
+
+
+def test_what_no_workbook_can_hold_is_left_out():
+    cell = openpyxl.Workbook().worksheets[0]["A1"]
+    write_value(cell, "a\x01b" + "c" * 40_000)
+    assert (cell.value[:3], len(cell.value)) == ("abc", 32_767)
+    write_value(cell, float("nan"))
+    assert cell.value[:3] == "abc"

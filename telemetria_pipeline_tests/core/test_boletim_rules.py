@@ -11,10 +11,11 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TR
 from telemetria_pipeline.contracts.boletim_problems import problem
 from telemetria_pipeline.core.boletim_findings import LISTED_CELLS, group_counts, grouped, listed
 from telemetria_pipeline.core.boletim_period import period_of_days, period_of_name
+from telemetria_pipeline.core.boletim_reader import read_boletim
 from telemetria_pipeline.core.boletim_rules import validate_rows
 from telemetria_pipeline.core.boletim_settings import EarlierTrips, Reference, RowCounts, RuleSettings
 from telemetria_pipeline.core.boletim_text import DATE, EMPTY, NUMBER, TEXT
-from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, codes, judged, sheet_of, trip, trips
+from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, codes, csv_of, judged, sheet_of, trip, trips
 
 PARTIAL = RuleSettings(partial=True)
 
@@ -273,6 +274,12 @@ def test_one_vehicle_in_two_places():
     found = next(f for f in result.findings if f.code == "VEICULO_EM_DOIS_LUGARES").problems()
     assert [(p.cell, p.severity) for p in found] == [("F3", "erro")]
     assert "linha 4 só chega às 09:00 de 22/11/2026" in found[0].message
+    # A long trip is still under way after a short one inside it has ended.
+    late = {**after, "HORÁRIO SAÍDA": "08:30"}
+    again = judged(first, inside, late)
+    found = next(f for f in again.findings if f.code == "VEICULO_EM_DOIS_LUGARES").problems()
+    assert [p.cell for p in found] == ["F3", "F4"]
+    assert "linha 2 só chega" in found[1].message
     other = judged({**first, "PLACA": "ABC1D23"}, inside)
     assert codes(other) == []
 
@@ -416,6 +423,15 @@ def test_what_the_reader_said_of_a_cell_is_said_once_and_counts():
     assert codes(result) == [("CELULA_COM_ERRO", "B2")]
     assert result.counts == RowCounts(2, 1, 0, 1)
     assert result.rejected["codigo"].tolist() == ["CELULA_COM_ERRO"]
+
+
+def test_a_ragged_row_is_one_problem_and_not_one_a_cell():
+    lines = csv_of(trip(), trip(HORÁRIO_SAÍDA="09:00", HORÁRIO_CHEGADA="10:00")).decode().splitlines()
+    lines[2] = ";".join(lines[2].split(";")[:5])
+    sheet = read_boletim("\n".join(lines).encode(), file_name="b.csv")
+    result = validate_rows(sheet, file_name="b.csv", received_on=RECEIVED, settings=PARTIAL)
+    assert codes(result) == [("LINHA_COM_CELULAS_A_MENOS", None)]
+    assert result.counts == RowCounts(2, 1, 0, 1)
 
 
 def test_a_problem_of_the_whole_sheet_refuses_it_even_in_part():
