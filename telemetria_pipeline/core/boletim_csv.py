@@ -105,15 +105,15 @@ def read_csv(text: str, known: Mapping[str, str], limits: Limits) -> Grid:
     else:
         separator = _separator(text[:_SAMPLE], known)
     text = text.rstrip("\r\n")
-    table = _even_rows(text, separator)
+    table = _even_rows(text, separator, limits)
     if table is not None:
         if table.num_rows > limits.rows + TOP_ROWS:
             raise refuse("LINHAS_DEMAIS", limit=limits.rows)
-        if table.num_columns > limits.columns:
-            raise refuse("COLUNAS_DEMAIS", limit=limits.columns, last=letter(limits.columns))
         return Grid(None, _frame(table), separator=separator)
     rows = _uneven_rows(text, separator, limits)
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    if np.median(lengths) > limits.columns:
+        raise refuse("COLUNAS_DEMAIS", limit=limits.columns, last=letter(int(lengths.max())))
     rows = [row if len(row) <= limits.columns else _cut(row, limits.columns) for row in rows]
     columns = [pa.array(column, pa.string()) for column in itertools.zip_longest(*rows, fillvalue="")]
     names = [letter(i + 1) for i in range(len(columns))]
@@ -156,13 +156,13 @@ def _some_rows(sample: str, separator: str) -> list[list[str]]:
         return []
 
 
-def _even_rows(text: str, separator: str) -> pa.Table | None:
+def _even_rows(text: str, separator: str, limits: Limits) -> pa.Table | None:
     """All rows, read by Arrow, where every row has the same number of cells; None where they differ.
 
     Arrow drops nothing then, so that a row's place in the table is its place in the file.
     """
     first = next(iter(_some_rows(text[:_SAMPLE], separator)), [])
-    if len(first) < 2 or not separator.isascii():
+    if not 2 <= len(first) <= limits.columns:
         return None
     names = [letter(i + 1) for i in range(len(first))]
     data = text.encode().translate(None, CONTROL_BYTES) + f"\n{_END}{separator * (len(first) - 1)}".encode()

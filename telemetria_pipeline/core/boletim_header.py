@@ -14,6 +14,7 @@ MIN_KNOWN = 2  # one known word is no header: `DATA: 22/11/2026` stands above ma
 # Names that programs invent where a column has none.
 _GENERIC = re.compile(r"(coluna|column|unnamed|campo|field|col)\W*\d*", re.IGNORECASE)
 _HAS_LETTER = re.compile(r"[^\W\d_]")
+_LONGEST = 120  # a longer text is no header, and need not be kept in the cache
 _normalised = lru_cache(maxsize=4096)(normalise_header)
 
 Top = Sequence[tuple[int, list[str]]]
@@ -74,7 +75,7 @@ def _first_row_of_names(rows: list[list[str]]) -> int | None:
 
 
 def _is_name(text: str) -> bool:
-    return bool(_HAS_LETTER.search(text)) and len(text) <= 80 and not _GENERIC.fullmatch(text.strip())
+    return bool(_HAS_LETTER.search(text)) and len(text) <= _LONGEST and not _GENERIC.fullmatch(text.strip())
 
 
 def _combined(rows: Top, known: Mapping[str, str], merged: Merged, offset: int) -> Header:
@@ -91,12 +92,16 @@ def _combined(rows: Top, known: Mapping[str, str], merged: Merged, offset: int) 
             continue
         together, turned = " ".join(parts), " ".join(reversed(parts))
         choices = [together, turned, *reversed(own)]
-        text = next((c for c in choices if _normalised(c) in known), together)
+        text = next((c for c in choices if _canonical(c, known)), together)
         texts[column] = text
-        if canonical := known.get(_normalised(text)):
+        if canonical := _canonical(text, known):
             seen.add(canonical)
     labels = len({t for t in texts.values() if _is_name(t)})
     return Header(rows[0][0], rows[-1][0], texts, len(seen), labels)
+
+
+def _canonical(text: str, known: Mapping[str, str]) -> str | None:
+    return known.get(_normalised(text)) if len(text) <= _LONGEST else None
 
 
 def _spread(row: int, texts: list[str], merged: Merged, offset: int, is_last: bool) -> list[str]:

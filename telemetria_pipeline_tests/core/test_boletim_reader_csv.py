@@ -185,6 +185,8 @@ def test_too_many_rows_and_columns():
     assert_is_the_boletim(read(csv_text(ROWS).encode(), limits=Limits(rows=40)))
     assert refused(csv_text([ROWS[0]] + ROWS[1:] * 10).encode(), limits=Limits(rows=200)) == "LINHAS_DEMAIS"
     assert refused(csv_text([[*row, *["x"] * 250] for row in ROWS]).encode()) == "COLUNAS_DEMAIS"
+    uneven = [ROWS[0], *([*row, *["x"] * (250 + i % 3)] for i, row in enumerate(ROWS[1:]))]
+    assert refused(csv_text(uneven).encode()) == "COLUNAS_DEMAIS"
     wide = csv_text(ROWS[:-1]) + ";".join([*ROWS[-1], *["x"] * 5000])
     assert codes(read(wide.encode())) == ["LINHA_COM_CELULAS_A_MAIS"]
 
@@ -197,7 +199,7 @@ def test_arrow_and_the_slow_way_read_the_same_rows(rows, separator):
     out = io.StringIO()
     csv.writer(out, delimiter=separator).writerows(rows)
     text = out.getvalue().rstrip("\r\n")
-    table = boletim_csv._even_rows(text, separator)
+    table = boletim_csv._even_rows(text, separator, Limits())
     slow = boletim_csv._uneven_rows(text, separator, Limits())
     if table is not None:
         assert [list(row.values()) for row in table.to_pylist()] == [row or ["", ""] for row in slow]
@@ -206,7 +208,7 @@ def test_arrow_and_the_slow_way_read_the_same_rows(rows, separator):
 @given(st.text(st.sampled_from('ab;,"\n\r\t |x'), max_size=60))
 def test_arrow_never_reads_what_the_slow_way_reads_otherwise(text):
     text = text.rstrip("\r\n")
-    table = boletim_csv._even_rows(text, ";")
+    table = boletim_csv._even_rows(text, ";", Limits())
     if table is not None:
         slow = boletim_csv._uneven_rows(text, ";", Limits())
         width = table.num_columns
