@@ -190,8 +190,10 @@ def _uneven_rows(text: str, separator: str, limits: Limits) -> list[list[str]]:
             rows.append(row)
             if len(rows) > limits.rows + TOP_ROWS:
                 raise refuse("LINHAS_DEMAIS", limit=limits.rows)
-    except csv.Error:  # a cell of more than 128 KB: what an open quote swallows
-        raise refuse("ASPAS_ABERTAS", row=len(rows) + 1) from None
+    except csv.Error:  # a cell of more than 128 KB, which is what an open quote swallows
+        if '"' in text:
+            raise refuse("ASPAS_ABERTAS", row=len(rows) + 1) from None
+        raise refuse("ARQUIVO_CORROMPIDO") from None
     if rows[-1] != [_END]:
         raise refuse("ASPAS_ABERTAS", row=len(rows))
     return rows[:-1]

@@ -230,8 +230,10 @@ class _Rows:
             longest = max(letters, key=lambda at, row=row: len(row[at]))  # type: ignore[misc]
             if row[longest]:
                 suspects |= self.kept & (below[longest] == row[longest]).to_numpy()
-        for i in np.flatnonzero(suspects).tolist():
-            texts = below.iloc[i].tolist()
+        at_once = (
+            below[suspects].to_numpy(object).tolist()
+        )  # row by row, pandas would take a minute a million
+        for i, texts in zip(np.flatnonzero(suspects).tolist(), at_once, strict=True):
             code = self._other_than_a_trip(texts, page_rows, int(self.filled[i]), usual)
             if code:
                 self.kept[i] = False
@@ -312,15 +314,20 @@ def _ragged(grid: Grid, result: SheetText, below: pd.DataFrame, rows: _Rows, sta
     }
     found = []
     for code, mask in codes.items():
+        cells = np.where(lengths == width, _used(below, mask), lengths)
         for i in np.flatnonzero(mask).tolist():
-            row = int(below.index[i])
-            cells = int(lengths[i]) if lengths[i] != width else _used(below.iloc[i].tolist())
-            found.append(problem(code, row=row, found=cells, expected=str(width), separator=separator))
+            row, count = int(below.index[i]), int(cells[i])
+            found.append(problem(code, row=row, found=count, expected=str(width), separator=separator))
     return sorted(found, key=lambda p: p.row or 0)
 
 
-def _used(texts: list[str]) -> int:
-    return max(i for i, text in enumerate(texts, 1) if text)
+def _used(below: pd.DataFrame, mask: np.ndarray) -> np.ndarray:
+    """The number of the last cell with text in each row of the mask."""
+    used = np.zeros(len(below), np.int64)
+    if mask.any():
+        for number, at in enumerate(below.columns, 1):
+            used[_filled(below[at])] = number
+    return used
 
 
 def _cut_by_excel(index: np.ndarray, lengths: np.ndarray) -> np.ndarray:

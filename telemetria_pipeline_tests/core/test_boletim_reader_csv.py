@@ -135,6 +135,11 @@ def test_an_open_quote_in_the_last_cell_is_seen_too():
     assert refused(text.encode()) == "ASPAS_ABERTAS"
 
 
+def test_a_cell_as_long_as_a_book():
+    for more, code in ((";", "ARQUIVO_CORROMPIDO"), (';"', "ASPAS_ABERTAS")):
+        assert refused((csv_text(ROWS) + more + "x" * 200_000).encode()) == code
+
+
 def test_rows_too_long_or_short_are_one_problem_each_and_never_shifted():
     rows = [row[:] for row in ROWS]
     rows[3] = [*rows[3], "a mais"]
