@@ -80,14 +80,14 @@ def read_manifest(lake: Lake, hour: Hour) -> HourManifest | None:
 
 def capture_hour(
     lake: Lake, client: CarrierClient, profile: Profile, hour: Hour, run_id: str
-) -> tuple[HourManifest, pd.DataFrame]:
+) -> tuple[HourManifest, CleanedHour]:
     """Ask the carrier for the hour, keep every page as received, and say so in the manifest.
 
     An earlier capture is never touched: each has a folder of its own. Without an answer the manifest
     keeps the failure, and the earlier capture stays current.
 
     Returns:
-        The manifest and the mapped records (contract `MAPPED_TRIPS`).
+        The manifest, and the capture's rows judged.
 
     Raises:
         CarrierError: the carrier gave no answer that can be used.
@@ -144,14 +144,19 @@ def capture_hour(
     )
     manifest.captures.append(capture)
     manifest.failure = None
-    manifest.state = _clean(mapped, hour, capture, profile).ledger.state
+    cleaned = _clean(mapped, hour, capture, profile)
+    manifest.state = cleaned.ledger.state
     _write_manifest(lake, hour, manifest)
-    return manifest, mapped
+    return manifest, cleaned
 
 
-def read_capture(lake: Lake, profile: Profile, capture: Capture) -> pd.DataFrame:
-    """The mapped records of a kept capture (contract `MAPPED_TRIPS`), read with the API switched off."""
-    return _map_in_batches(
+def read_capture(lake: Lake, profile: Profile, hour: Hour, capture: Capture) -> CleanedHour:
+    """A kept capture's rows judged again, with the API switched off.
+
+    It is read with its own profile, when the carrier has changed since.
+    """
+    profile = profile if capture.profile == profile.name else load_profile(capture.profile)
+    mapped = _map_in_batches(
         profile,
         (
             _Records(page.number, decode_page(profile, lake.get_raw(page.key), page.kind), page.stamp)
@@ -159,28 +164,22 @@ def read_capture(lake: Lake, profile: Profile, capture: Capture) -> pd.DataFrame
             if page.kind == "trips"
         ),
     )
-
-
-def profile_of(capture: Capture, current: Profile) -> Profile:
-    """The profile that reads a capture: its own, when the carrier has changed since."""
-    return current if capture.profile == current.name else load_profile(capture.profile)
+    return _clean(mapped, hour, capture, profile)
 
 
 def publish_hour(
     lake: Lake,
     hour: Hour,
     manifest: HourManifest,
-    profile: Profile,
-    mapped: pd.DataFrame,
+    cleaned: CleanedHour,
     earlier_days: Sequence[Hour],
 ) -> PublishedHour:
-    """Clean the current capture's records and replace the hour's tables with them.
+    """Replace the hour's tables by the current capture's rows.
 
     The trips are written last: until then readers see the earlier partition.
 
     Args:
-        profile: what the capture was read with.
-        mapped: the current capture's records, contract `MAPPED_TRIPS`.
+        cleaned: the current capture's rows.
         earlier_days: the same hour of the days before, newest first, for the volume check.
 
     Raises:
@@ -189,7 +188,6 @@ def publish_hour(
     capture = manifest.current
     if capture is None:
         raise NoCapture(f"{hour.key} has no capture; materialise raw_telemetry for it first")
-    cleaned = _clean(mapped, hour, capture, profile)
     _refuse_unless_sound(cleaned)
     changes = _record_changes(lake, hour, cleaned, manifest.published, capture.id)
     lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))

@@ -1,9 +1,8 @@
 """What assets reach outside for. Settings are read when a run asks, never when the definitions load."""
 
-import logging
-
 import dagster as dg
 
+from telemetria_pipeline.assets.request_log import RequestLog
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.profile import Profile, load_profile
 from telemetria_pipeline.settings import Settings
@@ -38,7 +37,7 @@ class CarrierResource(dg.ConfigurableResource):
         """How to talk to the carrier; raises `ProfileError` naming the key that is wrong."""
         return load_profile(Settings.from_env().api_profile)
 
-    def client(self, log: logging.Logger, correlation: str) -> CarrierClient:
+    def client(self, log: RequestLog, correlation: str) -> CarrierClient:
         """A client with a session of its own; raises `MissingSetting` when the API is not configured."""
         settings = Settings.from_env()
         url, token = settings.api()

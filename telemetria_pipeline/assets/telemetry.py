@@ -12,13 +12,13 @@ from telemetria_pipeline.assets.hour_ingest import (
     NoCapture,
     capture_hour,
     manifest_key,
-    profile_of,
     publish_hour,
     read_capture,
     read_manifest,
     recheck_hour,
 )
 from telemetria_pipeline.assets.metadata import raw_metadata, table_schema, trips_metadata
+from telemetria_pipeline.assets.request_log import RequestLog
 from telemetria_pipeline.assets.resources import CarrierResource, LakeResource
 from telemetria_pipeline.carriers.errors import AuthError, CarrierError, PermanentError, TransientError
 from telemetria_pipeline.carriers.profile import ProfileError
@@ -81,17 +81,18 @@ def telemetry(
     findings, failures, schema = checks.Findings(), dict[str, Exception](), table_schema(TRIPS)
     try:
         open_lake, profile = lake.open(), carrier.profile()
-        client = carrier.client(context.log, correlation=context.run.run_id[:8]) if capturing else None
+        requests = RequestLog(context.log)
+        client = carrier.client(requests, correlation=context.run.run_id[:8]) if capturing else None
     except (SettingsError, ProfileError, CarrierError, StorageError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
     hours = _hours_of(context, open_lake)
     for hour in hours:
         try:
-            manifest, mapped = read_manifest(open_lake, hour), None
+            manifest, cleaned = read_manifest(open_lake, hour), None
             if client and not _answered_in(context.run.run_id, manifest):
                 _do_not_insist(context.run.run_id, manifest, failures)
-                manifest, mapped = capture_hour(open_lake, client, profile, hour, context.run.run_id)
+                manifest, cleaned = capture_hour(open_lake, client, profile, hour, context.run.run_id)
             if manifest is None or manifest.current is None:
                 raise NoCapture(f"{hour.key} was never captured; materialise {RAW} for it first")
             if capturing:
@@ -100,17 +101,17 @@ def telemetry(
             if not selected:  # only the checks: ask them of what is stored
                 findings.note(hour.key, recheck_hour(open_lake, hour, manifest, _same_hour_before(hour)))
             if publishing:
-                reading = profile_of(manifest.current, profile)
-                if mapped is None:
-                    mapped = read_capture(open_lake, reading, manifest.current)
-                published = publish_hour(open_lake, hour, manifest, reading, mapped, _same_hour_before(hour))
+                cleaned = cleaned or read_capture(open_lake, profile, hour, manifest.current)
+                published = publish_hour(open_lake, hour, manifest, cleaned, _same_hour_before(hour))
                 findings.note(hour.key, published.problems)
                 _report(context, TELEMETRY_TRIPS, hour, trips_metadata(published, schema))
         except Exception as error:  # whatever it is, the other hours go on; the run fails at the end
+            requests.flush()
             failures[hour.key] = error
             if isinstance(error, HourRefused):
                 findings.note(hour.key, {error.check: error.problem})
             _tell(context, hour, error, read_manifest(open_lake, hour))
+    requests.flush()
     if client:
         client.close()
     if _worth_a_retry(failures, context.retry_number):

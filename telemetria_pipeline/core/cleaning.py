@@ -67,19 +67,23 @@ def clean_trips(
         in_progress=int(counts.get("em_andamento", 0)),
     )
     rest = fate != "aceita"
-    quarantine = rows[rest].assign(
-        situacao=pd.Series(fate[rest], index=rows.index[rest], dtype="str"),
-        motivo=pd.Series(reason[rest], index=rows.index[rest], dtype="str"),
-    )
     accepted = rows[~rest]
     trips = accepted.assign(
         placa=canonical_plates(accepted["placa_recebida"]), motorista=driver_names(accepted["motorista"])
     ).sort_values(["saida_utc", "veiculo_id"], kind="stable")
     return CleanedHour(
         trips[TRIPS.names].reset_index(drop=True),
-        quarantine[QUARANTINE.names].reset_index(drop=True),
+        _quarantine(rows[rest], fate[rest], reason[rest]),
         ledger,
     )
+
+
+def _quarantine(rows: pd.DataFrame, fate: np.ndarray, reason: np.ndarray) -> pd.DataFrame:
+    if rows.empty:
+        return QUARANTINE.empty()
+    said = {"situacao": fate, "motivo": reason}
+    told = rows.assign(**{n: pd.Series(v, index=rows.index, dtype="str") for n, v in said.items()})
+    return told[QUARANTINE.names].reset_index(drop=True)
 
 
 def _fates(
@@ -111,12 +115,13 @@ def _set_older_versions_aside(
 ) -> None:
     """Of the rows still accepted, mark all but the last version of each key (a missing key names nothing)."""
     valid = rows[fate == "aceita"].dropna(subset=key)
+    valid = valid[valid.duplicated(key, keep=False)]
+    if valid.empty:
+        return
     order = valid.assign(_finished=~valid["em_andamento"]).sort_values(
         ["_finished", "atualizado_utc", "pagina", "registro"], kind="stable", na_position="first"
     )
     older = order[order.duplicated(key, keep="last")]
-    if older.empty:
-        return
     last = order.drop_duplicates(key, keep="last")
     kept = older[key].merge(last, on=key, how="left", validate="many_to_one")
     same = np.logical_and.reduce(
