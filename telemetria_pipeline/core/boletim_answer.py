@@ -4,6 +4,7 @@ Whatever comes from the file is written as text or as a value of its own type, n
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time, timedelta
@@ -28,6 +29,7 @@ SUMMARY, ERRORS = "Resumo", "Erros"
 MOST_ROWS, MOST_MARKS = 5_000, 2_000
 """A sheet with more rows, or more bad cells, comes back as a list of its errors instead of in full."""
 
+_EXCEL_ROWS = 1_048_576  # a CSV may count blank lines beyond them
 _RED, _YELLOW, _GREEN = (PatternFill("solid", fgColor=c) for c in ("FFC7CE", "FFEB9C", "C6EFCE"))
 _DARK, _GREY = PatternFill("solid", fgColor="1F3864"), PatternFill("solid", fgColor="D9E1F2")
 _THIN = Side(style="thin", color="BFBFBF")
@@ -91,7 +93,8 @@ def answer_workbook(
     marks = sum(len(f.positions) for f in verdict.findings)
     sheet_name = None
     if verdict.sheet is not None and verdict.findings:
-        if len(verdict.sheet.cells) <= MOST_ROWS and marks <= MOST_MARKS:
+        last_row = int(verdict.row_numbers[-1])
+        if len(verdict.sheet.cells) <= MOST_ROWS and marks <= MOST_MARKS and last_row <= _EXCEL_ROWS:
             sheet_name = _own_sheet(book, verdict, original)
         else:
             _error_list(book, verdict)
@@ -237,8 +240,8 @@ def _group_row(page: Worksheet, at: int, group: Group, sheet_name: str | None) -
 def _own_sheet(book: Workbook, verdict: FileVerdict, original: bytes) -> str:
     sheet = verdict.sheet
     assert sheet is not None
-    name = sheet.sheet or "Boletim"
-    page = book.create_sheet(name if name.casefold() != SUMMARY.casefold() else f"{name} (2)")
+    # Other programs write names that Excel, and openpyxl with it, would refuse.
+    page = book.create_sheet(re.sub(r"[\\*?:/\[\]\x00-\x1f]", "_", sheet.sheet or "Boletim")[:31])
     widths: dict[int, int] = {}
     for row, column, value in _values(verdict, original):
         write_value(page.cell(row, column), value)

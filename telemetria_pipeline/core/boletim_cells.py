@@ -1,8 +1,10 @@
 """A boletim's columns as typed arrays, and the rules that one row can break on its own."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -38,6 +40,7 @@ from telemetria_pipeline.core.boletim_values import (
     plate_repair,
 )
 
+_Read = TypeVar("_Read")
 Words = Callable[[int], Mapping[str, object]]
 
 _ONCE = ("placa", "equipamento", "data", "horario_saida", "horario_chegada", "turno", "motorista")
@@ -86,8 +89,11 @@ def read_cells(
         received_on: trips after this day have not happened yet.
         settings: the limits.
     """
-    once: dict[str, Coded] = {n: coded(sheet.cells[letters[n]]) for n in _ONCE if n in letters}
-    texts = {name: coded(sheet.cells[letters[name]]).column() for name in _FREE_TEXTS if name in letters}
+    coded_columns = _each(
+        lambda name: coded(sheet.cells[letters[name]]), [n for n in (*_ONCE, *_FREE_TEXTS) if n in letters]
+    )
+    once = {name: column for name, column in coded_columns.items() if name in _ONCE}
+    texts = {name: column.column() for name, column in coded_columns.items() if name in _FREE_TEXTS}
     if "numero_ata" in letters:
         texts["numero_ata"] = pd.Series(filled(sheet.cells[letters["numero_ata"]]), dtype="str")
     if "turno" in once:
@@ -126,6 +132,12 @@ def read_cells(
         once.get("motorista"),
         texts,
     )
+
+
+def _each(read: Callable[[str], _Read], names: list[str]) -> dict[str, _Read]:
+    """What `read` makes of each column, several at a time: Arrow works outside of Python's lock."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        return dict(zip(names, pool.map(read, names), strict=True))
 
 
 def _plates(received: Coded, letter: str, findings: Findings) -> tuple[list[str], np.ndarray]:
@@ -249,15 +261,14 @@ def _two_days(named: np.ndarray, meant: np.ndarray) -> Words:
 def _numbers(sheet: SheetText, letters: Mapping[str, str], findings: Findings) -> dict[str, np.ndarray]:
     """Kilometres and people, NaN where empty, with the notes on cells that are no sound number."""
     names = [name for name in (*_KM, "qtde_pessoas") if name in letters]
-    columns = {name: number_texts(sheet.cells[letters[name]]) for name in names}
+    columns = _each(lambda name: number_texts(sheet.cells[letters[name]]), names)
     kinds = {name: sheet.kinds.get(letters[name]) for name in names}
     held = {name: None if k is None else k == NUMBER for name, k in kinds.items()}
     style = number_style([_typed_by_hand(columns[n], held[n]) for n in _KM if n in columns])
-    found = {}
-    for name, texts in columns.items():
-        letter = letters[name]
-        own = style if name in _KM else NumberStyle(comma=False, point=False)
-        values, state = parse_numbers(texts, own, held[name])
+    alone = NumberStyle(comma=False, point=False)
+    read = _each(lambda n: parse_numbers(columns[n], style if n in _KM else alone, held[n]), names)
+    for name, (values, state) in read.items():
+        letter, texts = letters[name], columns[name]
         if name in REQUIRED:
             findings.add("CELULA_VAZIA", letter, np.isnan(values) & (state == NUMBER_OK))
         example = {"example": "12" if name == "qtde_pessoas" else "45230,5"}
@@ -271,9 +282,8 @@ def _numbers(sheet: SheetText, letters: Mapping[str, str], findings: Findings) -
         if kind is not None:
             by_hand = (kind == TEXT) & ~np.isnan(values) & (state != NUMBER_GROUPED)
             findings.add("NUMERO_COMO_TEXTO", letter, by_hand, _as_read(values))
-        found[name] = values
     nothing = np.full(len(sheet.cells), np.nan)
-    return {name: found.get(name, nothing) for name in (*_KM, "qtde_pessoas")}
+    return {name: read[name][0] if name in read else nothing for name in (*_KM, "qtde_pessoas")}
 
 
 def _typed_by_hand(texts: pa.Array, held: np.ndarray | None) -> pa.Array:

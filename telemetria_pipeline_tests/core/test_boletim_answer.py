@@ -6,6 +6,8 @@ from datetime import date, time
 
 import openpyxl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from telemetria_pipeline.core import boletim_answer
 from telemetria_pipeline.core.boletim_answer import (
@@ -17,6 +19,7 @@ from telemetria_pipeline.core.boletim_answer import (
     write_value,
 )
 from telemetria_pipeline.core.boletim_template import template_workbook
+from telemetria_pipeline.core.boletim_text import Limits
 from telemetria_pipeline.core.boletim_validation import duplicate_of, validate_file
 from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, SOUND, csv_of, trip, trips, xlsx_of
 
@@ -219,3 +222,34 @@ def test_what_no_workbook_can_hold_is_left_out():
     assert (cell.value[:3], len(cell.value)) == ("abc", 32_767)
     write_value(cell, float("nan"))
     assert cell.value[:3] == "abc"
+
+
+@pytest.mark.parametrize("name", ["a/b [c]: *?", "Resumo", "x" * 40, "'"])
+def test_a_sheet_of_any_name_comes_back(name):
+    data = xlsx_of(typed(PLACA="X"))
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        for part in old.namelist():
+            text = old.read(part)
+            new.writestr(part, text.replace(b'name="Boletim"', f'name="{name}"'.encode()))
+    book = answered(out.getvalue(), "boletim.xlsx")
+    assert len(book.sheetnames) == 2
+    assert book.worksheets[1]["B2"].fill.fgColor.rgb == RED
+    assert book[SUMMARY]["E8"].hyperlink.location.endswith("'!B2")
+
+
+def test_a_row_that_no_workbook_has_is_listed():
+    data = csv_of(trip()) + b"\n" * 1_100_000 + ";".join(trip(PLACA="X").values()).encode()
+    verdict = validate_file(data, "b.csv", received_on=RECEIVED, limits=Limits(rows=2_000_000))
+    book = openpyxl.load_workbook(io.BytesIO(answer_workbook(verdict, data)))
+    assert book.sheetnames == [SUMMARY, ERRORS]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.data())
+def test_mutated_bytes_get_an_answer(data):
+    good = data.draw(st.sampled_from([csv_of(trip(PLACA="X"), trip()), xlsx_of(typed(PLACA="X"), typed())]))
+    broken = bytearray(good)
+    for at in data.draw(st.lists(st.integers(0, len(good) - 1), min_size=1, max_size=6)):
+        broken[at] = data.draw(st.integers(0, 255))
+    assert answered(bytes(broken)).sheetnames[0] == SUMMARY
