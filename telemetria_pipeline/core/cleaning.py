@@ -1,6 +1,5 @@
 """From a carrier's mapped records to the trips that an hour owns; every row meets exactly one fate."""
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.telemetry import QUARANTINE, TRIPS
+from telemetria_pipeline.core.distinct import by_distinct
 from telemetria_pipeline.core.ledger import Ledger
 from telemetria_pipeline.core.odometer import MAX_KM_A_DAY, measured_distance, started_days
 from telemetria_pipeline.core.plates import canonical_plates
@@ -153,5 +153,4 @@ def _within_bounds(mapped: pd.DataFrame) -> pd.DataFrame:
 
 def driver_names(names: pd.Series) -> pd.Series:
     """Drivers' names in one form: NFC, single spaces, upper case, accents kept."""
-    forms = {n: " ".join(unicodedata.normalize("NFC", n).split()).upper() for n in names.dropna().unique()}
-    return names.map(forms).astype("str")
+    return by_distinct(names, lambda n: n.str.normalize("NFC").str.split().str.join(" ").str.upper())

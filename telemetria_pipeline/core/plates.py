@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from telemetria_pipeline.core.distinct import by_distinct
+
 _OLD_DIGIT = str.maketrans("0123456789", "ABCDEFGHIJ")
 
 
@@ -17,6 +19,10 @@ def canonical_plates(received: pd.Series) -> pd.Series:
     Returns:
         A `str` Series on the same index.
     """
+    return by_distinct(received, _canonical)
+
+
+def _canonical(received: pd.Series) -> pd.Series:
     clean = received.str.upper().str.replace(r"[^A-Z0-9]", "", regex=True)
-    clean = clean.where(clean.str.fullmatch(r"[A-Z]{3}[0-9][A-Z0-9][0-9]{2}").fillna(False).astype(bool))
-    return (clean.str[:4] + clean.str[4].str.translate(_OLD_DIGIT) + clean.str[5:]).astype("str")
+    clean = clean.where(clean.str.fullmatch(r"[A-Z]{3}[0-9][A-Z0-9][0-9]{2}"))
+    return clean.str[:4] + clean.str[4].str.translate(_OLD_DIGIT) + clean.str[5:]
