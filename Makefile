@@ -36,6 +36,22 @@ dev: install ## Dagster's UI with the demo's history, the simulated carrier and 
 test: install ## all tests
 	@$(BIN)/pytest --numprocesses 2
 
+# The peers stay out of the project's own environment.
+$(VENV)-bench/installed: pyproject.toml constraints.txt $(VENV)/installed
+	@test -x $(VENV)-bench/bin/python || $(PYTHON) -m venv $(VENV)-bench
+	@echo "Installing into $(VENV)-bench ..."
+	@$(UV) install --quiet --compile-bytecode --python $(VENV)-bench/bin/python --constraint constraints.txt \
+	  --editable '.[bench]'
+	@touch $@
+
+.PHONY: bench
+bench: $(VENV)-bench/installed ## speed and memory as ratios, beside peers and the floor (some ten minutes)
+	@$(VENV)-bench/bin/python benchmarks/run.py
+
+.PHONY: fuzz
+fuzz: install ## 10,000 mutated boletins: a verdict for each, and no traceback
+	@$(BIN)/python benchmarks/fuzz_boletins.py --count 10000
+
 .PHONY: check
 check: install ## lint, format, types
 	@$(BIN)/ruff check .

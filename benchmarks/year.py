@@ -9,7 +9,7 @@ from server import rows_of_hour
 
 ROWS_A_DAY = 8  # a trip in every third hour
 START = datetime(2025, 3, 10, 3, tzinfo=UTC)  # 00:00 in São Paulo
-HOURS_A_RUN = 240  # what the asset's backfill policy gives a run
+HOURS_A_RUN = 480  # what the asset's backfill policy gives a run
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ tables, and needs no API. The manifest between them says what is known of the ho
 
 import gc
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from telemetria_pipeline.carriers.profile import Profile, load_profile
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, MAPPED_TRIPS, QUARANTINE, TRIPS
 from telemetria_pipeline.core import quality
-from telemetria_pipeline.core.changes import compare_trips, count_changes
+from telemetria_pipeline.core.changes import NO_CHANGES, compare_trips, count_changes
 from telemetria_pipeline.core.cleaning import CleanedHour, clean_trips
 from telemetria_pipeline.core.hours import Hour
 from telemetria_pipeline.core.ledger import Ledger
@@ -185,7 +185,6 @@ def publish_hour(
     hour: Hour,
     manifest: HourManifest,
     cleaned: CleanedHour,
-    earlier_days: Sequence[Hour],
 ) -> PublishedHour:
     """Replace the hour's tables by the current capture's rows.
 
@@ -193,7 +192,6 @@ def publish_hour(
 
     Args:
         cleaned: the current capture's rows.
-        earlier_days: the same hour of the days before, newest first, for the volume check.
 
     Raises:
         HourRefused: the rows would break the contract or the ledger; nothing was replaced.
@@ -217,13 +215,11 @@ def publish_hour(
         cleaned.trips,
         changes,
         written,
-        _sceptics_answers(lake, cleaned.trips, manifest, earlier_days),
+        _sceptics_answers(lake, cleaned.trips, hour, manifest),
     )
 
 
-def recheck_hour(
-    lake: Lake, hour: Hour, manifest: HourManifest, earlier_days: Sequence[Hour]
-) -> dict[str, str | None]:
+def recheck_hour(lake: Lake, hour: Hour, manifest: HourManifest) -> dict[str, str | None]:
     """Ask every check of an hour's stored tables: check name → problem in words, or None."""
     stored, rest, counts = (lake.read_table(c.name, hour.partition) for c in (TRIPS, QUARANTINE, LEDGER))
     if stored is None or rest is None or counts is None:
@@ -233,7 +229,7 @@ def recheck_hour(
     return {
         "ledger_balances": _imbalance(ledger, len(trips), rest.num_rows),
         "contract_holds": TRIPS.broken_by(trips),
-        **_sceptics_answers(lake, trips, manifest, earlier_days),
+        **_sceptics_answers(lake, trips, hour, manifest),
     }
 
 
@@ -300,7 +296,7 @@ def _record_changes(
 ) -> dict[str, int]:
     before = lake.read_table(TRIPS.name, hour.partition) if earlier else None
     if before is None or earlier is None:
-        return count_changes(CHANGES.empty())
+        return dict(NO_CHANGES)
     found = compare_trips(TRIPS.frame(before), cleaned.trips, earlier=earlier, capture=capture)
     if len(found):
         known = lake.read_table(CHANGES.name, hour.partition)
@@ -327,9 +323,10 @@ def _ledger_table(ledger: Ledger, capture: Capture, changes: Mapping[str, int]) 
 
 
 def _sceptics_answers(
-    lake: Lake, trips: pd.DataFrame, manifest: HourManifest, earlier_days: Sequence[Hour]
+    lake: Lake, trips: pd.DataFrame, hour: Hour, manifest: HourManifest
 ) -> dict[str, str | None]:
-    known = [m for h in earlier_days if (m := read_manifest(lake, h)) and m.current]
+    days = (hour.days_before(n) for n in range(1, EARLIER_DAYS + 1))
+    known = [m for day in days if (m := read_manifest(lake, day)) and m.current]
     before = [*manifest.captures[:-1][-1:], *(m.current for m in known)]
     return {
         "nulls_and_formats": quality.nulls_and_formats(trips),

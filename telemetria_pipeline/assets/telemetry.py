@@ -1,12 +1,11 @@
 """`raw_telemetry` and `telemetry_trips`: the carrier's hours, as received and as trips."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
 from telemetria_pipeline.assets.hour_ingest import (
-    EARLIER_DAYS,
     RAW,
     HourRefused,
     NoCapture,
@@ -63,7 +62,7 @@ TELEMETRY_TRIPS = dg.AssetSpec(
     check_specs=checks.SPECS,
     partitions_def=HOURLY,
     # A failed run of many hours is long to repeat, and each event it writes is read by the UI.
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=240),
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=480),
     can_subset=True,
     pool="carrier_api",
 )
@@ -99,10 +98,10 @@ def telemetry(
                 uri = open_lake.store.uri(manifest_key(hour))
                 _report(context, RAW_TELEMETRY, hour, raw_metadata(manifest, uri))
             if not selected:  # only the checks: ask them of what is stored
-                findings.note(hour.key, recheck_hour(open_lake, hour, manifest, _same_hour_before(hour)))
+                findings.note(hour.key, recheck_hour(open_lake, hour, manifest))
             if publishing:
                 cleaned = cleaned or read_capture(open_lake, profile, hour, manifest.current)
-                published = publish_hour(open_lake, hour, manifest, cleaned, _same_hour_before(hour))
+                published = publish_hour(open_lake, hour, manifest, cleaned)
                 findings.note(hour.key, published.problems)
                 _report(context, TELEMETRY_TRIPS, hour, trips_metadata(published, schema))
         except Exception as error:  # whatever it is, the other hours go on; the run fails at the end
@@ -148,16 +147,6 @@ def _do_not_insist(run_id: str, manifest: HourManifest | None, failures: Mapping
         raise refused
     if manifest and manifest.failure and manifest.failure.run_id == run_id and manifest.failure.permanent:
         raise PermanentError(manifest.failure.error)
-
-
-def _same_hour_before(hour: Hour) -> list[Hour]:
-    """The same local hour of the days before, newest first, as far as there are partitions."""
-    days = [_key_days_before(hour, n) for n in range(1, EARLIER_DAYS + 1)]
-    return [hour_of(key) for key in days if HOURLY.has_partition_key(key)]
-
-
-def _key_days_before(hour: Hour, days: int) -> str:
-    return f"{date.fromisoformat(hour.key[:10]) - timedelta(days=days)}{hour.key[10:16]}"
 
 
 def _report(context: dg.AssetExecutionContext, asset: dg.AssetSpec, hour: Hour, metadata: dict) -> None:

@@ -6,6 +6,8 @@ from telemetria_pipeline.contracts.telemetry import CHANGES, TRIPS
 
 # Where a row came from is no property of the trip.
 _LINEAGE = {"captura", "pagina", "registro", "atualizado_utc"}
+_KINDS = {"new": "nova", "gone": "sumida", "altered": "alterada"}
+NO_CHANGES = dict.fromkeys(_KINDS, 0)
 _COMPARED = [name for name in TRIPS.names if name not in _LINEAGE and name not in TRIPS.key]
 
 
@@ -49,7 +51,4 @@ def compare_trips(before: pd.DataFrame, after: pd.DataFrame, *, earlier: str, ca
 def count_changes(changes: pd.DataFrame) -> dict[str, int]:
     """How many trips are new, gone and altered in rows of contract `CHANGES`."""
     trips = changes.drop_duplicates(["mudanca", *TRIPS.key])["mudanca"].value_counts()
-    return {
-        name: int(trips.get(kind, 0))
-        for name, kind in (("new", "nova"), ("gone", "sumida"), ("altered", "alterada"))
-    }
+    return {name: int(trips.get(kind, 0)) for name, kind in _KINDS.items()}

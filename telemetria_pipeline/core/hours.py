@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,12 @@ class Hour:
         `hora` (`01-0500`): the two never share a place.
         """
         return {"data": self.key[:10], "hora": self.key[11:13] + self.key[16:]}
+
+    def days_before(self, days: int) -> "Hour":
+        """The same hour by the clock, that many days earlier."""
+        shift = timedelta(days=days)  # of aware instants in one zone: moves the date, keeps the clock
+        day = date.fromisoformat(self.key[:10]) - shift
+        return Hour(f"{day}{self.key[10:16]}", self.start - shift, self.end - shift)
 
 
 def hours_to_recapture(states: Mapping[str, str | None], newest_first: Sequence[str]) -> list[str]:

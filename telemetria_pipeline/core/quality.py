@@ -37,6 +37,8 @@ def nulls_and_formats(trips: pd.DataFrame) -> str | None:
 
 def ids_well_formed(trips: pd.DataFrame) -> str | None:
     """Vehicle and driver ids: one word of at most 64 letters, digits and `. : / @ - _`."""
+    if trips.empty:
+        return None
     said = []
     for column in ("veiculo_id", "motorista_id"):
         ids = trips[column].dropna()
@@ -47,6 +49,8 @@ def ids_well_formed(trips: pd.DataFrame) -> str | None:
 
 def plausible_movement(trips: pd.DataFrame) -> str | None:
     """Average speed up to 110 km/h, top speed up to 160 km/h, at most 1,000 km a trip."""
+    if trips.empty:
+        return None
     kinds = {
         f"average speed above {MAX_AVERAGE_KMH} km/h": average_speed_kmh(trips) > MAX_AVERAGE_KMH,
         f"top speed above {MAX_TOP_KMH} km/h": trips["velocidade_maxima_kmh"] > MAX_TOP_KMH,

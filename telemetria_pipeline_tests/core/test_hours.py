@@ -1,4 +1,5 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -26,3 +27,12 @@ def test_open_missing_and_gaps_are_asked_for_again_but_not_the_time_before_the_p
     }
     assert hours_to_recapture(states, newest_first) == ["h6", "h4", "h3"]
     assert hours_to_recapture({}, newest_first) == []
+
+
+def test_days_before_keep_the_clock_also_when_clocks_were_changed_between():
+    zone = ZoneInfo("America/New_York")
+    start = datetime(2024, 11, 4, 7, tzinfo=zone)
+    hour = Hour("2024-11-04-07:00", start, start + timedelta(hours=1)).days_before(2)
+    assert hour.key == "2024-11-02-07:00"
+    assert hour.start.astimezone(UTC) == datetime(2024, 11, 2, 11, tzinfo=UTC)
+    assert start.astimezone(UTC).hour == 12
