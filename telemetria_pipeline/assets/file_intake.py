@@ -119,7 +119,7 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     """
     manifest, data = received.manifest, received.data
     others = _versions(lake, manifest)
-    earlier = [m for m in others if m.landed_at <= manifest.landed_at]
+    earlier = [m for m in others if m.received_at <= manifest.received_at]
     first = _first_with_content(lake, manifest)
     manifest.duplicate_of = None if first.file == manifest.file else first.file
     if manifest.duplicate_of:
@@ -163,7 +163,9 @@ def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) ->
     landed = PurePosixPath(manifest.key)
     stem = f"{ARCHIVE}/{verdict.verdict}/{landed.parent / landed.stem}.{manifest.file[-10:]}"
     before = manifest.model_copy()
-    answers = [_answer_of(inbox, m) for m in _versions(lake, manifest) if m.landed_at < manifest.landed_at]
+    answers = [
+        _answer_of(inbox, m) for m in _versions(lake, manifest) if m.received_at < manifest.received_at
+    ]
     earlier_answer = answers[-1] if answers else None
     inbox.put(f"{stem}_resposta.xlsx", answer_workbook(verdict, data, earlier_answer))
     inbox.put(f"{stem}_resposta.json", orjson.dumps(answer_json(verdict), option=orjson.OPT_INDENT_2))
@@ -175,7 +177,8 @@ def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) ->
         for key in (before.archived, before.answer, before.answer.removesuffix(".json") + ".xlsx"):
             inbox.delete(key)
     with suppress(ObjectNotFound):
-        if inbox.info(manifest.key).etag == manifest.etag:
+        now = inbox.info(manifest.key)
+        if (now.etag, now.modified) == (manifest.etag, manifest.landed_at):
             inbox.delete(manifest.key)
     return manifest
 
@@ -236,10 +239,13 @@ def _add_version(lake: Lake, manifest: FileManifest) -> None:
 
 
 def _versions(lake: Lake, manifest: FileManifest) -> list[FileManifest]:
-    """The other files that landed under the same key, in the order in which they landed."""
+    """The other files that came under the same key, in the order in which they came.
+
+    By our own clock: S3 tells times to the second, and two versions may land in one.
+    """
     known = lake.read_json(_versions_key(manifest)) or []
     found = [read_file_manifest(lake, file) for file in known if file != manifest.file]
-    return sorted((m for m in found if m), key=lambda m: m.landed_at)
+    return sorted((m for m in found if m), key=lambda m: m.received_at)
 
 
 def _answer_of(inbox: ObjectStore, manifest: FileManifest) -> Mapping[str, object] | None:

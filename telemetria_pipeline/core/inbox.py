@@ -16,7 +16,10 @@ _SLUG_LENGTH = 60
 
 @dataclass(frozen=True)
 class Landed:
-    """An object of the inbox: an identity is its key and its ETag, never the key alone."""
+    """An object of the inbox. Its identity is key, ETag and time, never the key alone.
+
+    S3's ETag is the content's hash: the same file dropped again is told by its time.
+    """
 
     key: str
     etag: str
@@ -26,7 +29,7 @@ class Landed:
     @property
     def file_id(self) -> str:
         """The file's partition key: readable, safe in a path, another one for other content."""
-        return file_id(self.key, self.etag)
+        return file_id(self.key, f"{self.etag} {self.modified.isoformat()}")
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,10 @@ class InboxPlan:
     waiting: int = 0
 
 
-def file_id(key: str, etag: str) -> str:
+def file_id(key: str, version: str) -> str:
     """`depot 7/Boletim março.xlsx` → `Boletim-mar-o.xlsx-3fa94c01d2`."""
     slug = re.sub(r"[^A-Za-z0-9_.]+", "-", PurePosixPath(key).name).strip("-.")[-_SLUG_LENGTH:].lstrip("-._")
-    digest = hashlib.sha256("\0".join((key, etag)).encode("utf-8", "surrogatepass")).hexdigest()
+    digest = hashlib.sha256("\0".join((key, version)).encode("utf-8", "surrogatepass")).hexdigest()
     return f"{slug or 'arquivo'}-{digest[:10]}"
 
 

@@ -95,6 +95,11 @@ def test_an_identity_is_key_and_etag_and_stands_in_a_path():
     )
 
 
+def test_the_same_content_dropped_again_is_another_file():
+    assert landed("a", age=60).file_id == landed("a", age=60).file_id
+    assert landed("a", age=60).file_id != landed("a", age=30).file_id
+
+
 @given(st.text(), st.text())
 def test_any_key_gives_a_partition_key_without_surprises(key, etag):
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,90}", file_id(key, etag))
@@ -123,4 +128,4 @@ def test_tick_after_tick_every_file_is_launched_exactly_once(files, room):
         )
         launched += [f.file_id for f, _ in found.launch]
         settling, now = found.settling, now + timedelta(seconds=3)
-    assert sorted(launched) == sorted(file_id(k, e) for k, (_, e) in files.items())
+    assert sorted(launched) == sorted(f.file_id for f in seen)
