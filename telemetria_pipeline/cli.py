@@ -4,11 +4,15 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from telemetria_pipeline.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from telemetria_pipeline.core.boletim_validation import FileVerdict
 
 # Each command imports what it needs: Dagster and pandas cost seconds that `--help` should not.
 
@@ -70,6 +74,77 @@ def hours(first: str, last: str | None) -> None:
         raise click.ClickException(f"no hourly partition from {first} to {last or first}")
     lake = Lake.open(Settings.from_env().lake)
     click.echo(hours_table(lake, map(hour_of, keys)).to_string(index=False, na_rep="-"))
+
+
+@main.command()
+@click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object; for several files, a list.")
+@click.option("--answer", type=click.Path(file_okay=False, path_type=Path), help="Write the answers there.")
+def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None) -> None:
+    """Judge boletins as the inbox would, without Dagster; exit 1 if any is rejected."""
+    from telemetria_pipeline.core.boletim_answer import answer_json, answer_workbook
+    from telemetria_pipeline.core.boletim_settings import RuleSettings
+    from telemetria_pipeline.core.boletim_validation import duplicate_of, validate_file
+
+    try:
+        settings = Settings.from_env()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+    rules = RuleSettings(
+        timezone=settings.timezone,
+        partial=settings.boletim_partial,
+        severities={"PLACA_DESCONHECIDA": settings.unknown_plate},
+    )
+    seen: dict[bytes, FileVerdict] = {}
+    verdicts = []
+    for file in files:
+        data = file.read_bytes()
+        first = seen.get(data)
+        verdict = (
+            duplicate_of(file.name, first.file_name, first.rows.received)
+            if first
+            else validate_file(
+                data, file.name, received_on=datetime.now(settings.timezone).date(), settings=rules
+            )
+        )
+        seen.setdefault(data, verdict)
+        verdicts.append(verdict)
+        if answer:
+            answer.mkdir(parents=True, exist_ok=True)
+            (answer / f"{file.stem}_resposta.xlsx").write_bytes(answer_workbook(verdict, data))
+        if not as_json:
+            click.echo(_summary(verdict))
+    if as_json:
+        said = [answer_json(verdict) for verdict in verdicts]
+        click.echo(json.dumps(said if len(said) > 1 else said[0], ensure_ascii=False, indent=2))
+    sys.exit(1 if any(verdict.verdict == "rejected" for verdict in verdicts) else 0)
+
+
+_VERDICTS = {"accepted": "aceito", "rejected": "devolvido", "duplicate": "já recebido"}
+
+
+def _summary(verdict: "FileVerdict") -> str:
+    """What the sender of a file is told, in Portuguese."""
+    rows = verdict.rows
+    head = (
+        f"{verdict.file_name}: {_VERDICTS[verdict.verdict]}. {rows.received} linhas: "
+        f"{rows.accepted} aceitas, {rows.duplicate} repetidas, {rows.rejected} não aceitas"
+    )
+    return "\n".join([head, *(f"  {g.severity:<5}  {g}  {g.example.suggestion}" for g in verdict.groups)])
+
+
+@main.command()
+@click.argument("file", default="boletim.xlsx", type=click.Path(dir_okay=False, path_type=Path))
+def template(file: Path) -> None:
+    """Write a boletim to fill in, with drop-downs, formats and an explanation sheet."""
+    from telemetria_pipeline.core.boletim_template import template_workbook
+
+    if file.exists():
+        raise click.ClickException(f"{file} exists already; name another file")
+    file.write_bytes(template_workbook())
+    click.echo(f"Modelo gravado em {file}")
 
 
 @main.group()

@@ -1,11 +1,13 @@
 import json
 
+import openpyxl
 import pytest
 from click.testing import CliRunner
 
 from telemetria_pipeline.cli import main
 from telemetria_pipeline.simulator import Fleet, Simulator
 from telemetria_pipeline_tests.assets.conftest import AFTER_THE_DAY, TOKEN
+from telemetria_pipeline_tests.core.boletim_rows import csv_of, trip, trips
 
 WINDOW = ("--from", "2026-03-10T06:00", "--to", "2026-03-10T07:00")
 
@@ -91,3 +93,51 @@ def test_the_demo_refuses_to_mix_invented_trips_with_a_real_carriers(carrier):
     done = telemetria("demo")
     assert done.exit_code == 1
     assert "TELEMETRIA_API_URL is set" in done.output
+
+
+@pytest.fixture
+def boletins(tmp_path):
+    (tmp_path / "good.csv").write_bytes(csv_of(*trips(3)))
+    (tmp_path / "bad.csv").write_bytes(csv_of(trip(PLACA="ABCO234")))
+    (tmp_path / "copy.csv").write_bytes(csv_of(*trips(3)))
+    return tmp_path
+
+
+def test_validate_says_in_portuguese_what_became_of_each_file(boletins):
+    done = telemetria("validate", *(str(boletins / n) for n in ("good.csv", "bad.csv", "copy.csv")))
+    assert done.exit_code == 1
+    assert "good.csv: aceito. 3 linhas: 3 aceitas" in done.output
+    assert "bad.csv: devolvido" in done.output
+    assert "copy.csv: já recebido" in done.output
+    assert "erro" in done.output
+    assert telemetria("validate", str(boletins / "good.csv")).exit_code == 0
+
+
+def test_validate_as_json_has_the_documented_shape(boletins):
+    one = json.loads(telemetria("validate", "--json", str(boletins / "bad.csv")).stdout)
+    assert set(one) == {"file", "verdict", "rows", "problems", "warnings"}
+    assert one["rows"] == {"received": 1, "accepted": 0, "duplicate": 0, "rejected": 1}
+    assert set(one["problems"][0]) == {
+        "code", "severity", "sheet", "cell", "column", "value", "message", "suggestion",
+    }  # fmt: skip
+    several = telemetria("validate", "--json", str(boletins / "good.csv"), str(boletins / "bad.csv"))
+    assert [v["verdict"] for v in json.loads(several.stdout)] == ["accepted", "rejected"]
+
+
+def test_validate_writes_the_answers(boletins):
+    telemetria("validate", "--answer", str(boletins / "answers"), str(boletins / "bad.csv"))
+    assert (boletins / "answers" / "bad_resposta.xlsx").read_bytes()[:2] == b"PK"
+
+
+def test_the_template_filled_in_is_accepted_and_never_overwritten(tmp_path):
+    file = tmp_path / "modelo.xlsx"
+    assert telemetria("template", str(file)).exit_code == 0
+    book = openpyxl.load_workbook(file)
+    sheet = next(s for s in book if any(c.value == "PLACA" for row in s.iter_rows() for c in row))
+    header = next(row for row in sheet.iter_rows() if any(c.value == "PLACA" for c in row))
+    for cell in header:
+        sheet.cell(cell.row + 1, cell.column, trip().get(str(cell.value)))
+    book.save(file)
+    done = telemetria("validate", "--json", str(file))
+    assert json.loads(done.stdout)["verdict"] == "accepted", done.output
+    assert telemetria("template", str(file)).exit_code == 1
