@@ -13,16 +13,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 
+from telemetria_pipeline.assets.file_intake import landed_files, read_file_manifest
 from telemetria_pipeline.assets.hour_ingest import read_manifest
 from telemetria_pipeline.assets.hours_table import hours_table
-from telemetria_pipeline.assets.resources import LakeResource
+from telemetria_pipeline.assets.resources import InboxResource, LakeResource
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.hours import Hour
 from telemetria_pipeline.definitions import defs
-from telemetria_pipeline.partitions import hour_of
+from telemetria_pipeline.partitions import BOLETIM_FILES, hour_of
 from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.simulator import Fleet, Simulator, demo_faults
+from telemetria_pipeline.simulator.boletins import as_csv, as_xlsx, declared
 from telemetria_pipeline.storage.lake import Lake
 
 DAY = "2026-03-10"
@@ -32,6 +35,7 @@ TOKEN = "demo-token"
 SIMULATOR_PORT = 8765
 _HOME = Path("data/dagster")
 _POLL_SECONDS = 0.2
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run_demo(say: Callable[[str], None]) -> bool:
@@ -47,7 +51,10 @@ def run_demo(say: Callable[[str], None]) -> bool:
         )
     hours = [hour_of(f"{DAY}-{hour:02d}:00") for hour in range(24)]
     half_past_midnight = hours[-1].end + timedelta(minutes=30)
-    with simulated_carrier(as_of=half_past_midnight.astimezone(UTC)), dagster_home() as instance:
+    with (
+        simulated_carrier(as_of=half_past_midnight.astimezone(UTC)) as simulator,
+        dagster_home() as instance,
+    ):
         lake = LakeResource().open()
         say(f"{VEHICLES} simulated vehicles, every fault switched on, seed {SEED}: the 24 hours of {DAY}")
         began = time.monotonic()
@@ -58,19 +65,66 @@ def run_demo(say: Callable[[str], None]) -> bool:
                     "dagster/asset_partition_range_start": hours[0].key,
                     "dagster/asset_partition_range_end": hours[-1].key,
                 },
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config=_QUIET,
                 raise_on_error=False,
             )
         took = time.monotonic() - began
+        boletins = _drop_boletins(simulator.fleet, hours, instance)
     table = hours_table(lake, hours)
     totals = table.drop(columns=["hour", "state"]).sum().to_dict()
     table.loc[len(table)] = {"hour": "day", "state": "", **totals}
     say("\n" + table.rename(columns=lambda c: c.replace("_", " ")).to_string(index=False, na_rep="-"))
-    say(f"\n{totals['accepted']} trips of {totals['received']} rows in {took:.1f} s, each row accounted for.")
-    say(f"Parquet:  {lake.glob(TRIPS.name)}")
+    say(f"\n{totals['accepted']} trips of {totals['received']} rows in {took:.1f} s, each accounted for.\n")
+    say("Four boletins were dropped into the inbox; what became of each, and the answer to its sender in")
+    say(f"{InboxResource().open().uri()}:\n")
+    say(boletins.to_string(index=False))
+    if (boletins["verdict"] == "duplicate").all():
+        say("\nAll of them came in an earlier demo already; after `make clean` they are new again.")
+    say(f"\nParquet:  {lake.glob(TRIPS.name)}")
     say("Next:     make dev (Dagster's UI with this day in it), make test, or query the Parquet with DuckDB:")
     say(f"          SELECT hora, count(*), sum(distancia_km) FROM '{lake.glob(TRIPS.name)}' GROUP BY hora")
     return result.success and not (table["state"] == "missing").any()
+
+
+def _drop_boletins(fleet: Fleet, hours: Sequence[Hour], instance: dg.DagsterInstance) -> pd.DataFrame:
+    """Drop a good CSV, a good workbook, a bad file and a repeat; run what the sensor would run."""
+    inbox, lake = InboxResource().open(), LakeResource().open()
+    for name, data in _boletins(fleet, hours).items():
+        inbox.put(name, data)
+    rows = []
+    for landed in list(landed_files(inbox)):
+        instance.add_dynamic_partitions(str(BOLETIM_FILES.name), [landed.file_id])
+        defs.resolve_job_def("boletim_job").execute_in_process(
+            instance=instance, partition_key=landed.file_id, run_config=_QUIET, raise_on_error=False
+        )
+        manifest = read_file_manifest(lake, landed.file_id)
+        if manifest:
+            answer = (manifest.answer or "").replace(".json", ".xlsx")
+            rows.append(
+                {"file": manifest.name, "verdict": manifest.verdict, **manifest.rows, "answer": answer}
+            )
+    return pd.DataFrame(rows)
+
+
+def _boletins(fleet: Fleet, hours: Sequence[Hour]) -> dict[str, bytes]:
+    zone = str(Settings.from_env().timezone)
+    trips = [t for t in fleet.trips(hours[0].start, hours[-1].end) if t.vehicle.timezone == zone]
+    plates = sorted({t.vehicle.plate for t in trips})
+
+    def of(first: int, last: int) -> list[list[str | float]]:
+        return declared((t for t in trips if t.vehicle.plate in plates[first:last]), fleet.carrier)
+
+    bad = of(6, 8)
+    bad[1][1] = str(bad[1][1])[:3] + "O" + str(bad[1][1])[4:]  # a letter O for the digit
+    bad[3][8], bad[3][9] = bad[3][9], bad[3][8]  # the odometer runs backwards
+    bad[5][5] = "25:90"
+    good = as_csv(of(0, 3))
+    return {
+        "boletim_gloria.csv": good,
+        "boletim_santa_rita.xlsx": as_xlsx(of(3, 6), f"{fleet.carrier} - boletim de {DAY}"),
+        "boletim_com_erros.csv": as_csv(bad),
+        "boletim_gloria_reenviado.csv": good,
+    }
 
 
 def run_dev(port: int, say: Callable[[str], None]) -> int:
