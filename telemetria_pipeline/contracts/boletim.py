@@ -105,6 +105,9 @@ REQUIRED: tuple[str, ...] = (
     "km_chegada",
 )
 
+EXPLANATION_SHEET, SUMMARY_SHEET, ERRORS_SHEET = "Como preencher", "Resumo", "Erros"
+"""Sheets that the template and the answer add to a boletim; they come back with it."""
+
 _LINEAGE = (
     Column("arquivo", TEXT, "The sender's name for the file", required=True),
     Column("aba", TEXT, "Excel sheet that the row comes from; none for a CSV"),

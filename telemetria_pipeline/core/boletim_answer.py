@@ -20,12 +20,12 @@ from openpyxl.worksheet.hyperlink import Hyperlink
 from openpyxl.worksheet.worksheet import Worksheet
 from python_calamine import CalamineWorkbook
 
+from telemetria_pipeline.contracts.boletim import ERRORS_SHEET, SUMMARY_SHEET
 from telemetria_pipeline.contracts.boletim_problems import Problem
 from telemetria_pipeline.core.boletim_findings import Group, group_counts
 from telemetria_pipeline.core.boletim_text import column_number
 from telemetria_pipeline.core.boletim_validation import FileVerdict
 
-SUMMARY, ERRORS = "Resumo", "Erros"
 MOST_ROWS, MOST_MARKS = 5_000, 2_000
 """A sheet with more rows, or more bad cells, comes back as a list of its errors instead of in full."""
 
@@ -89,7 +89,7 @@ def answer_workbook(
     """
     book = Workbook()
     summary = book.worksheets[0]
-    summary.title = SUMMARY
+    summary.title = SUMMARY_SHEET
     marks = sum(len(f.positions) for f in verdict.findings)
     sheet_name = None
     if verdict.sheet is not None and verdict.findings:
@@ -192,7 +192,7 @@ def _headline(verdict: FileVerdict, errors: int, sheet_name: str | None) -> tupl
     if sheet_name:
         fix = f"Corrija as células em vermelho da aba {sheet_name}"
     elif verdict.findings:
-        fix = f"Corrija as células da aba {ERRORS}"
+        fix = f"Corrija as células da aba {ERRORS_SHEET}"
     else:
         fix = "Veja abaixo como corrigir"
     fix += " e envie o arquivo de novo, inteiro e com o mesmo nome."
@@ -300,7 +300,7 @@ def _values(verdict: FileVerdict, original: bytes) -> list[tuple[int, int, Any]]
 
 
 def _error_list(book: Workbook, verdict: FileVerdict) -> None:
-    page = book.create_sheet(ERRORS)
+    page = book.create_sheet(ERRORS_SHEET)
     columns = (("Gravidade", 11), ("Linha", 9), ("Célula", 10), ("Coluna", 20), ("Valor", 24))
     for column, (name, width) in enumerate(
         (*columns, ("O que está errado", 60), ("Como corrigir", 60)), start=1

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,6 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import python_calamine as calamine
 
+from telemetria_pipeline.contracts.boletim import (
+    ERRORS_SHEET,
+    EXPLANATION_SHEET,
+    SUMMARY_SHEET,
+    normalise_header,
+)
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.boletim_header import Header, find_header
 from telemetria_pipeline.core.boletim_ooxml import SheetFacts, look_into, open_package
@@ -33,6 +39,7 @@ from telemetria_pipeline.core.boletim_text import (
 )
 
 TOP_ROWS = 100
+_OWN_SHEETS = frozenset({EXPLANATION_SHEET, SUMMARY_SHEET, ERRORS_SHEET})
 _CONTROL = r"[\x01-\x08\x0b\x0c\x0e-\x1f]"
 _T = TypeVar("_T")
 
@@ -48,8 +55,11 @@ _KIND = {
 }
 
 
-def read_xlsx(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
-    """The grid of the workbook's visible sheet whose header names most of the known columns."""
+def read_xlsx(data: bytes, known: Mapping[str, str], required: Collection[str], limits: Limits) -> Grid:
+    """The grid of the workbook's visible sheet whose header names most of the known columns.
+
+    Raises `Unreadable` also where another sheet holds such a table, with rows in it: they would be lost.
+    """
     package = open_package(data, limits)
     book = _asked(lambda: calamine.load_workbook(io.BytesIO(data)))
     worksheets = [m for m in book.sheets_metadata if m.typ == calamine.SheetTypeEnum.WorkSheet]
@@ -70,6 +80,9 @@ def read_xlsx(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
         raise refuse("ARQUIVO_VAZIO")
     with_header = [s for s in sheets if s.header] or sheets
     chosen = max(with_header, key=lambda s: s.header.known if s.header else 0)
+    full = [s.name for s in sheets if s is chosen or _holds_table(s, known, required)]
+    if len(full) > 1:
+        raise refuse("DUAS_PLANILHAS", sheets=f"{', '.join(full[:-1])} e {full[-1]}")
     grid = _grid(chosen, words, limits)
     grid.notes += _sheet_notes(chosen, sheets, [m.name for m in worksheets if m.name not in visible])
     return grid
@@ -116,6 +129,17 @@ def _header_of(sheet: Any, known: Mapping[str, str], words: "_Words") -> Header 
     return find_header(top, known, _merged(sheet), sheet.start[1] + 1)
 
 
+def _holds_table(sheet: _Sheet, known: Mapping[str, str], required: Collection[str]) -> bool:
+    """Whether the sheet has rows under a header with the required columns; of many, one may be misspelt."""
+    if sheet.header is None:
+        return False
+    named = {known.get(normalise_header(text)) for text in sheet.header.texts.values()}
+    if 3 * len(named.intersection(required)) <= 2 * len(required):
+        return False
+    below = _asked(sheet.sheet.to_python)[sheet.header.last - sheet.sheet.start[0] :]
+    return any(value != "" for row in below for value in row)
+
+
 def _merged(sheet: Any) -> list[tuple[int, int, int, int]]:
     ranges = _asked(lambda: sheet.merged_cell_ranges) or []
     return [(r0 + 1, c0 + 1, r1 + 1, c1 + 1) for (r0, c0), (r1, c1) in ranges]
@@ -123,10 +147,10 @@ def _merged(sheet: Any) -> list[tuple[int, int, int, int]]:
 
 def _sheet_notes(chosen: _Sheet, sheets: Sequence[_Sheet], hidden: Sequence[str]) -> list[Problem]:
     notes = []
-    others = [s.name for s in sheets if s is not chosen]
+    others = [s.name for s in sheets if s is not chosen and s.name not in _OWN_SHEETS]
     if others:
         notes.append(
-            problem("PLANILHA_ESCOLHIDA", sheet=chosen.name, count=len(sheets), others=", ".join(others))
+            problem("PLANILHA_ESCOLHIDA", sheet=chosen.name, count=len(others) + 1, others=", ".join(others))
         )
     if hidden:
         notes.append(problem("PLANILHAS_OCULTAS", sheet=chosen.name, others=", ".join(hidden)))

@@ -1,6 +1,7 @@
 """Finding the header: the row (or rows) among the first of a sheet that names the columns."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,6 +57,8 @@ def find_header(top: Top, known: Mapping[str, str], merged: Merged = (), offset:
                 best = header
     if best is None:
         at = _first_row_of_names([top[i][1] for i in filled])
+        if at is None and filled and _is_list(top, known):
+            at = 0
         if at is None:
             return None
         best = _combined([top[filled[at]]], known, merged, offset)
@@ -74,14 +77,31 @@ def _first_row_of_names(rows: list[list[str]]) -> int | None:
     return None
 
 
+def _is_list(top: Top, known: Mapping[str, str]) -> bool:
+    """Whether it is one column under a known name."""
+    written = [[t for t in texts if t] for _, texts in top]
+    cells = [row for row in written if row]
+    return all(len(row) == 1 for row in cells) and _canonical(cells[0][0], known) is not None
+
+
 def _is_name(text: str) -> bool:
     return bool(_HAS_LETTER.search(text)) and len(text) <= _LONGEST and not _GENERIC.fullmatch(text.strip())
 
 
 def _combined(rows: Top, known: Mapping[str, str], merged: Merged, offset: int) -> Header:
-    """The rows read as one header: for each column the words above each other, in the order that is known."""
-    spread = [_spread(n, texts, merged, offset, i == len(rows) - 1) for i, (n, texts) in enumerate(rows)]
+    """The rows read as one header: for each column the words above each other, in the order that is known.
+
+    Where they make no known name, a column keeps the words that are surely its own: a title, or a group's
+    name that is not merged over it, is none of them unless columns need it to differ.
+    """
+    named = [_over_merged(n, texts, merged, offset) for n, texts in rows]
+    groups_merged = {r0 for r0, c0, _, c1 in merged if c1 > c0}
+    upper, last = list(zip(rows[:-1], named[:-1], strict=True)), named[-1]
+    spread = [*(t if n in groups_merged else _up_to_the_next(t) for (n, _), t in upper), last]
+    # A lone text above the last row is a title.
+    no_titles = [*(t for (_, written), t in upper if sum(map(bool, written)) > 1), last]
     texts: dict[int, str] = {}
+    doubtful: dict[int, str] = {}
     seen: set[str] = set()
     for column in range(max(len(t) for t in spread)):
         own = [texts_[column] for _, texts_ in rows if column < len(texts_) and texts_[column]]
@@ -92,10 +112,16 @@ def _combined(rows: Top, known: Mapping[str, str], merged: Merged, offset: int) 
             continue
         together, turned = " ".join(parts), " ".join(reversed(parts))
         choices = [together, turned, *reversed(own)]
-        text = next((c for c in choices if _canonical(c, known)), together)
-        texts[column] = text
-        if canonical := _canonical(text, known):
-            seen.add(canonical)
+        text = next((c for c in choices if _canonical(c, known)), None)
+        if text is not None:
+            texts[column] = text
+            seen.add(str(_canonical(text, known)))
+            continue
+        sure = [t[column] for t in no_titles if column < len(t) and t[column]]
+        if sure:
+            texts[column], doubtful[column] = " ".join(dict.fromkeys(sure)), together
+    uses = Counter(map(_normalised, texts.values()))
+    texts |= {column: told for column, told in doubtful.items() if uses[_normalised(texts[column])] > 1}
     labels = len({t for t in texts.values() if _is_name(t)})
     return Header(rows[0][0], rows[-1][0], texts, len(seen), labels)
 
@@ -104,16 +130,19 @@ def _canonical(text: str, known: Mapping[str, str]) -> str | None:
     return known.get(_normalised(text)) if len(text) <= _LONGEST else None
 
 
-def _spread(row: int, texts: list[str], merged: Merged, offset: int, is_last: bool) -> list[str]:
-    """The row with each group's name over all of its columns: over merged cells, or, above another header
-    row, up to the next name."""
+def _over_merged(row: int, texts: list[str], merged: Merged, offset: int) -> list[str]:
+    """The row with each text over all of the cells that are merged with its own."""
     spread = list(texts)
     for r0, c0, _, c1 in merged:
         if r0 == row and 0 <= c0 - offset < len(spread):
             for column in range(c0 - offset + 1, min(c1 - offset + 1, len(spread))):
                 spread[column] = spread[column] or spread[c0 - offset]
-    if is_last or merged:
-        return spread
+    return spread
+
+
+def _up_to_the_next(texts: list[str]) -> list[str]:
+    """The row with each text over the empty cells behind it, as groups stand that nobody merged."""
+    spread = list(texts)
     for column in range(1, len(spread)):
         spread[column] = spread[column] or spread[column - 1]
     return spread

@@ -5,14 +5,14 @@ Excel, and finds the table in the sheet.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telemetria_pipeline.contracts.boletim import HEADER_ALIASES, normalise_header
+from telemetria_pipeline.contracts.boletim import HEADER_ALIASES, REQUIRED, normalise_header
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.boletim_csv import TOP_ROWS, decode, read_csv
 from telemetria_pipeline.core.boletim_excel import read_xlsx, refusal_of_ole
@@ -74,6 +74,7 @@ def read_boletim(
     *,
     file_name: str,
     known_headers: Mapping[str, Sequence[str]] | None = None,
+    required: Collection[str] = REQUIRED,
     limits: Limits | None = None,
 ) -> SheetText:
     """The table of a boletim as text.
@@ -85,6 +86,8 @@ def read_boletim(
         file_name: the sender's name for it.
         known_headers: canonical column -> headers as `normalise_header` leaves them; a boletim's if None.
             They find the table; whether it has all that a boletim needs is for the rules to say.
+        required: the columns by which a sheet is told to be one of these tables; a workbook with two of
+            them is refused, because only one would be read.
         limits: what is too much.
 
     Raises:
@@ -100,7 +103,7 @@ def read_boletim(
     if len(data) > limits.size:
         raise refuse("ARQUIVO_GRANDE", size_mb=_megabytes(len(data)), limit_mb=_megabytes(limits.size))
     if data.startswith(b"PK"):
-        return _table(read_xlsx(data, known, limits), known, limits)
+        return _table(read_xlsx(data, known, required, limits), known, limits)
     if data.startswith(_OLE):
         raise refusal_of_ole(data)
     for start, said in _OTHER_FORMATS.items():
@@ -230,9 +233,8 @@ class _Rows:
             longest = max(letters, key=lambda at, row=row: len(row[at]))  # type: ignore[misc]
             if row[longest]:
                 suspects |= self.kept & (below[longest] == row[longest]).to_numpy()
-        at_once = (
-            below[suspects].to_numpy(object).tolist()
-        )  # row by row, pandas would take a minute a million
+        # Row by row, pandas would take a minute a million.
+        at_once = below[suspects].to_numpy(object).tolist()
         for i, texts in zip(np.flatnonzero(suspects).tolist(), at_once, strict=True):
             code = self._other_than_a_trip(texts, page_rows, int(self.filled[i]), usual)
             if code:

@@ -9,9 +9,9 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.worksheet import Worksheet
 
-from telemetria_pipeline.contracts.boletim import HEADER_NAMES, REQUIRED
+from telemetria_pipeline.contracts.boletim import EXPLANATION_SHEET, HEADER_NAMES, REQUIRED
 
-SHEET, EXPLANATION = "Boletim", "Como preencher"
+SHEET = "Boletim"
 FORMATTED_ROWS = 2_000
 SHIFTS = ("A", "B", "C", "ADM")
 
@@ -74,7 +74,7 @@ def template_workbook() -> bytes:
     page.page_setup.orientation = "landscape"
     page.page_setup.fitToHeight = 0
     page.sheet_properties.pageSetUpPr.fitToPage = True
-    _explain(book.create_sheet(EXPLANATION))
+    _explain(book.create_sheet(EXPLANATION_SHEET))
     out = BytesIO()
     book.save(out)
     return out.getvalue()

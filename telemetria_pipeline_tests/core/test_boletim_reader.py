@@ -224,6 +224,13 @@ def test_unknown_columns_are_read_by_the_row_of_names():
     assert list(sheet.headers.values()) == ["Chapa", "Dia", "Rodados"]
 
 
+def test_a_list_has_one_column_under_a_known_name():
+    known = {"motorista": [normalise_header("motorista")]}
+    sheet = read("Motorista\nMARIA\nJOSÉ\n".encode(), known_headers=known)
+    assert (sheet.headers, sheet.cells["A"].tolist()) == ({"A": "Motorista"}, ["MARIA", "JOSÉ"])
+    assert refused(b"CONDUTORA\nMARIA\n", known_headers=known) == "CABECALHO_NAO_ENCONTRADO"
+
+
 def test_other_tables_are_found_by_their_own_headers():
     rows = [["PLACA", "DATA"], ["VEICULO", "GARAGEM"], ["ABC1D23", "GLÓRIA"]]
     known = {"placa": [normalise_header("Veículo")], "garagem": [normalise_header("garagem")]}

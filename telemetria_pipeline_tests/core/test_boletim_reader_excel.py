@@ -228,6 +228,57 @@ def test_headers_in_two_rows_are_joined_with_merged_groups():
         assert codes(sheet) == ["CABECALHO_EM_VARIAS_LINHAS"]
 
 
+@pytest.mark.parametrize("merged", [[], ["A1:O1"]])
+@pytest.mark.parametrize("first", ["NUMERO ATA", "RESPONSÁVEL"])
+@pytest.mark.parametrize("more", [[], [["DIÁRIO"]], [[]]])
+def test_a_title_above_the_header_is_part_of_no_header(merged, first, more):
+    over = [first, "PLACA", "DATA", "SAÍDA", "", "", "CHEGADA", "", "", *[""] * 5, ""]
+    under = ["", "", "", "LOCAL", "HORÁRIO", "KM", "LOCAL", "HORÁRIO", "KM", *[""] * 5, "OBS"]
+    trips = [
+        [*("1", "ABC1D23", "01/11/2026", "A", "07:00", 10.0, "B", "08:00", float(20 + i)), *[""] * 5, "x"]
+        for i in range(4)
+    ]
+    sheet = read(xlsx({"B": sheet_xml([["VIAÇÃO X DIÁRIO"], *more, over, under, *trips], merged=merged)}))
+    assert (sheet.headers["A"], sheet.headers["O"]) == (first, "OBS")
+    assert [sheet.headers[at] for at in "FI"] == ["KM SAÍDA", "KM CHEGADA"]
+
+
+def test_a_title_that_stands_in_the_row_of_groups_is_part_of_no_header():
+    over = ["VIAÇÃO X DIÁRIO", "", "", "", "", "", "KM"]
+    under = ["OBS", "PLACA", "DATA", "HORA SAÍDA", "HORA CHEGADA", "NOTA", "INICIAL", "FINAL", "VISTO"]
+    trip = ["x", "ABC1D23", "01/11/2026", "07:00", "08:00", "y", 10.0, 20.0, "z"]
+    sheet = read(xlsx({"B": sheet_xml([over, under, trip, trip])}))
+    assert sheet.headers["A"] == "VIAÇÃO X DIÁRIO OBS"  # nothing tells a title from a group's name here
+    assert list(sheet.headers.values())[1:] == [*under[1:6], "KM INICIAL", "KM FINAL", "VISTO"]
+
+
+def test_unknown_columns_of_one_name_are_told_apart_by_their_groups():
+    over = ["PLACA", "DATA", "KM", "", "", "HORA", "", ""]
+    under = ["", "", "INICIAL", "FINAL", "FISCAL", "INICIAL", "FINAL", "FISCAL"]
+    trip = ["ABC1D23", "01/11/2026", 10.0, 20.0, "x", "07:00", "08:00", "y"]
+    sheet = read(xlsx({"B": sheet_xml([over, under, trip, trip])}))
+    assert (sheet.headers["E"], sheet.headers["H"]) == ("KM FISCAL", "HORA FISCAL")
+
+
+def test_two_sheets_that_both_hold_a_boletim_are_refused_by_name():
+    week = {"SEMANA 1": sheet_xml(ROWS), "SEMANA 2": sheet_xml(ROWS[:3])}
+    with pytest.raises(Unreadable) as refusal:
+        read(xlsx(week))
+    (said,) = refusal.value.problems
+    assert said.code == "DUAS_PLANILHAS"
+    assert "SEMANA 1 e SEMANA 2" in said.message
+    # One misspelt header does not make it another table.
+    misspelt = sheet_xml([["PLCA" if h == "PLACA" else h for h in HEADERS], *ROWS[1:3]])
+    assert refused(xlsx({"A": sheet_xml(ROWS), "B": misspelt})) == "DUAS_PLANILHAS"
+
+
+def test_a_boletim_without_rows_and_a_summary_are_no_second_boletim():
+    summary = sheet_xml([["PLACA", "DATA", "KM INICIAL", "KM FINAL"], ["ABC1A10", "01/11/2026", 1.0, 2.0]])
+    book = {"A": sheet_xml(ROWS), "B": sheet_xml([["VIAÇÃO"], list(HEADERS)]), "DIÁRIA": summary}
+    sheet = read(xlsx(book))
+    assert (sheet.sheet, codes(sheet)) == ("A", ["PLANILHA_ESCOLHIDA"])
+
+
 @pytest.mark.parametrize(
     "odd",
     [
