@@ -16,11 +16,12 @@ from telemetria_pipeline.assets.file_intake import (
     receive_file,
 )
 from telemetria_pipeline.assets.metadata import preview, table_schema
+from telemetria_pipeline.assets.reference import drivers, read_reference, vehicles
 from telemetria_pipeline.assets.resources import InboxResource, LakeResource
 from telemetria_pipeline.checks import boletins as checks
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
-from telemetria_pipeline.core.boletim_settings import Reference, RuleSettings
+from telemetria_pipeline.core.boletim_settings import RuleSettings
 from telemetria_pipeline.partitions import BOLETIM_FILES
 from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.storage.object_store import ObjectStore, StorageError
@@ -37,7 +38,7 @@ RAW_BOLETINS = dg.AssetSpec(
 )
 BOLETIM = dg.AssetSpec(
     BOLETIM_TRIPS.name,
-    deps=[RAW_BOLETINS],
+    deps=[RAW_BOLETINS, vehicles, drivers],
     description="Declared trips: the accepted rows of a boletim; the others lie in the quarantine with "
     "sheet, row, column, reason and fix.",
     group_name="boletins",
@@ -71,7 +72,7 @@ def boletins(
             partial=settings.boletim_partial,
             severities={"PLACA_DESCONHECIDA": settings.unknown_plate},
         )
-        judged = judge_file(open_lake, received, rules, Reference())
+        judged = judge_file(open_lake, received, rules, read_reference(open_lake))
         manifest = archive_file(open_lake, open_inbox, judged, received.data)
     except (NotThere, SettingsError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None

@@ -1,7 +1,5 @@
 """A boletim's rows against what is known outside of it: zones, vehicles, drivers, and the file's period."""
 
-import unicodedata
-
 import numpy as np
 import pandas as pd
 
@@ -10,6 +8,7 @@ from telemetria_pipeline.core.boletim_findings import Findings
 from telemetria_pipeline.core.boletim_period import period_of_days, period_of_name
 from telemetria_pipeline.core.boletim_settings import Reference, RuleSettings
 from telemetria_pipeline.core.boletim_values import NO_DAY, br_day
+from telemetria_pipeline.core.names import plain_name
 
 _DAY_S, _HOUR_S = 86_400, 3_600
 
@@ -60,11 +59,6 @@ def _utc_offsets(hours: np.ndarray, zone: str) -> np.ndarray:
     return local - utc
 
 
-def _plain(name: str) -> str:
-    folded = unicodedata.normalize("NFKD", name)
-    return " ".join("".join(c for c in folded if not unicodedata.combining(c)).split()).upper()
-
-
 def _bare_equipment(text: str) -> str:
     return text.strip().upper().removesuffix(".0").lstrip("0")
 
@@ -84,8 +78,8 @@ def judge_against_reference(cells: Cells, reference: Reference, findings: Findin
     if cells.equipment is not None:
         _equipment(cells, registered, findings)
     if drivers is not None and len(drivers) and cells.driver is not None:
-        names = {_plain(n) for n in drivers["motorista"].dropna()}
-        strange = np.array([_plain(n) not in names for n in cells.driver.texts], bool)
+        names = {plain_name(n) for n in drivers["motorista"].dropna()}
+        strange = np.array([plain_name(n) not in names for n in cells.driver.texts], bool)
         findings.add("MOTORISTA_DESCONHECIDO", letters["motorista"], cells.driver.rows(strange, False))
 
 

@@ -1,0 +1,12 @@
+"""The reference tables: made again when somebody has changed their files."""
+
+import dagster as dg
+
+from telemetria_pipeline.assets.reference import drivers, vehicles
+
+reference_job = dg.define_asset_job(
+    "reference_job",
+    selection=dg.AssetSelection.assets(vehicles, drivers),
+    executor_def=dg.in_process_executor,
+    description="Read vehicles and drivers again from their files in the lake.",
+)

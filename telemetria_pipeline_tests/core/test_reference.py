@@ -1,0 +1,244 @@
+"""Reference files: what a table is made of, and what refuses it."""
+
+import io
+import string
+
+import openpyxl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telemetria_pipeline.contracts.boletim import normalise_header
+from telemetria_pipeline.contracts.reference import DRIVER_HEADERS, DRIVERS, VEHICLE_HEADERS, VEHICLES
+from telemetria_pipeline.core.boletim_settings import Reference
+from telemetria_pipeline.core.boletim_validation import validate_file
+from telemetria_pipeline.core.plates import canonical_plates
+from telemetria_pipeline.core.reference import read_drivers, read_vehicles
+from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, csv_of, trip
+
+FULL = """Placa;Frota;Fuso horário;Empresa;Tipo do veículo;Garagem;Rota;Operação
+GDP-4J68;3803;America/Sao_Paulo;Viação  Glória;Ônibus;Glória;Norte;AGR
+abc 1234;3804;America/Cuiaba;Viação Glória;Micro-ônibus;-;;administrativa
+XYZ1A23;;;;;;;
+"""
+
+
+def vehicles(text: str, **more):
+    return read_vehicles(text.encode(more.get("encoding", "utf-8")), "vehicles.csv")
+
+
+def drivers(text: str):
+    return read_drivers(text.encode(), "drivers.csv")
+
+
+def book(rows: list[list], **sheets: list[list]) -> bytes:
+    workbook, out = openpyxl.Workbook(), io.BytesIO()
+    workbook.worksheets[0].title = "Cadastro"
+    pages = {workbook.worksheets[0]: rows} | {workbook.create_sheet(n): r for n, r in sheets.items()}
+    for page, table in pages.items():
+        for row in table:
+            page.append(row)
+    workbook.save(out)
+    return out.getvalue()
+
+
+def test_a_sound_table_of_vehicles():
+    found = vehicles(FULL)
+    assert (found.problems, found.notes) == ([], [])
+    assert VEHICLES.broken_by(found.frame) is None
+    rows = found.frame.astype(object).where(found.frame.notna(), None).values.tolist()
+    assert rows[0] == [
+        *("GDP4J68", "GDP-4J68", "3803", "America/Sao_Paulo", "Viação Glória", "Ônibus", "Glória", "Norte"),
+        "AGR",
+    ]
+    assert rows[1][:2] == ["ABC1C34", "abc 1234"]
+    assert (rows[1][6], rows[1][7], rows[1][8]) == (None, None, "IND")
+    assert rows[2] == ["XYZ1A23", "XYZ1A23", *[None] * 7]
+
+
+def test_excel_and_other_encodings_give_the_same_table():
+    rows = [line.split(";") for line in FULL.splitlines()]
+    expected = vehicles(FULL).frame
+    excel = read_vehicles(book([["Cadastro de veículos"], [], *rows]), "vehicles.xlsx")
+    assert excel.problems == []
+    assert any("linha" in note for note in excel.notes)  # the title above the header is said
+    assert excel.frame.equals(expected)
+    assert vehicles(FULL, encoding="cp1252").frame.equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("ABC-12;1;;", "A3: ABC-12 não é uma placa; escreva"),
+        ("ABCO234;1;;", "A3: ABCO234 não é uma placa; seria ABC0234?"),
+        ("7499-02-01;1;;", "A3: 7499-02-01 era uma placa que o Excel transformou em data; seria FEV7499?"),
+        (";1;;", "A3: falta PLACA; preencha a célula, ou apague a linha"),
+        ("GDP4968;1;;", "A3: GDP4968 é o mesmo veículo que GDP-4J68, na linha 2"),
+        ("gdp 4j68;1;;", "A3: gdp 4j68 é o mesmo veículo que GDP-4J68, na linha 2"),
+        ("ABC1D23;1;Brasilia;", "C3: Brasilia não é um fuso horário; escreva um como America/Cuiaba"),
+        ("ABC1D23;1;america;", "C3: america não é um fuso"),
+        ("ABC1D23;1;../etc/passwd;", "não é um fuso"),
+        ("ABC1D23;1;;XXX", "D3: XXX não é uma operação; escreva AGR ou IND"),
+        ("ABC1D23;1;;AGR;;", "A linha 3 tem"),
+        ("ABC1D23;1;;AGR;x", "A linha 3 tem 5 células e o cabeçalho tem 4"),
+    ],
+)
+def test_each_problem_of_a_vehicle_names_its_cell_and_refuses_the_table(row, said):
+    head = "PLACA;FROTA;FUSO;OPERAÇÃO\nGDP-4J68;3803;;\n"
+    found = vehicles(head + row + "\nABC9D99;7;;\n")
+    if said == "A linha 3 tem":  # empty cells beyond the header are nobody's mistake
+        assert len(found.frame) == 3
+        return
+    (problem,) = found.problems
+    assert said in problem
+    assert found.frame.empty
+    assert list(found.frame.columns) == VEHICLES.names
+
+
+def test_all_problems_are_named_from_top_to_bottom():
+    found = vehicles("PLACA;FUSO\nX;Lua\nABC1D23;\nABC1323;\n;Marte\n")
+    assert [p.split(":")[0] for p in found.problems] == ["A2", "B2", "A4", "A5", "B5"]
+
+
+def test_problems_of_excel_name_the_sheet():
+    found = read_vehicles(book([["PLACA", "FROTA"], ["ABC1D23", 3803], ["X", 3804]]), "vehicles.xlsx")
+    assert found.problems == ["Cadastro!A3: X não é uma placa; escreva ABC1234 ou ABC1D23."]
+
+
+def test_a_number_in_excel_is_a_fleet_number_as_it_is_read():
+    found = read_vehicles(book([["PLACA", "FROTA"], ["ABC1D23", 3803], ["XYZ1A23", 3804.0]]), "v.xlsx")
+    assert found.frame["equipamento"].tolist() == ["3803", "3804"]
+
+
+def test_columns_missing_twice_and_unknown():
+    assert vehicles("FROTA;GARAGEM\n1;Glória\n").problems == ["Falta a coluna PLACA; inclua-a."]
+    assert vehicles("PLACA;FROTA;PREFIXO\nABC1D23;1;2\n").problems == [
+        "As colunas B e C querem dizer EQUIPAMENTO; deixe só uma."
+    ]
+    found = vehicles("PLACA;CHASSI\nABC1D23;9BW\n")
+    assert (len(found.frame), found.problems) == (1, [])
+    assert found.notes == ["A coluna B, CHASSI, não é conhecida e não foi lida."]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "vazio"),
+        (b"PLACA;FROTA\n", "nenhuma linha"),
+        (b"%PDF-1.4", "PDF"),
+        (b"PLACA\x00", "binário"),
+        (b"uma frase\nsem tabela\n", "títulos das colunas (PLACA, EQUIPAMENTO, FUSO"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_the_readers_words(data, said):
+    found = read_vehicles(data, "vehicles.csv")
+    assert found.frame.empty
+    assert said in found.problems[0]
+
+
+def test_two_sheets_of_vehicles_are_refused_and_a_sheet_beside_them_is_not():
+    table = [["PLACA", "FROTA"], ["ABC1D23", "1"]]
+    assert "Cadastro e Outra" in read_vehicles(book(table, Outra=table), "v.xlsx").problems[0]
+    assert read_vehicles(book(table, Notas=[["Feito em", "março"]]), "v.xlsx").problems == []
+
+
+def test_a_row_that_looks_like_a_remark_is_not_lost():
+    found = vehicles("PLACA;FROTA;TIPO\nABC1D23;1;x\nXYZ 1A23;;\nQWE1A23;2;y\n")
+    assert len(found.problems) == 1
+    assert "4" not in found.problems[0]
+    assert "3" in found.problems[0]
+
+
+def test_a_sound_table_of_drivers():
+    found = drivers(
+        "Nome;Matrícula;Empresa\nJosé  da Conceição;17;Glória\nMARIA SOUZA;;Glória\nMaria Souza;;Sul\n"
+    )
+    assert found.problems == []
+    assert DRIVERS.broken_by(found.frame) is None
+    assert found.frame["motorista"].tolist() == ["JOSÉ DA CONCEIÇÃO", "MARIA SOUZA", "MARIA SOUZA"]
+    assert found.frame["motorista_chave"].tolist() == ["JOSE DA CONCEICAO", "MARIA SOUZA", "MARIA SOUZA"]
+    assert found.frame["motorista_id"].tolist()[0] == "17"
+
+
+def test_a_list_of_names_alone_is_a_table_of_drivers():
+    found = drivers("MOTORISTA\nJosé Conceição\nMaria Souza\n")
+    assert (found.problems, len(found.frame)) == ([], 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("JOSE CONCEICAO;17;Sul", "A3: este motorista já está na linha 2; apague uma das duas."),
+        ("Maria Souza;17;Sul", "B3: a linha 2 dá este número a outro nome; corrija uma das duas."),
+        ("123;18;Sul", "A3: não é um nome; escreva o nome."),
+        (";18;Sul", "A3: falta MOTORISTA; preencha a célula, ou apague a linha."),
+    ],
+)
+def test_each_problem_of_a_driver_names_its_cell_and_no_person(row, said):
+    found = drivers(f"MOTORISTA;ID;EMPRESA\nJosé Conceição;17;Sul\n{row}\n")
+    assert found.problems == [said]
+
+
+def test_two_people_of_one_name_differ_by_id_or_carrier():
+    found = drivers("MOTORISTA;ID;EMPRESA\nJosé Silva;17;Sul\nJosé Silva;18;Sul\nJosé Silva;17;Norte\n")
+    assert (found.problems, len(found.frame)) == ([], 3)
+
+
+def test_no_header_means_two_columns():
+    for names in (VEHICLE_HEADERS, DRIVER_HEADERS):
+        plain = [normalise_header(n) for said in names.values() for n in said]
+        assert len(plain) == len(set(plain))
+        assert all(plain)
+    assert set(VEHICLE_HEADERS) <= set(VEHICLES.names)
+    assert set(DRIVER_HEADERS) <= set(DRIVERS.names)
+
+
+def test_boletins_are_held_against_the_tables_as_they_are_read():
+    known = Reference(
+        vehicles=vehicles("PLACA;FROTA;FUSO\nABC-1234;3803;America/Cuiaba\n").frame,
+        drivers=drivers("MOTORISTA\nJosé Conceição\n").frame,
+    )
+
+    def validated(**said: str):
+        return validate_file(csv_of(trip(**said)), "b.csv", received_on=RECEIVED, reference=known)
+
+    verdict = validated(PLACA="ABC1C34", EQUIPAMENTO="3803", MOTORISTA="jose conceição")
+    assert (verdict.verdict, [p.code for p in verdict.warnings]) == ("accepted", [])
+    assert verdict.accepted["fuso"].tolist() == ["America/Cuiaba"]
+    strange = validated(PLACA="XYZ1A23", EQUIPAMENTO="3803", MOTORISTA="Maria")
+    assert {p.code for p in strange.warnings} == {"PLACA_DESCONHECIDA", "MOTORISTA_DESCONHECIDO"}
+
+
+_PLATES = st.from_regex(r"[A-C]{3}-?[0-1][A-B0-1][0-1]{2}", fullmatch=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_PLATES, min_size=1, max_size=8))
+def test_a_table_is_taken_with_every_plate_or_refused_for_its_repeats(plates):
+    found = vehicles("PLACA;FROTA\n" + "".join(f"{plate};{i}\n" for i, plate in enumerate(plates)))
+    canonical = canonical_plates(found.frame["placa_recebida"]).tolist()
+    different = {p[:4] + p[4].translate(str.maketrans("01", "AB")) + p[5:] for p in (
+        plate.replace("-", "") for plate in plates)}  # fmt: skip
+    repeats = len(plates) - len(different)
+    assert len(found.problems) == repeats
+    assert found.frame["placa"].tolist() == canonical
+    assert set(canonical) == (set() if repeats else different)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(*[st.text(string.ascii_uppercase[:4] + "0123-/ .é\t", max_size=8)] * 4),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_any_cells_give_a_table_under_contract_or_problems(rows):
+    for names, read, contract in (
+        (("PLACA", "FUSO", "OPERAÇÃO", "FROTA"), read_vehicles, VEHICLES),
+        (("MOTORISTA", "ID", "EMPRESA", "OBS"), read_drivers, DRIVERS),
+    ):
+        text = "\n".join(";".join(row) for row in (names, *rows)) + "\n"
+        found = read(text.encode(), "x.csv")
+        assert contract.broken_by(found.frame) is None
+        assert bool(found.problems) == found.frame.empty
