@@ -52,6 +52,10 @@ bench: $(VENV)-bench/installed ## speed and memory as ratios, beside peers and t
 fuzz: install ## 10,000 mutated boletins: a verdict for each, and no traceback
 	@$(BIN)/python benchmarks/fuzz_boletins.py --count 10000
 
+.PHONY: crash
+crash: install ## Dagster killed twenty times while boletins are on their way; then every row is counted
+	@$(BIN)/python benchmarks/crash.py
+
 .PHONY: check
 check: install ## lint, format, types
 	@$(BIN)/ruff check .

@@ -133,13 +133,25 @@ def run_dev(port: int, say: Callable[[str], None]) -> int:
     Returns the exit code of Dagster.
     """
     if Settings.from_env().api_url:
-        with dagster_home():
-            return _dagster_dev(port)
+        with dagster_home() as instance:
+            fail_orphans(instance)
+        return _dagster_dev(port)
     if read_manifest(LakeResource().open(), hour_of(f"{DAY}-00:00")) is None:
         run_demo(say)
-    with simulated_carrier(as_of=None), dagster_home():
+    with simulated_carrier(as_of=None), dagster_home() as instance:
+        fail_orphans(instance)
         say(f"Simulated carrier at {os.environ['TELEMETRIA_API_URL']}; Dagster at http://127.0.0.1:{port}")
         return _dagster_dev(port)
+
+
+def fail_orphans(instance: dg.DagsterInstance) -> None:
+    """Say of the runs that an earlier Dagster left behind when it was killed that they failed.
+
+    Their processes died with it, but nothing tells the database: they would hold their pool for ever.
+    """
+    left = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(dg.RunsFilter(statuses=left)):
+        instance.report_run_failed(run, "Its process died with the Dagster that had launched it")
 
 
 @contextmanager
