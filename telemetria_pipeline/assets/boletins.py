@@ -34,7 +34,6 @@ RAW_BOLETINS = dg.AssetSpec(
     owners=["team:data-engineering"],
     kinds={"excel", "csv"},
     code_version="1",
-    skippable=True,
 )
 BOLETIM = dg.AssetSpec(
     BOLETIM_TRIPS.name,
@@ -46,7 +45,6 @@ BOLETIM = dg.AssetSpec(
     kinds={"parquet", "pandas"},
     code_version="1",
     metadata={"dagster/column_schema": table_schema(BOLETIM_TRIPS)},
-    skippable=True,
 )
 
 
@@ -61,7 +59,7 @@ BOLETIM = dg.AssetSpec(
 )
 def boletins(
     context: dg.AssetExecutionContext, lake: LakeResource, inbox: InboxResource
-) -> Iterator[dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult]:
     """Keep a file, decide its verdict, take its rows in, and answer its sender."""
     file, open_lake, open_inbox = context.partition_key, lake.open(), inbox.open()
     try:
@@ -81,9 +79,10 @@ def boletins(
     context.log.info(f"{manifest.key}: {manifest.verdict}, {manifest.rows}")
     uri = open_lake.store.uri(manifest_key(file))
     raw, trips = _raw_metadata(manifest, uri, open_inbox), _trips_metadata(judged)
-    context.log_event(dg.AssetMaterialization(RAW_BOLETINS.key, partition=file, metadata=raw))
-    context.log_event(dg.AssetMaterialization(BOLETIM.key, partition=file, metadata=trips))
-    yield from checks.results(judged.verdict)
+    yield dg.MaterializeResult(asset_key=RAW_BOLETINS.key, metadata=raw)
+    yield dg.MaterializeResult(
+        asset_key=BOLETIM.key, metadata=trips, check_results=list(checks.results(judged.verdict))
+    )
 
 
 def _raw_metadata(manifest: FileManifest, uri: str, inbox: ObjectStore) -> dict[str, Any]:
