@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 HERE = Path(__file__).parent
 # A shell that forbids bytecode files would have every process compile Dagster anew, and time that.
-_ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+ENVIRON = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 _MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -33,7 +33,7 @@ class Timing:
 def serving(rows_a_day: int) -> Iterator[str]:
     """The address of a server of its own process that has rendered `rows_a_day` trips a day."""
     command = [sys.executable, HERE / "server.py", "--rows", str(rows_a_day)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_ENVIRON) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRON) as server:
         try:
             assert server.stdout
             yield server.stdout.readline().strip()
@@ -42,26 +42,31 @@ def serving(rows_a_day: int) -> Iterator[str]:
 
 
 def timed(script: str, url: str, out: Path, start: datetime, hours: int, *more: str) -> Timing:
-    """Run one contender over `hours` from `start` into the folder `out`.
+    """Run one contender over `hours` from `start` into the folder `out`; see `process`."""
+    span = ["--url", url, "--out", str(out), "--start", start.isoformat(), "--hours", str(hours)]
+    return process([str(HERE / f"{script}.py"), *span, *more], out)
+
+
+def process(arguments: Sequence[str], out: Path) -> Timing:
+    """Run a script whose last word on stdout is its seconds of work; what it says is kept in `out`.
 
     Peak memory is that of all its processes together: the kernel's own figure where there is one process,
     sampled where there are more. Raises RuntimeError with the end of its output when the contender fails.
     """
     out.mkdir(parents=True, exist_ok=True)
-    span = ["--url", url, "--out", str(out), "--start", start.isoformat(), "--hours", str(hours)]
-    command = [sys.executable, str(HERE / f"{script}.py"), *span, *more]
+    command = [sys.executable, *arguments]
     with (out / "stdout.txt").open("w+") as stdout, (out / "stderr.txt").open("w+") as stderr:
         began = perf_counter()
-        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=_ENVIRON)
-        sampled = _Sampler(process.pid)
-        _, status, usage = os.wait4(process.pid, 0)
+        running = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=ENVIRON)
+        sampled = _Sampler(running.pid)
+        _, status, usage = os.wait4(running.pid, 0)
         seconds = perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
+        running.returncode = os.waitstatus_to_exitcode(status)
         tree_bytes = sampled.stop()
         stdout.seek(0), stderr.seek(0)
         said, complained = stdout.read().split(), stderr.read()
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{complained[-3000:]}")
+    if running.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {running.returncode}:\n{complained[-3000:]}")
     return Timing(seconds, float(said[-1]), max(tree_bytes, usage.ru_maxrss * _MAXRSS_BYTES) / 1e6)
 
 
