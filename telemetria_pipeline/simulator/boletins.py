@@ -17,7 +17,7 @@ HEADERS = (
 
 def declared(trips: Iterable[Trip], carrier: str) -> list[list[str | float]]:
     """A row a trip, as somebody types it: local clock, odometers to a tenth of a kilometre."""
-    rows = []
+    rows: list[list[str | float]] = []
     for number, trip in enumerate(sorted(trips, key=lambda t: (t.vehicle.plate, t.departure)), start=1):
         zone = ZoneInfo(trip.vehicle.timezone)
         left, arrived = trip.departure.astimezone(zone), trip.arrival.astimezone(zone)
