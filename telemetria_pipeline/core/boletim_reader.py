@@ -109,9 +109,9 @@ def read_boletim(
     for start, said in _OTHER_FORMATS.items():
         if data.startswith(start):
             raise refuse("FORMATO_NAO_ACEITO", format=said)
-    text, presumed = decode(data)
-    _refuse_markup(text)
-    grid = read_csv(text, known, limits)
+    data, presumed = decode(data)
+    _refuse_markup(data[:4096].decode("utf-8", errors="ignore"))
+    grid = read_csv(data, known, limits)
     grid.notes += [presumed] if presumed else []
     return _table(grid, known, limits)
 
@@ -121,7 +121,7 @@ def _megabytes(size: int) -> str:
 
 
 def _refuse_markup(text: str) -> None:
-    head = text[:4096].lstrip()
+    head = text.lstrip()
     if not head:
         raise refuse("ARQUIVO_VAZIO")
     if head[0] == "<" or head.lower().startswith("mime-version:"):

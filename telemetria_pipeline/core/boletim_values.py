@@ -231,13 +231,18 @@ def number_style(columns: list[pa.Array]) -> NumberStyle:
         for sign, other in ((",", "."), (".", ",")):
             if not _holds(texts, sign):
                 continue
-            marked = texts.filter(pc.match_substring(texts, sign).fill_null(False))
             # Decimal beyond doubt: not three digits behind a single sign, or behind the other sign.
             proof = rf"^-?(\d+|\d{{1,3}}(\{other}\d{{3}})+)\{sign}(\d{{1,2}}|\d{{4,}})$"
             proof += rf"|^-?(\d{{4,}}|0|\d{{1,3}}(\{other}\d{{3}})+)\{sign}\d{{3}}$"
-            found = bool(pc.any(pc.match_substring_regex(marked, proof)).as_py())
+            # Most files prove it in their first rows.
+            found = any(_any_like(part, sign, proof) for part in (texts[:1000], texts[1000:]))
             comma, point = (comma or found, point) if sign == "," else (comma, point or found)
     return NumberStyle(comma, point)
+
+
+def _any_like(texts: pa.Array, sign: str, pattern: str) -> bool:
+    marked = texts.filter(pc.match_substring(texts, sign).fill_null(False))
+    return bool(pc.any(pc.match_substring_regex(marked, pattern)).as_py())
 
 
 def parse_numbers(

@@ -203,18 +203,18 @@ CELL = st.text(st.sampled_from('ab1 ;,"\n\r\tã'), max_size=6)
 def test_arrow_and_the_slow_way_read_the_same_rows(rows, separator):
     out = io.StringIO()
     csv.writer(out, delimiter=separator).writerows(rows)
-    text = out.getvalue().rstrip("\r\n")
-    table = boletim_csv._even_rows(text, separator, Limits())
-    slow = boletim_csv._uneven_rows(text, separator, Limits())
+    data = out.getvalue().rstrip("\r\n").encode()
+    table = boletim_csv._even_rows(data, separator, Limits())
+    slow = boletim_csv._uneven_rows(data, separator, Limits())
     if table is not None:
         assert [list(row.values()) for row in table.to_pylist()] == [row or ["", ""] for row in slow]
 
 
 @given(st.text(st.sampled_from('ab;,"\n\r\t |x'), max_size=60))
 def test_arrow_never_reads_what_the_slow_way_reads_otherwise(text):
-    text = text.rstrip("\r\n")
-    table = boletim_csv._even_rows(text, ";", Limits())
+    data = text.rstrip("\r\n").encode()
+    table = boletim_csv._even_rows(data, ";", Limits())
     if table is not None:
-        slow = boletim_csv._uneven_rows(text, ";", Limits())
+        slow = boletim_csv._uneven_rows(data, ";", Limits())
         width = table.num_columns
         assert [list(row.values()) for row in table.to_pylist()] == [row or [""] * width for row in slow]
