@@ -33,7 +33,20 @@ class _Instant(click.ParamType):
 INSTANT = _Instant()
 
 
-@click.group()
+class _Polite(click.Group):
+    """Ends with a sentence, not a traceback, where a setting, the storage or a profile is wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            told = {"SettingsError", "StorageError", "ProfileError", "CarrierError"}
+            if told & {kind.__name__ for kind in type(error).__mro__}:
+                raise click.ClickException(str(error)) from None
+            raise
+
+
+@click.group(cls=_Polite)
 def main() -> None:
     """Fleet telemetry, ingested and audited."""
 

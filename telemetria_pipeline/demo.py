@@ -32,7 +32,6 @@ DAY = "2026-03-10"
 SEED = 7
 VEHICLES = 40
 TOKEN = "demo-token"
-SIMULATOR_PORT = 8765
 _HOME = Path("data/dagster")
 _POLL_SECONDS = 0.2
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}

@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.decoding import decode_page
 from telemetria_pipeline.carriers.errors import CarrierError, PermanentError
 from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
-from telemetria_pipeline.carriers.profile import Profile, load_profile
+from telemetria_pipeline.carriers.profile import Profile
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, MAPPED_TRIPS, QUARANTINE, TRIPS
 from telemetria_pipeline.core import quality
@@ -28,6 +30,7 @@ from telemetria_pipeline.core.cleaning import CleanedHour, clean_trips
 from telemetria_pipeline.core.hours import Hour
 from telemetria_pipeline.core.ledger import Ledger
 from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.object_store import StorageError
 
 RAW = "raw_telemetry"
 EARLIER_DAYS = 7
@@ -82,6 +85,14 @@ def read_manifest(lake: Lake, hour: Hour) -> HourManifest | None:
     return HourManifest.model_validate(found) if found else None
 
 
+def last_known(lake: Lake, hour: Hour) -> HourManifest | None:
+    """The manifest, or one that says `missing` where it cannot be read: its run then says what to do."""
+    try:
+        return read_manifest(lake, hour)
+    except (StorageError, ValidationError):
+        return HourManifest(hour=hour.key)
+
+
 def capture_hour(
     lake: Lake, client: CarrierClient, profile: Profile, hour: Hour, run_id: str
 ) -> tuple[HourManifest, CleanedHour]:
@@ -97,6 +108,7 @@ def capture_hour(
         CarrierError: the carrier gave no answer that can be used.
     """
     manifest = read_manifest(lake, hour) or HourManifest(hour=hour.key)
+    _refuse_another_carrier(manifest, profile)
     started, before = datetime.now(UTC), replace(client.stats)
     capture_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
     pages: list[RawPage] = []
@@ -132,16 +144,17 @@ def capture_hour(
     try:
         with ThreadPoolExecutor(1) as writer:
             mapped = _map_in_batches(profile, kept(writer))
-    except CarrierError as error:
+    except Exception as error:
         manifest.failure = Failure(
             run_id=run_id,
             attempts=(manifest.failure.attempts if manifest.failure else 0) + 1,
-            error=str(error),
+            error=str(error) if isinstance(error, CarrierError | StorageError) else type(error).__name__,
             at=datetime.now(UTC),
             permanent=isinstance(error, PermanentError),
         )
         _write_manifest(lake, hour, manifest)
         raise
+    lake.put_raw(_profile_key(hour, capture_id), profile.model_dump_json().encode())
     capture = Capture(
         id=capture_id,
         run_id=run_id,
@@ -151,6 +164,8 @@ def capture_hour(
         retries=client.stats.retries - before.retries,
         bytes=client.stats.bytes - before.bytes,
         fields=sorted(fields),
+        carrier=profile.carrier,
+        settles_at=hour.end + timedelta(minutes=profile.window.settle_min),
         pages=pages,
     )
     manifest.captures.append(capture)
@@ -168,7 +183,8 @@ def read_capture(lake: Lake, profile: Profile, hour: Hour, capture: Capture) -> 
 
     It is read with its own profile, when the carrier has changed since.
     """
-    profile = profile if capture.profile == profile.name else load_profile(capture.profile)
+    if capture.profile != profile.name:
+        profile = Profile.model_validate_json(lake.get_raw(_profile_key(hour, capture.id)))
     mapped = _map_in_batches(
         profile,
         (
@@ -199,7 +215,9 @@ def publish_hour(
     capture = manifest.current
     if capture is None:
         raise NoCapture(f"{hour.key} has no capture; materialise raw_telemetry for it first")
-    _refuse_unless_sound(cleaned)
+    _refuse_unless_sound(cleaned, capture.rows)
+    # Asked before anything is replaced: it reads other hours' manifests, and that may fail.
+    doubts = _sceptics_answers(lake, cleaned.trips, hour, manifest)
     changes = _record_changes(lake, hour, cleaned, manifest.published, capture.id)
     lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
     lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
@@ -215,7 +233,7 @@ def publish_hour(
         cleaned.trips,
         changes,
         written,
-        _sceptics_answers(lake, cleaned.trips, hour, manifest),
+        {"ledger_balances": None, "contract_holds": None, **doubts},
     )
 
 
@@ -272,8 +290,21 @@ def _map_in_batches(profile: Profile, pages: Iterable[_Records]) -> pd.DataFrame
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
 
-def _refuse_unless_sound(cleaned: CleanedHour) -> None:
-    """The last gate before anything is replaced."""
+def _refuse_another_carrier(manifest: HourManifest, profile: Profile) -> None:
+    kept = manifest.current.carrier if manifest.current else None
+    if kept not in (None, profile.carrier):
+        raise PermanentError(
+            f"{manifest.hour} holds trips of {kept}, and {profile.name} would replace them by those of "
+            f"{profile.carrier}: name a lake of its own in TELEMETRIA_LAKE"
+        )
+
+
+def _refuse_unless_sound(cleaned: CleanedHour, kept: int) -> None:
+    """The last gate before anything is replaced; `kept` is the number of rows in raw."""
+    if cleaned.ledger.received != kept:
+        raise HourRefused(
+            "ledger_balances", f"{kept} rows lie in raw, and {cleaned.ledger.received} were judged"
+        )
     imbalance = _imbalance(cleaned.ledger, len(cleaned.trips), len(cleaned.quarantine))
     if imbalance:
         raise HourRefused("ledger_balances", imbalance)
@@ -300,6 +331,12 @@ def _record_changes(
     found = compare_trips(TRIPS.frame(before), cleaned.trips, earlier=earlier, capture=capture)
     if len(found):
         known = lake.read_table(CHANGES.name, hour.partition)
+        if known is not None and earlier != capture:
+            # A try that was killed before its trips were written has told the same changes.
+            told = pc.and_(
+                pc.equal(known["captura_anterior"], earlier), pc.not_equal(known["captura"], earlier)
+            )
+            known = known.filter(pc.invert(told))
         table = CHANGES.table(found)
         lake.write_table(
             CHANGES.name, hour.partition, pa.concat_tables([known, table]) if known is not None else table
@@ -326,7 +363,7 @@ def _sceptics_answers(
     lake: Lake, trips: pd.DataFrame, hour: Hour, manifest: HourManifest
 ) -> dict[str, str | None]:
     days = (hour.days_before(n) for n in range(1, EARLIER_DAYS + 1))
-    known = [m for day in days if (m := read_manifest(lake, day)) and m.current]
+    known = [m for day in days if (m := last_known(lake, day)) and m.current]
     before = [*manifest.captures[:-1][-1:], *(m.current for m in known)]
     return {
         "nulls_and_formats": quality.nulls_and_formats(trips),
@@ -339,6 +376,10 @@ def _sceptics_answers(
             manifest.captures[-1].fields, next((c.fields for c in before if c and c.fields), [])
         ),
     }
+
+
+def _profile_key(hour: Hour, capture: str) -> str:
+    return f"{_raw_folder(hour)}/{capture}/profile.json"
 
 
 def _raw_folder(hour: Hour) -> str:

@@ -23,5 +23,7 @@ def hours_table(lake: Lake, hours: Iterable[Hour]) -> pd.DataFrame:
 def _row(lake: Lake, hour: Hour) -> dict[str, object]:
     manifest = read_manifest(lake, hour)
     ledger = lake.read_table(LEDGER.name, hour.partition)
-    counts = ledger.select(["requests", "retries", *COUNTS]).to_pylist()[0] if ledger is not None else {}
-    return {"hour": hour.key, "state": manifest.state if manifest else "missing", **counts}
+    # Raw expires after two years and the manifest with it; the ledger still knows the hour.
+    told = ledger.select(COLUMNS[1:]).to_pylist()[0] if ledger is not None else {}
+    known = {"state": manifest.state} if manifest else {}
+    return {"hour": hour.key, "state": "missing", **told, **known}

@@ -1,5 +1,6 @@
 """`raw_telemetry` and `telemetry_trips`: the carrier's hours, as received and as trips."""
 
+import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,7 @@ from telemetria_pipeline.assets.hour_ingest import (
     HourRefused,
     NoCapture,
     capture_hour,
+    last_known,
     manifest_key,
     publish_hour,
     read_capture,
@@ -31,6 +33,7 @@ from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import StorageError
 
 _NAMED = 10
+_OURS = (CarrierError, NoCapture, HourRefused, StorageError, ProfileError, SettingsError)
 _DAY = timedelta(days=1)
 
 RAW_TELEMETRY = dg.AssetSpec(
@@ -89,6 +92,9 @@ def telemetry(
     for hour in hours:
         try:
             manifest, cleaned = read_manifest(open_lake, hour), None
+            if manifest and capturing and publishing and _published_in(context.run.run_id, manifest):
+                findings.note(hour.key, recheck_hour(open_lake, hour, manifest))
+                continue
             if client and not _answered_in(context.run.run_id, manifest):
                 _do_not_insist(context.run.run_id, manifest, failures)
                 manifest, cleaned = capture_hour(open_lake, client, profile, hour, context.run.run_id)
@@ -109,7 +115,7 @@ def telemetry(
             failures[hour.key] = error
             if isinstance(error, HourRefused):
                 findings.note(hour.key, {error.check: error.problem})
-            _tell(context, hour, error, read_manifest(open_lake, hour))
+            _tell(context, hour, error, last_known(open_lake, hour))
     requests.flush()
     if client:
         client.close()
@@ -121,7 +127,7 @@ def telemetry(
     if failures:
         raise dg.Failure(
             f"{len(failures)} of {len(hours)} hours failed. " + _named(failures),
-            metadata={f"hour/{hour}": str(error) for hour, error in list(failures.items())[:_NAMED]},
+            metadata={f"hour/{hour}": _said(error) for hour, error in list(failures.items())[:_NAMED]},
             allow_retries=False,
         )
 
@@ -138,6 +144,12 @@ def _hours_of(context: dg.AssetExecutionContext, lake: Lake) -> list[Hour]:
 def _answered_in(run_id: str, manifest: HourManifest | None) -> bool:
     """A retry of the step does not ask again for what the same run already got."""
     return bool(manifest and manifest.current and manifest.current.run_id == run_id)
+
+
+def _published_in(run_id: str, manifest: HourManifest) -> bool:
+    """A retry of the step reports an hour once: what its capture changed would be gone the second time."""
+    current = manifest.current
+    return bool(current and current.run_id == run_id and manifest.published == current.id)
 
 
 def _do_not_insist(run_id: str, manifest: HourManifest | None, failures: Mapping[str, Exception]) -> None:
@@ -157,24 +169,34 @@ def _tell(
     context: dg.AssetExecutionContext, hour: Hour, error: Exception, manifest: HourManifest | None
 ) -> None:
     """Say why an hour failed, in the log and at the hour itself."""
-    expected = isinstance(error, CarrierError | NoCapture | HourRefused | StorageError)
-    context.log.error(f"{hour.key} failed: {error}", exc_info=None if expected else error)
+    if not isinstance(error, _OURS):
+        # Where it happened, and not what it says: the text of a library's error may hold a row's values.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        context.log.error(f"{hour.key} failed: {type(error).__name__}\n{where}")
+    else:
+        context.log.error(f"{hour.key} failed: {error}")
     state = manifest.state if manifest else "missing"
     attempts = manifest.failure.attempts if manifest and manifest.failure else 0
     context.log_event(
         dg.AssetObservation(
             RAW_TELEMETRY.key,
             partition=hour.key,
-            metadata={"hour_state": state, "attempts": attempts, "error": str(error)},
+            metadata={"hour_state": state, "attempts": attempts, "error": _said(error)},
         )
     )
 
 
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, _OURS) else type(error).__name__
+
+
 def _worth_a_retry(failures: Mapping[str, Exception], tried: int) -> bool:
+    if any(isinstance(e, AuthError) for e in failures.values()):
+        return False
     passing = [e for e in failures.values() if isinstance(e, TransientError | StorageError)]
     return bool(passing) and tried < Settings.from_env().hour_retries
 
 
 def _named(failures: Mapping[str, Exception]) -> str:
-    said = [f"{hour}: {error}" for hour, error in list(failures.items())[:_NAMED]]
+    said = [f"{hour}: {_said(error)}" for hour, error in list(failures.items())[:_NAMED]]
     return " | ".join([*said, *([f"and {len(failures) - _NAMED} more"] if len(failures) > _NAMED else [])])

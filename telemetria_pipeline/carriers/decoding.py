@@ -13,7 +13,7 @@ from telemetria_pipeline.carriers.errors import (
     TruncatedListing,
     UnexpectedBody,
 )
-from telemetria_pipeline.carriers.paths import search
+from telemetria_pipeline.carriers.paths import search, truth
 from telemetria_pipeline.carriers.profile import Listing, Profile
 
 
@@ -44,7 +44,7 @@ def decode(profile: Profile, body: bytes, kind: str) -> Decoded:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         trouble = NotJson(
-            f"the answer is not JSON ({error}); it starts with {excerpt(body)!r}. A login page or another "
+            f"the answer is not JSON ({error}); {_start(body)}. A login page or another "
             f"service may stand at that address: look at TELEMETRIA_API_URL and {profile.name}'s base_path"
         )
     else:
@@ -82,11 +82,23 @@ def excerpt(body: bytes, length: int = 120) -> str:
     return " ".join(body[: length * 4].decode("utf-8", "replace").split())[:length]
 
 
+def _start(body: bytes) -> str:
+    """How a body begins; JSON that was cut holds records, and they hold names: it is not repeated."""
+    cut = body.lstrip()[:1] in (b"[", b"{")
+    return "it was cut, or is no JSON further on" if cut else f"it starts with {excerpt(body)!r}"
+
+
+def _keys(document: Any) -> str:
+    if isinstance(document, dict):
+        return f"its keys: {', '.join(map(str, list(document)[:8]))}"
+    return _named(document)
+
+
 def _refuse_errors(profile: Profile, document: Any) -> None:
     for rule in profile.errors:
-        if search(rule.when, document):
+        if truth(search(rule.when, document)):
             said = search(rule.message, document) if rule.message else None
-            text = f"the carrier answered 200 with an error: {str(said or document)[:200]}"
+            text = f"the carrier answered 200 with an error: {str(said or _keys(document))[:200]}"
             raise (
                 BusyInBody(text)
                 if rule.retry
@@ -101,10 +113,9 @@ def _records(listing: Listing, kind: str, document: Any) -> list[Any]:
     if isinstance(found, dict) and listing.single_object:
         found = [found]
     if not isinstance(found, list):
-        keys = f"its keys: {', '.join(map(str, list(document)[:8]))}" if isinstance(document, dict) else ""
         raise UnexpectedBody(
             f"the answer has no array of records at `{listing.records}` but {_named(found)} "
-            f"({keys or _named(document)}). Correct {kind}.records in the profile; where no array means no "
+            f"({_keys(document)}). Correct {kind}.records in the profile; where no array means no "
             f"trips, {kind}.no_records: empty; where one result is a bare object, {kind}.single_object: true"
         )
     if listing.unwrap is None:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from telemetria_pipeline.carriers.instants import read_instants
-from telemetria_pipeline.carriers.paths import Names, NamesEqual, compile_path, read_names
+from telemetria_pipeline.carriers.paths import Names, NamesEqual, compile_path, read_names, truth
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
 from telemetria_pipeline.carriers.units import read_numbers
 from telemetria_pipeline.contracts.base import INSTANT, NUMBER
@@ -129,7 +129,7 @@ class _Batch:
     def running(self, received: Sequence[object]) -> np.ndarray:
         """Which trips still run: by the profile's predicate, else those without an arrival."""
         if self._profile.running is not None:
-            return np.array([bool(v) for v in self.values(self._profile.running)], dtype="bool")
+            return np.array([bool(truth(v)) for v in self.values(self._profile.running)], dtype="bool")
         arrivals = self.column("chegada_utc")
         rows = zip(arrivals, received, strict=True)
         return np.array([a is None and type(r) is dict for a, r in rows], dtype="bool")

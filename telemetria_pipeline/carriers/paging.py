@@ -11,7 +11,7 @@ from telemetria_pipeline.carriers.errors import (
     TruncatedListing,
     UnexpectedBody,
 )
-from telemetria_pipeline.carriers.paths import search
+from telemetria_pipeline.carriers.paths import search, truth
 from telemetria_pipeline.carriers.profile import Cursor, Link, Listing, NoPaging, Offset, PageNumber
 
 Params = dict[str, Any]
@@ -66,7 +66,7 @@ class Pager:
         paging, count = self._paging, len(decoded.records)
         if isinstance(paging, NoPaging):
             return None
-        more = _flag(search(paging.has_more, decoded.document)) if paging.has_more else None
+        more = truth(search(paging.has_more, decoded.document)) if paging.has_more else None
         if more is False:
             return None
         if isinstance(paging, Cursor | Link):
@@ -137,13 +137,3 @@ class Pager:
 def _fingerprint(records: list[Any]) -> bytes:
     """Enough of a page to know it again; hashing all of it would cost as much as reading it."""
     return orjson.dumps([len(records), records[0], records[-1]]) if records else b""
-
-
-def _flag(value: Any) -> bool | None:
-    return (
-        value.strip().lower() in ("true", "1")
-        if isinstance(value, str)
-        else None
-        if value is None
-        else bool(value)
-    )

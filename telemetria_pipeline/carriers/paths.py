@@ -51,6 +51,13 @@ def search(path: str, document: Any) -> Any:
         return None
 
 
+def truth(value: Any) -> bool | None:
+    """What a flag says, also one that comes as text (`"false"`, `"0"`, `"N"`); None where there is none."""
+    if isinstance(value, str):
+        return value.strip().lower() not in ("", "0", "f", "false", "n", "no", "nao", "não", "off")
+    return None if value is None else bool(value)
+
+
 def read_names(path: str) -> list[tuple[str, ...]]:
     """The dotted names that a path reads, each as its parts."""
     tree: Any = jmespath.compile(path).parsed

@@ -125,6 +125,12 @@ class Window(_Strict):
         ge=0,
         description="Minutes asked after the hour; unless said 0, for `arrival` 720 (the longest trip).",
     )
+    settle_min: int = Field(
+        default=720,
+        ge=0,
+        description="Minutes after the hour until each trip that departs in it is listed, whole: the longest "
+        "trip, the latest upload. The hour is then captured once more.",
+    )
     format: Literal["iso_utc", "iso_offset", "iso_local", "epoch_s", "epoch_ms", "date"] = Field(
         default="iso_utc", description="How `{start}` and `{end}` are written; `date` counts the last day in."
     )

@@ -125,6 +125,9 @@ class Contract:
     def frame(self, table: pa.Table) -> pd.DataFrame:
         """An Arrow table of this contract as a DataFrame with exactly the contract's dtypes."""
         dtypes = {c.name: c.pandas_dtype for c in self.columns}
+        for c in self.columns:
+            if c.name not in table.column_names and not c.required:  # written before there was one
+                table = table.append_column(c.name, pa.nulls(len(table), c.type))
         return table.to_pandas()[self.names].astype(dtypes)
 
     def broken_by(self, frame: pd.DataFrame) -> str | None:

@@ -30,6 +30,8 @@ class Capture(BaseModel):
     retries: int
     bytes: int
     fields: list[str]  # names of the fields seen, for schema drift
+    carrier: str | None = None
+    settles_at: datetime | None = None  # from when on a capture holds every trip of the hour
     pages: list[RawPage]
 
     @property
@@ -62,6 +64,19 @@ class HourManifest(BaseModel):
     def current(self) -> Capture | None:
         """The capture that the hour's tables are made from."""
         return self.captures[-1] if self.captures else None
+
+    def standing(self, now: datetime) -> str:
+        """The state as a recapture sees it.
+
+        `missing` too where the newest capture never reached the tables; `open` too where it was taken too
+        early to be the last: most carriers list a trip only once it has ended, and some buses send late.
+        """
+        if self.current is None:
+            return self.state
+        if self.published != self.current.id:
+            return "missing"
+        settles = self.current.settles_at
+        return "open" if settles and self.current.captured_at < settles <= now else self.state
 
 
 class FileManifest(BaseModel):

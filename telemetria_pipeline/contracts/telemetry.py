@@ -85,7 +85,7 @@ TRIPS = Contract(
             TEXT,
             "What the odometer readings are worth",
             required=True,
-            isin=("ok", "ausente", "regressao", "virada", "salto", "unidade"),
+            isin=("ok", "ausente", "regressao", "virada", "salto", "unidade", "parado"),
         ),
         *_MEASURED,
         *_ORIGIN,

@@ -14,7 +14,8 @@ from telemetria_pipeline.core.odometer import MAX_KM_A_DAY, measured_distance, s
 from telemetria_pipeline.core.plates import canonical_plates
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
-_VERSION = ("id_origem", "atualizado_utc", "em_andamento")  # what tells a version from a copy
+# What tells a version from a copy.
+_VERSION = ("id_origem", "atualizado_utc", "em_andamento", "chegada_utc", "distancia_km")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ def _set_older_versions_aside(
     rows: pd.DataFrame, fate: np.ndarray, reason: np.ndarray, key: list[str]
 ) -> None:
     """Of the rows still accepted, mark all but the last version of each key (a missing key names nothing)."""
-    valid = rows[fate == "aceita"].dropna(subset=key)
+    # A version that departs in another hour counts as well: there, too, only one of them is a trip.
+    valid = rows[(fate == "aceita") | (fate == "fora_da_janela")].dropna(subset=key)
     valid = valid[valid.duplicated(key, keep=False)]
     if valid.empty:
         return
@@ -122,6 +124,9 @@ def _set_older_versions_aside(
         ["_finished", "atualizado_utc", "pagina", "registro"], kind="stable", na_position="first"
     )
     older = order[order.duplicated(key, keep="last")]
+    older = older[fate[rows.index.get_indexer(older.index)] == "aceita"]
+    if older.empty:
+        return
     last = order.drop_duplicates(key, keep="last")
     kept = older[key].merge(last, on=key, how="left", validate="many_to_one")
     same = np.logical_and.reduce(

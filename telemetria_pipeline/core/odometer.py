@@ -8,6 +8,9 @@ UNIT_SLIPS = (1_000, 10, 1.609)
 UNIT_TOLERANCE = 0.02
 ROLLOVERS = (1e5, 1e6)
 ROLLOVER_MARGIN = 0.05
+STUCK_KM = 1  # reported while the odometer stands still
+MAX_KMH = 160
+SLACK_KM = 5  # of a coarse odometer, and of a clock that is a minute off
 
 
 def odometer_situation(trips: pd.DataFrame) -> pd.Series:
@@ -25,6 +28,7 @@ def odometer_situation(trips: pd.DataFrame) -> pd.Series:
     """
     start, end = trips["odometro_saida_km"].to_numpy(), trips["odometro_chegada_km"].to_numpy()
     reported = trips["distancia_telemetria_km"].to_numpy()
+    hours = (trips["chegada_utc"] - trips["saida_utc"]).dt.total_seconds().to_numpy() / 3_600
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         driven = end - start
         ratio = np.abs(driven / reported)
@@ -44,9 +48,11 @@ def odometer_situation(trips: pd.DataFrame) -> pd.Series:
                 (driven < 0) & rolled,
                 driven < 0,
                 slipped,
-                driven > MAX_KM_A_DAY * started_days(trips).to_numpy(),
+                (driven == 0) & (reported >= STUCK_KM),
+                (driven > MAX_KM_A_DAY * started_days(trips).to_numpy())
+                | ((driven > MAX_KMH * hours + SLACK_KM) & (reported < driven / 2)),
             ],
-            ["ausente", "virada", "regressao", "unidade", "salto"],
+            ["ausente", "virada", "regressao", "unidade", "parado", "salto"],
             default="ok",
         )
     return pd.Series(situation, index=trips.index, dtype="str")

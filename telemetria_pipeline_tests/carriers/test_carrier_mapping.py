@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from telemetria_pipeline.carriers.inspection import inspect
 from telemetria_pipeline.carriers.mapping import map_pages, mapped_fields, seen_fields
+from telemetria_pipeline.carriers.paths import truth
 from telemetria_pipeline.carriers.profile import load_profile
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
 from telemetria_pipeline_tests.carriers.conftest import make_profile
@@ -276,6 +277,12 @@ def test_inspection_shows_each_value_on_its_way():
     assert by[1, "em_andamento"]["mapped"] is False
     assert by[1, "motorista"]["received"] == by[1, "motorista"]["mapped"]
     assert orjson.dumps(entries)
+
+
+def test_a_flag_that_comes_as_text_means_what_it_says():
+    assert [truth(v) for v in ("false", "0", " N ", "não", "", 0, False)] == [False] * 7
+    assert [truth(v) for v in ("true", "1", "S", "running", 1, True)] == [True] * 6
+    assert truth(None) is None
 
 
 def test_the_mapping_is_quick():
