@@ -35,7 +35,7 @@ class Size:
     repeats: int
 
 
-FULL = Size(csv=1_000_000, xlsx=50_000, peer=20_000, dropped=8, repeats=3)
+FULL = Size(csv=1_000_000, xlsx=50_000, peer=100_000, dropped=8, repeats=3)
 SMALL = Size(csv=20_000, xlsx=1_000, peer=500, dropped=1, repeats=1)
 
 
