@@ -37,3 +37,10 @@ def test_a_value_that_appears_or_vanishes_is_a_change():
     assert found["coluna"].tolist() == ["garagem"]
     assert found["antes"].isna().all()
     assert found["depois"].tolist() == ["Glória"]
+
+
+def test_a_trip_under_a_new_id_of_the_carrier_is_a_change():
+    found = compare_trips(trips({"id_origem": "a"}), trips({"id_origem": "b"}), earlier="c1", capture="c2")
+    assert found[["mudanca", "coluna", "antes", "depois"]].to_numpy().tolist() == [
+        ["alterada", "id_origem", "a", "b"]
+    ]

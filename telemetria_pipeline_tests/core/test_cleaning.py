@@ -185,3 +185,81 @@ def test_the_order_of_rows_that_say_when_they_changed_does_not_matter(case):
     compared = [n for n in TRIPS.names if n != "registro"]
     first, second = (clean(mapped_frame(*(rows[i] for i in at))) for at in (range(len(rows)), order))
     pd.testing.assert_frame_equal(first.trips[compared], second.trips[compared])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        # A version that does not say when it changed never replaces one that does.
+        ({"atualizado_utc": END}, {"atualizado_utc": None}, "first"),
+        ({"atualizado_utc": None}, {"atualizado_utc": END}, "second"),
+        # Of versions that changed at the same time the last received counts: by page, then within it.
+        ({"pagina": 1, "registro": 9}, {"pagina": 2, "registro": 1}, "second"),
+        ({"pagina": 2, "registro": 1}, {"pagina": 1, "registro": 9}, "first"),
+        ({"pagina": 1, "registro": 2}, {"pagina": 1, "registro": 1}, "first"),
+    ],
+)
+def test_which_of_two_versions_is_the_last(first, second, kept):
+    rows = ({"id_origem": "first", **first}, {"id_origem": "second", **second})
+    cleaned = clean(mapped_frame(*({"veiculo_id": "v", **row} for row in rows)))
+    assert cleaned.trips["id_origem"].tolist() == [kept]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"distancia_telemetria_km": 2_001.0, "odometro_saida_km": None},
+        {"distancia_telemetria_km": None, "odometro_saida_km": None},
+        {"chegada_utc": START},
+    ],
+)
+def test_what_a_running_trip_measures_so_far_does_not_matter(said):
+    """Rejected it would let the hour be final before its bus has arrived."""
+    cleaned = clean(mapped_frame({}, {"chegada_utc": None, "em_andamento": True, **said}))
+    assert fates(cleaned) == [("em_andamento", "sem_chegada")]
+    assert cleaned.ledger.state == "open"
+
+
+def test_trips_lie_in_the_order_of_departure_then_of_vehicle():
+    late, early = START + timedelta(minutes=9), START + timedelta(minutes=3)
+    rows = [("b", late), ("c", early), ("a", late), ("a", early)]
+    cleaned = clean(mapped_frame(*({"veiculo_id": v, "saida_utc": at} for v, at in rows)))
+    found = list(zip(cleaned.trips["veiculo_id"], cleaned.trips["saida_utc"], strict=True))
+    assert found == [("a", early), ("c", early), ("a", late), ("b", late)]
+
+
+def clean_by_id(*records):
+    return clean_trips(
+        mapped_frame(*records),
+        start=START, end=END, captured_at=CAPTURED, capture="c1", natural_key=["id_origem"],
+    )  # fmt: skip
+
+
+def test_a_vehicle_departs_once_whatever_the_carriers_own_key_says():
+    rows = ({"id_origem": n, "veiculo_id": "v", "atualizado_utc": at} for n, at in (("a", END), ("b", START)))
+    cleaned = clean_by_id(*rows)
+    assert cleaned.trips["id_origem"].tolist() == ["a"]
+    assert fates(cleaned) == [("duplicada", "versao_anterior")]
+    assert TRIPS.broken_by(cleaned.trips) is None
+
+
+def test_a_departure_amended_into_another_hour_is_a_trip_of_one_of_them_only():
+    """Each hour sees both versions, because its window is padded."""
+    here = {"id_origem": "t", "veiculo_id": "v", "saida_utc": END - timedelta(minutes=3)}
+    there = {**here, "saida_utc": END + timedelta(minutes=3)}
+    old, new = {"atualizado_utc": START}, {"atualizado_utc": END}
+    left = clean_by_id(here | old, there | new)
+    assert fates(left) == [("duplicada", "versao_anterior"), ("fora_da_janela", "saida_fora_da_hora")]
+    came = clean_by_id(there | old, here | new)
+    assert fates(came) == [("fora_da_janela", "saida_fora_da_hora")]
+    assert len(came.trips) == 1
+    away = clean_by_id(there | old, there | new)
+    assert fates(away) == [("fora_da_janela", "saida_fora_da_hora")] * 2
+
+
+@pytest.mark.parametrize(
+    "said", [{"distancia_telemetria_km": 35.0, "odometro_saida_km": None}, {"chegada_utc": END}]
+)
+def test_a_row_that_measured_something_else_is_no_copy(said):
+    same = {"veiculo_id": "v", "id_origem": None}
+    assert fates(clean(mapped_frame(same, same | said))) == [("duplicada", "versao_anterior")]

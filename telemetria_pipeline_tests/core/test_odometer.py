@@ -39,6 +39,20 @@ def judge(start, end, reported, hours=1.0):
         (1_000.0, 1_012.43, 20.0, "unidade", 20.0),
         (1_000.0, 6_020.0, 20.0, "salto", 20.0),
         (1_000.0, 6_020.0, None, "salto", None),
+        (1_000.0, 0.0, 20.0, "ausente", 20.0),
+        # Ten times half a kilometre: too short to tell a wrong unit from a coarse odometer.
+        (1_000.0, 1_005.0, 0.5, "ok", 5.0),
+        (1_000.0, 1_010.0, 1.0, "unidade", 1.0),
+        # The odometer stands still while the bus drives, or only its GPS trembles.
+        (1_000.0, 1_000.0, 20.0, "parado", 20.0),
+        (1_000.0, 1_000.0, 1.0, "parado", 1.0),
+        (1_000.0, 1_000.0, 0.9, "ok", 0.0),
+        # Faster than a bus, and the carrier reports less than half of it.
+        (1_000.0, 2_500.0, 20.0, "salto", 20.0),
+        (1_000.0, 1_166.0, 20.0, "salto", 20.0),
+        (1_000.0, 1_165.0, 20.0, "ok", 165.0),
+        (1_000.0, 1_180.0, 90.0, "ok", 180.0),
+        (1_000.0, 1_180.0, 89.0, "salto", 89.0),
     ],
 )
 def test_what_a_pair_of_readings_is_worth(start, end, reported, situation, km):

@@ -62,3 +62,14 @@ def test_schema_drift_names_what_appeared_and_went():
     assert quality.schema_drift(["a"], ["a"]) is None
     assert quality.schema_drift([], ["a"]) is None
     assert quality.schema_drift(["a"], []) is None
+
+
+def test_a_name_in_place_of_the_drivers_id_is_no_id():
+    assert quality.ids_well_formed(trips({"motorista_id": "Ana Lima"}, {"motorista_id": "d-1"})) == (
+        "1 values of motorista_id that are no id"
+    )
+
+
+def test_an_hour_whose_rows_were_mostly_rejected_is_told_though_it_has_no_trips():
+    assert "49 of 49 rows rejected" in quality.nulls_and_formats(trips(), received=49, rejected=49)
+    assert quality.nulls_and_formats(trips(), received=49, rejected=2) is None
