@@ -76,7 +76,7 @@ def dev(port: int) -> None:
 @click.argument("last", required=False)
 def hours(first: str, last: str | None) -> None:
     """What is known of the hours FIRST to LAST (keys such as 2026-03-10-07:00, or whole days)."""
-    from telemetria_pipeline.assets.hours_table import hours_table
+    from telemetria_pipeline.assets.hours_table import as_text, hours_table
     from telemetria_pipeline.partitions import HOURLY, hour_of
     from telemetria_pipeline.storage.lake import Lake
 
@@ -84,9 +84,13 @@ def hours(first: str, last: str | None) -> None:
         k for k in HOURLY.get_partition_keys() if first <= k and k[: len(last or first)] <= (last or first)
     ]
     if not keys:
-        raise click.ClickException(f"no hourly partition from {first} to {last or first}")
+        known = HOURLY.get_partition_keys()
+        raise click.ClickException(
+            f"no hour from {first} to {last or first}; write a day (2026-03-10) or an hour "
+            f"(2026-03-10-07:00) between {known[0]} and {known[-1]}"
+        )
     lake = Lake.open(Settings.from_env().lake)
-    click.echo(hours_table(lake, map(hour_of, keys)).to_string(index=False, na_rep="-"))
+    click.echo(as_text(hours_table(lake, map(hour_of, keys))))
 
 
 @main.command()
@@ -207,7 +211,10 @@ def check(start: datetime | None, end: datetime | None, records: int, as_json: b
         }
         click.echo(json.dumps(said, ensure_ascii=False, indent=2, default=str))
         return
-    click.echo(f"{profile.name}: {len(page.records) if page else 0} records on the first page")
+    click.echo(
+        f"{profile.name}, {since.isoformat()} to {until.isoformat()}: "
+        f"{len(page.records) if page else 0} records on the first page"
+    )
     for value in values:
         click.echo(
             f"  {value['record']}  {value['column']:<26} {value['mapped']!s:<32} <- {value['path']}: "

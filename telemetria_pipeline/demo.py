@@ -3,13 +3,14 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import contextmanager, suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -17,7 +18,7 @@ import pandas as pd
 
 from telemetria_pipeline.assets.file_intake import landed_files, read_file_manifest
 from telemetria_pipeline.assets.hour_ingest import read_manifest
-from telemetria_pipeline.assets.hours_table import hours_table
+from telemetria_pipeline.assets.hours_table import as_text, hours_table
 from telemetria_pipeline.assets.resources import InboxResource, LakeResource
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.hours import Hour
@@ -34,6 +35,7 @@ VEHICLES = 40
 TOKEN = "demo-token"
 _HOME = Path("data/dagster")
 _POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 15
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -48,6 +50,8 @@ def run_demo(say: Callable[[str], None]) -> bool:
             "TELEMETRIA_API_URL is set: the demo writes invented trips and would mix them with a real "
             "carrier's. Run it without that variable (look into .env, too)"
         )
+    if Settings.from_env().start > date.fromisoformat(DAY):
+        raise SettingsError(f"TELEMETRIA_START is after the demo's day, {DAY}: run it without that variable")
     hours = [hour_of(f"{DAY}-{hour:02d}:00") for hour in range(24)]
     half_past_midnight = hours[-1].end + timedelta(minutes=30)
     with (
@@ -63,16 +67,24 @@ def run_demo(say: Callable[[str], None]) -> bool:
                 tags={
                     "dagster/asset_partition_range_start": hours[0].key,
                     "dagster/asset_partition_range_end": hours[-1].key,
+                    "dagster/max_retries": "0",  # a demo that was stopped is not begun again by the daemon
                 },
                 run_config=_QUIET,
                 raise_on_error=False,
             )
         took = time.monotonic() - began
+        if not result.success:
+            say("\nThe day was not ingested:")
+            for event in result.filter_events(lambda e: e.is_step_failure):
+                failure = event.step_failure_data
+                told = failure.user_failure_data
+                say(f"  {told.description if told else failure.error}")
+            return False
         boletins = _drop_boletins(simulator.fleet, hours, instance)
     table = hours_table(lake, hours)
     totals = table.drop(columns=["hour", "state"]).sum().to_dict()
     table.loc[len(table)] = {"hour": "day", "state": "", **totals}
-    say("\n" + table.rename(columns=lambda c: c.replace("_", " ")).to_string(index=False, na_rep="-"))
+    say("\n" + as_text(table))
     say(f"\n{totals['accepted']} trips of {totals['received']} rows in {took:.1f} s, each accounted for.\n")
     say("Four boletins were dropped into the inbox; what became of each, and the answer to its sender in")
     say(f"{InboxResource().open().uri()}:\n")
@@ -81,8 +93,9 @@ def run_demo(say: Callable[[str], None]) -> bool:
         say("\nAll of them came in an earlier demo already; after `make clean` they are new again.")
     say(f"\nParquet:  {lake.glob(TRIPS.name)}")
     say("Next:     make dev (Dagster's UI with this day in it), make test, or query the Parquet with DuckDB:")
-    say(f"          SELECT hora, count(*), sum(distancia_km) FROM '{lake.glob(TRIPS.name)}' GROUP BY hora")
-    return result.success and not (table["state"] == "missing").any()
+    say(f"          SELECT hora, count(*), sum(distancia_km) FROM '{lake.glob(TRIPS.name)}'")
+    say(f"          WHERE data = '{DAY}' GROUP BY hora ORDER BY hora")
+    return True
 
 
 def _drop_boletins(fleet: Fleet, hours: Sequence[Hour], instance: dg.DagsterInstance) -> pd.DataFrame:
@@ -134,13 +147,13 @@ def run_dev(port: int, say: Callable[[str], None]) -> int:
     if Settings.from_env().api_url:
         with dagster_home() as instance:
             fail_orphans(instance)
-        return _dagster_dev(port)
+        return _dagster(port)
     if read_manifest(LakeResource().open(), hour_of(f"{DAY}-00:00")) is None:
         run_demo(say)
     with simulated_carrier(as_of=None), dagster_home() as instance:
         fail_orphans(instance)
         say(f"Simulated carrier at {os.environ['TELEMETRIA_API_URL']}; Dagster at http://127.0.0.1:{port}")
-        return _dagster_dev(port)
+        return _dagster(port)
 
 
 def fail_orphans(instance: dg.DagsterInstance) -> None:
@@ -162,6 +175,7 @@ def simulated_carrier(as_of: datetime | None) -> Iterator[Simulator]:
             "TELEMETRIA_API_URL": simulator.url,
             "TELEMETRIA_API_TOKEN": TOKEN,
             "TELEMETRIA_API_PROFILE": "simulator",
+            "TELEMETRIA_HOUR_RETRY_WAIT_S": "1",
         }
         before = {name: os.environ.get(name) for name in pointed}
         os.environ.update(pointed)
@@ -179,7 +193,7 @@ def dagster_home() -> Iterator[dg.DagsterInstance]:
     """The instance in DAGSTER_HOME, by default `data/dagster` with the project's `dagster.yaml`."""
     if not os.environ.get("DAGSTER_HOME"):
         _HOME.mkdir(parents=True, exist_ok=True)
-        shutil.copy("dagster.yaml", _HOME)
+        shutil.copy(_project_file("dagster.yaml"), _HOME)
         os.environ["DAGSTER_HOME"] = str(_HOME.resolve())
     with dg.DagsterInstance.get() as instance:
         yield instance
@@ -213,12 +227,51 @@ def _progress(lake: Lake, hours: Sequence[Hour], say: Callable[[str], None]) -> 
         watcher.join()
 
 
-def _dagster_dev(port: int) -> int:
-    command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port)]
-    # Started in the background of a script we ignore Ctrl-C, and Dagster would inherit that: unstoppable.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with subprocess.Popen(command) as dagster:
-        # Ctrl-C reaches Dagster by itself; a SIGTERM reaches only us, and would leave it behind.
-        signal.signal(signal.SIGTERM, lambda *_: dagster.terminate())
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return dagster.wait()
+def _dagster(port: int) -> int:
+    """Run Dagster's webserver and daemon until one of them ends or we are told to stop.
+
+    They and the runs that they start are stopped together: a run left behind would go on asking.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise SettingsError(f"port {port} is taken: write make dev PORT={port + 1}") from None
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # Started in the background of a script we ignore Ctrl-C, and so would Dagster: unstoppable.
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    bin_folder, workspace = Path(sys.executable).parent, _project_file("workspace.yaml")
+    started = [
+        subprocess.Popen([bin_folder / name, *words, "-w", workspace], start_new_session=True)
+        for name, words in (
+            ("dagster-webserver", ["--host", "127.0.0.1", "--port", str(port)]),
+            ("dagster-daemon", ["run"]),
+        )
+    ]
+    try:
+        while all(process.poll() is None for process in started):
+            time.sleep(_POLL_SECONDS)
+        return next(p.returncode for p in started if p.returncode is not None)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for number, patience in ((signal.SIGTERM, _PATIENCE_SECONDS), (signal.SIGKILL, _PATIENCE_SECONDS)):
+            for process in started:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            for process in started:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(patience)
+
+
+def _project_file(name: str) -> Path:
+    """A file of the project, in the working directory or beside the package."""
+    found = next((f for f in (Path(name), Path(__file__).parents[1] / name) if f.exists()), None)
+    if found is None:
+        raise SettingsError(f"{name} is not here: run this in the project's folder")
+    return found.resolve()

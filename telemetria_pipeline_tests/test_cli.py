@@ -86,7 +86,7 @@ def test_hours_tells_a_missing_hour_from_nothing_at_all(monkeypatch, tmp_path):
     monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path / 'lake'}")
     done = telemetria("hours", "2026-03-10-06:00", "2026-03-10-07:00")
     assert done.output.count("missing") == 2
-    assert "no hourly partition" in telemetria("hours", "1999-01-01").output
+    assert "write a day (2026-03-10)" in telemetria("hours", "1999-01-01").output
 
 
 def test_the_demo_refuses_to_mix_invented_trips_with_a_real_carriers(carrier):

@@ -217,7 +217,7 @@ def publish_hour(
         raise NoCapture(f"{hour.key} has no capture; materialise raw_telemetry for it first")
     _refuse_unless_sound(cleaned, capture.rows)
     # Asked before anything is replaced: it reads other hours' manifests, and that may fail.
-    doubts = _sceptics_answers(lake, cleaned.trips, hour, manifest)
+    doubts = _sceptics_answers(lake, cleaned.trips, cleaned.ledger, hour, manifest)
     changes = _record_changes(lake, hour, cleaned, manifest.published, capture.id)
     lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
     lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
@@ -247,7 +247,7 @@ def recheck_hour(lake: Lake, hour: Hour, manifest: HourManifest) -> dict[str, st
     return {
         "ledger_balances": _imbalance(ledger, len(trips), rest.num_rows),
         "contract_holds": TRIPS.broken_by(trips),
-        **_sceptics_answers(lake, trips, hour, manifest),
+        **_sceptics_answers(lake, trips, ledger, hour, manifest),
     }
 
 
@@ -360,13 +360,15 @@ def _ledger_table(ledger: Ledger, capture: Capture, changes: Mapping[str, int]) 
 
 
 def _sceptics_answers(
-    lake: Lake, trips: pd.DataFrame, hour: Hour, manifest: HourManifest
+    lake: Lake, trips: pd.DataFrame, ledger: Ledger, hour: Hour, manifest: HourManifest
 ) -> dict[str, str | None]:
     days = (hour.days_before(n) for n in range(1, EARLIER_DAYS + 1))
     known = [m for day in days if (m := last_known(lake, day)) and m.current]
     before = [*manifest.captures[:-1][-1:], *(m.current for m in known)]
     return {
-        "nulls_and_formats": quality.nulls_and_formats(trips),
+        "nulls_and_formats": quality.nulls_and_formats(
+            trips, received=ledger.received, rejected=ledger.rejected
+        ),
         "ids_well_formed": quality.ids_well_formed(trips),
         "plausible_movement": quality.plausible_movement(trips),
         "volume_like_earlier_days": quality.volume_like_earlier_days(

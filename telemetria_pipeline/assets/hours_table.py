@@ -20,6 +20,16 @@ def hours_table(lake: Lake, hours: Iterable[Hour]) -> pd.DataFrame:
     )
 
 
+def as_text(table: pd.DataFrame) -> str:
+    """The table for a terminal, a dash where nothing is known."""
+    return (
+        table.astype(object)
+        .where(table.notna(), "-")
+        .rename(columns=lambda c: c.replace("_", " "))
+        .to_string(index=False)
+    )
+
+
 def _row(lake: Lake, hour: Hour) -> dict[str, object]:
     manifest = read_manifest(lake, hour)
     ledger = lake.read_table(LEDGER.name, hour.partition)

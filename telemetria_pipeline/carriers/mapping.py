@@ -82,7 +82,7 @@ def map_pages(profile: Profile, pages: Sequence[PageLike]) -> pd.DataFrame:
             note(name, bad, raw)
 
     running = batch.running(received)
-    arrays["chegada_utc"][running] = np.datetime64("NaT")
+    arrays["chegada_utc"][running] = np.datetime64("NaT", "us")
     for column in COLUMNS.values():
         if column.type == INSTANT:
             arrays[column.name] = pd.DatetimeIndex(arrays[column.name]).tz_localize("UTC")

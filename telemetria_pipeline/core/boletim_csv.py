@@ -127,7 +127,7 @@ def read_csv(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
     rows = _uneven_rows(data, separator, limits)
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     if np.median(lengths) > limits.columns:
-        raise refuse("COLUNAS_DEMAIS", limit=limits.columns, last=letter(int(lengths.max())))
+        raise refuse("COLUNAS_DEMAIS", limit=limits.columns, last=letter(int(np.max(lengths))))
     rows = [row if len(row) <= limits.columns else _cut(row, limits.columns) for row in rows]
     columns = [pa.array(column, pa.string()) for column in itertools.zip_longest(*rows, fillvalue="")]
     names = [letter(i + 1) for i in range(len(columns))]

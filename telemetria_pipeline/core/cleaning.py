@@ -129,8 +129,8 @@ def _set_older_versions_aside(
         return
     last = order.drop_duplicates(key, keep="last")
     kept = older[key].merge(last, on=key, how="left", validate="many_to_one")
-    same = np.logical_and.reduce(
-        [_equal(older[c].reset_index(drop=True), kept[c]) for c in _VERSION if c not in key]
+    same = np.all(
+        [_equal(older[c].reset_index(drop=True), kept[c]) for c in _VERSION if c not in key], axis=0
     )
     at = rows.index.get_indexer(older.index)
     fate[at], reason[at] = "duplicada", np.where(same, "copia", "versao_anterior")

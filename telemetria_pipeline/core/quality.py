@@ -22,8 +22,13 @@ def average_speed_kmh(trips: pd.DataFrame) -> pd.Series:
     return trips["distancia_km"] / hours.where(hours > 0)
 
 
-def nulls_and_formats(trips: pd.DataFrame) -> str | None:
-    """Columns that are mostly empty, plates that are no plates, values that could not be read."""
+def nulls_and_formats(trips: pd.DataFrame, *, received: int = 0, rejected: int = 0) -> str | None:
+    """Columns that are mostly empty, plates that are no plates, values that could not be read.
+
+    And most rows `rejected` of those `received`: a profile that maps nonsense leaves no trip to look at.
+    """
+    if rejected > MAX_NULL_SHARE * received:
+        return f"{rejected} of {received} rows rejected: does the profile map the right fields?"
     if trips.empty:
         return None
     empty = [f"{c} {share:.0%}" for c in _EXPECTED if (share := trips[c].isna().mean()) > MAX_NULL_SHARE]

@@ -13,7 +13,7 @@ from telemetria_pipeline.simulator import Fleet, Simulator, demo_faults
 def _instant(text: str) -> datetime:
     value = datetime.fromisoformat(text)
     if value.tzinfo is None:
-        raise ValueError
+        raise argparse.ArgumentTypeError("write an instant with its zone, e.g. 2026-03-11T12:00:00Z")
     return value
 
 
@@ -47,7 +47,7 @@ def main() -> None:
             port=options.port,
             truth_dir=options.truth,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         parser.error(f"cannot serve on port {options.port}: {error}")
     with simulator:
         print(
