@@ -91,15 +91,13 @@ def _is_name(text: str) -> bool:
 def _combined(rows: Top, known: Mapping[str, str], merged: Merged, offset: int) -> Header:
     """The rows read as one header: for each column the words above each other, in the order that is known.
 
-    Where they make no known name, a column keeps the words that are surely its own: a title, or a group's
-    name that is not merged over it, is none of them unless columns need it to differ.
+    Where they make no known name, a column keeps the words that are surely its own: what stands further to
+    the left, a title or another group's name, is none of them unless columns need it to differ.
     """
     named = [_over_merged(n, texts, merged, offset) for n, texts in rows]
     groups_merged = {r0 for r0, c0, _, c1 in merged if c1 > c0}
     upper, last = list(zip(rows[:-1], named[:-1], strict=True)), named[-1]
     spread = [*(t if n in groups_merged else _up_to_the_next(t) for (n, _), t in upper), last]
-    # A lone text above the last row is a title.
-    no_titles = [*(t for (_, written), t in upper if sum(map(bool, written)) > 1), last]
     texts: dict[int, str] = {}
     doubtful: dict[int, str] = {}
     seen: set[str] = set()
@@ -117,9 +115,8 @@ def _combined(rows: Top, known: Mapping[str, str], merged: Merged, offset: int) 
             texts[column] = text
             seen.add(str(_canonical(text, known)))
             continue
-        sure = [t[column] for t in no_titles if column < len(t) and t[column]]
-        if sure:
-            texts[column], doubtful[column] = " ".join(dict.fromkeys(sure)), together
+        sure = dict.fromkeys(t[column] for t in named if column < len(t) and t[column])
+        texts[column], doubtful[column] = " ".join(sure), together
     uses = Counter(map(_normalised, texts.values()))
     texts |= {column: told for column, told in doubtful.items() if uses[_normalised(texts[column])] > 1}
     labels = len({t for t in texts.values() if _is_name(t)})

@@ -169,6 +169,12 @@ def test_a_cell_that_excel_held_as_a_number_has_a_decimal_point():
     assert state.tolist() == [NUMBER_OK, NUMBER_GROUPED, NUMBER_OK]
 
 
+def test_the_proof_of_a_sign_may_stand_far_down_the_file():
+    values, state = numbers(*["1.234"] * 2000, "45123,5")
+    assert (values[0], values[-1]) == (1234, 45123.5)
+    assert set(state) == {NUMBER_OK}
+
+
 @given(st.lists(st.integers(0, 2_000_000).map(lambda n: n / 10), min_size=1, max_size=20))
 def test_kilometres_written_in_brazil_come_back(values):
     plain = [f"{v:.1f}".replace(".", ",") for v in values]

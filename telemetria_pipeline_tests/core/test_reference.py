@@ -151,12 +151,13 @@ def test_a_row_that_looks_like_a_remark_is_not_lost():
 
 def test_a_sound_table_of_drivers():
     found = drivers(
-        "Nome;Matrícula;Empresa\nJosé  da Conceição;17;Glória\nMARIA SOUZA;;Glória\nMaria Souza;;Sul\n"
+        "Nome;Matrícula;Empresa\nJosé  da Conceição;17;Glória\n"
+        "MARIA SOUZA;;Glória\nMaria Souza;;Sul\nAna;;Sul\n"
     )
     assert found.problems == []
     assert DRIVERS.broken_by(found.frame) is None
-    assert found.frame["motorista"].tolist() == ["JOSÉ DA CONCEIÇÃO", "MARIA SOUZA", "MARIA SOUZA"]
-    assert found.frame["motorista_chave"].tolist() == ["JOSE DA CONCEICAO", "MARIA SOUZA", "MARIA SOUZA"]
+    assert found.frame["motorista"].tolist() == ["JOSÉ DA CONCEIÇÃO", *["MARIA SOUZA"] * 2, "ANA"]
+    assert found.frame["motorista_chave"].tolist() == ["JOSE DA CONCEICAO", *["MARIA SOUZA"] * 2, "ANA"]
     assert found.frame["motorista_id"].tolist()[0] == "17"
 
 
