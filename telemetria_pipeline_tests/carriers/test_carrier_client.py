@@ -54,10 +54,14 @@ def test_a_passing_trouble_is_tried_again(serve, status):
     assert (c.stats.requests, c.stats.retries, c.stats.throttled) == (2, 1, int(status == 429))
 
 
-@pytest.mark.parametrize("deliver", ["hang", "cut", "reset"])
-def test_a_broken_delivery_is_tried_again(serve, deliver):
+@pytest.mark.parametrize(
+    ("deliver", "read_timeout_s"),
+    # Only a hang needs the timeout; it holds for the good answer too, and a busy machine may be slow with it.
+    [("hang", 1), ("cut", 30), ("reset", 30)],
+)
+def test_a_broken_delivery_is_tried_again(serve, deliver, read_timeout_s):
     server = serve([Answer(GOOD.body, deliver=deliver), GOOD])
-    pages, c = capture(server, make_profile(http={"read_timeout_s": 0.3}))
+    pages, c = capture(server, make_profile(http={"read_timeout_s": read_timeout_s}))
     assert pages[0].body == GOOD.payload
     assert c.stats.requests == 2
 
