@@ -60,7 +60,12 @@ class Lake:
         key = self.table_key(name, partition)
         sink = pa.BufferOutputStream()
         pq.write_table(
-            table.replace_schema_metadata(None), sink, compression="zstd", row_group_size=_ROW_GROUP
+            table.replace_schema_metadata(None),
+            sink,
+            compression="zstd",
+            row_group_size=_ROW_GROUP,
+            # Texts repeat; a dictionary of measured numbers costs time and saves nothing.
+            use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type)],
         )
         info = self.store.put(key, sink.getvalue().to_pybytes())
         return Written(self.store.uri(key), table.num_rows, info.size)
