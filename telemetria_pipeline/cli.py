@@ -109,11 +109,7 @@ def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None) -> Non
         settings = Settings.from_env()
     except SettingsError as error:
         raise click.ClickException(str(error)) from None
-    rules = RuleSettings(
-        timezone=settings.timezone,
-        partial=settings.boletim_partial,
-        severities={"PLACA_DESCONHECIDA": settings.unknown_plate},
-    )
+    rules = RuleSettings.of(settings)
     seen: dict[bytes, FileVerdict] = {}
     verdicts = []
     for file in files:

@@ -65,12 +65,7 @@ def boletins(
     try:
         settings = Settings.from_env()
         received = receive_file(open_lake, open_inbox, file)
-        rules = RuleSettings(
-            timezone=settings.timezone,
-            partial=settings.boletim_partial,
-            severities={"PLACA_DESCONHECIDA": settings.unknown_plate},
-        )
-        judged = judge_file(open_lake, received, rules, read_reference(open_lake))
+        judged = judge_file(open_lake, received, RuleSettings.of(settings), read_reference(open_lake))
         manifest = archive_file(open_lake, open_inbox, judged, received.data)
     except (NotThere, SettingsError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from telemetria_pipeline.contracts.boletim_problems import Severity
+from telemetria_pipeline.settings import Settings
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 
@@ -50,6 +51,15 @@ class RuleSettings:
     overlap_tolerance_s: int = 60
     partial: bool = False
     severities: Mapping[str, Severity] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "RuleSettings":
+        """The rules as the environment sets them."""
+        return cls(
+            timezone=settings.timezone,
+            partial=settings.boletim_partial,
+            severities={"PLACA_DESCONHECIDA": settings.unknown_plate},
+        )
 
     def __post_init__(self) -> None:
         wrong = sorted(
