@@ -50,7 +50,7 @@ def test_the_second_of_two_same_hours_is_compared_with_the_one_hour_of_other_day
         ("h0", {"h3": "captured"}, ["h4", "h2", "h1"]),  # ran before the hours looked at
         ("h0", {}, ["h4", "h3", "h2", "h1"]),  # and has been away for all of them
         ("h2", {}, ["h4", "h3", "h2"]),
-        ("h3", {"h2": "captured"}, ["h4", "h3"]),  # what is known of an older hour counts as well
+        ("h3", {"h2": "missing"}, ["h4", "h3", "h2"]),  # what is known of an older hour counts as well
         (None, {"h2": "captured"}, ["h4", "h3"]),
     ],
 )
