@@ -37,8 +37,7 @@ class CarrierResource(dg.ConfigurableResource):
         """How to talk to the carrier; raises `ProfileError` naming the key that is wrong."""
         return load_profile(Settings.from_env().api_profile)
 
-    def client(self, log: RequestLog, correlation: str) -> CarrierClient:
+    def client(self, profile: Profile, log: RequestLog, correlation: str) -> CarrierClient:
         """A client with a session of its own; raises `MissingSetting` when the API is not configured."""
-        settings = Settings.from_env()
-        url, token = settings.api()
-        return CarrierClient(self.profile(), url, token, log=log, correlation=correlation)
+        url, token = Settings.from_env().api()
+        return CarrierClient(profile, url, token, log=log, correlation=correlation)

@@ -84,7 +84,7 @@ def telemetry(
     try:
         open_lake, profile = lake.open(), carrier.profile()
         requests = RequestLog(context.log)
-        client = carrier.client(requests, correlation=context.run.run_id[:8]) if capturing else None
+        client = carrier.client(profile, requests, context.run.run_id[:8]) if capturing else None
     except (SettingsError, ProfileError, CarrierError, StorageError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
 
@@ -148,8 +148,7 @@ def _answered_in(run_id: str, manifest: HourManifest | None) -> bool:
 
 def _published_in(run_id: str, manifest: HourManifest) -> bool:
     """A retry of the step reports an hour once: what its capture changed would be gone the second time."""
-    current = manifest.current
-    return bool(current and current.run_id == run_id and manifest.published == current.id)
+    return _answered_in(run_id, manifest) and manifest.published == manifest.captures[-1].id
 
 
 def _do_not_insist(run_id: str, manifest: HourManifest | None, failures: Mapping[str, Exception]) -> None:
