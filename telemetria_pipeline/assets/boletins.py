@@ -21,7 +21,7 @@ from telemetria_pipeline.assets.resources import InboxResource, LakeResource
 from telemetria_pipeline.checks import boletins as checks
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
-from telemetria_pipeline.core.boletim_settings import RuleSettings
+from telemetria_pipeline.core.boletim.settings import RuleSettings
 from telemetria_pipeline.partitions import BOLETIM_FILES
 from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.storage.object_store import ObjectStore, StorageError

@@ -16,8 +16,8 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
-from telemetria_pipeline.core.boletim_settings import Reference, RuleSettings
-from telemetria_pipeline.core.boletim_validation import FileVerdict, duplicate_of, validate_file
+from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.core.boletim.validation import FileVerdict, duplicate_of, validate_file
 from telemetria_pipeline.core.inbox import ARCHIVE, Landed
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
@@ -157,7 +157,7 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
 def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) -> FileManifest:
     """Put the file and its answer into `archive/<verdict>/`, then take it out of the inbox."""
     # openpyxl costs a fifth of a second, which the hours' runs need not pay.
-    from telemetria_pipeline.core.boletim_answer import answer_json, answer_workbook
+    from telemetria_pipeline.core.boletim.answer import answer_json, answer_workbook
 
     manifest, verdict = judged.manifest, judged.verdict
     landed = PurePosixPath(manifest.key)

@@ -12,7 +12,7 @@ from telemetria_pipeline.assets.resources import LakeResource
 from telemetria_pipeline.checks import reference as checks
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.reference import DRIVERS, VEHICLES
-from telemetria_pipeline.core.boletim_settings import Reference
+from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.reference import ReferenceTable, read_drivers, read_vehicles
 from telemetria_pipeline.settings import SettingsError
 from telemetria_pipeline.storage.lake import Lake

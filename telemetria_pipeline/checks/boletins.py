@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.core.boletim_validation import FileVerdict
+from telemetria_pipeline.core.boletim.validation import FileVerdict
 
 TRIPS = dg.AssetKey(BOLETIM_TRIPS.name)
 ACCEPTED = dg.AssetCheckSpec(

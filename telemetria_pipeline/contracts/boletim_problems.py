@@ -378,7 +378,7 @@ _NOTICED = (
     ),
 )
 
-# What the rules of core/boletim_rules.py, and of the file as a whole, find.
+# What the rules of core/boletim/rules.py, and of the file as a whole, find.
 _RULES = (
     ProblemKind(
         "COLUNA_OBRIGATORIA_AUSENTE",

@@ -14,9 +14,9 @@ import pandas as pd
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.boletim import normalise_header
 from telemetria_pipeline.contracts.reference import DRIVER_HEADERS, DRIVERS, VEHICLE_HEADERS, VEHICLES
-from telemetria_pipeline.core.boletim_reader import read_boletim
-from telemetria_pipeline.core.boletim_text import SheetText, Unreadable
-from telemetria_pipeline.core.boletim_values import EMPTY_TOKENS, plate_from_date, plate_repair
+from telemetria_pipeline.core.boletim.reader import read_boletim
+from telemetria_pipeline.core.boletim.text import SheetText, Unreadable
+from telemetria_pipeline.core.boletim.values import EMPTY_TOKENS, plate_from_date, plate_repair
 from telemetria_pipeline.core.cleaning import driver_names
 from telemetria_pipeline.core.names import plain_name
 from telemetria_pipeline.core.plates import canonical_plates

@@ -27,9 +27,9 @@ from telemetria_pipeline.assets.file_intake import (
 )
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
-from telemetria_pipeline.core.boletim_settings import Reference, RuleSettings
+from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.storage import Lake, ObjectStore
-from telemetria_pipeline_tests.core.boletim_rows import csv_of, trip, trips
+from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 
 ROOT = Path(__file__).parents[2]
 

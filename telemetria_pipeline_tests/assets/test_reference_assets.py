@@ -10,7 +10,7 @@ from telemetria_pipeline.contracts.reference import DRIVERS, VEHICLES
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
-from telemetria_pipeline_tests.core.boletim_rows import csv_of, trip
+from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip
 
 VEHICLES_CSV = b"PLACA;FROTA;FUSO\nGDP-4J68;3803;\nABC-1234;3804;America/Cuiaba\n"
 DRIVERS_CSV = "MOTORISTA;MATRÍCULA\nJosé da Silva;17\nMaria Souza;18\n".encode()

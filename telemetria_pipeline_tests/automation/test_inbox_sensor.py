@@ -12,7 +12,7 @@ from telemetria_pipeline.assets.resources import InboxResource
 from telemetria_pipeline.automation.boletins import boletim_inbox_sensor
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.storage import Lake, ObjectStore
-from telemetria_pipeline_tests.core.boletim_rows import csv_of, trip, trips
+from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 
 
 class House:

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.boletim import normalise_header
 from telemetria_pipeline.contracts.reference import DRIVER_HEADERS, DRIVERS, VEHICLE_HEADERS, VEHICLES
-from telemetria_pipeline.core.boletim_settings import Reference
-from telemetria_pipeline.core.boletim_validation import validate_file
+from telemetria_pipeline.core.boletim.settings import Reference
+from telemetria_pipeline.core.boletim.validation import validate_file
 from telemetria_pipeline.core.plates import canonical_plates
 from telemetria_pipeline.core.reference import read_drivers, read_vehicles
-from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, csv_of, trip
+from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip
 
 FULL = """Placa;Frota;Fuso horário;Empresa;Tipo do veículo;Garagem;Rota;Operação
 GDP-4J68;3803;America/Sao_Paulo;Viação  Glória;Ônibus;Glória;Norte;AGR

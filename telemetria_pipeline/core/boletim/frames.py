@@ -6,10 +6,10 @@ import pandas as pd
 from telemetria_pipeline.contracts.base import INSTANT
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem
-from telemetria_pipeline.core.boletim_cells import Cells
-from telemetria_pipeline.core.boletim_findings import Findings
-from telemetria_pipeline.core.boletim_text import SheetText
-from telemetria_pipeline.core.boletim_values import Coded
+from telemetria_pipeline.core.boletim.cells import Cells
+from telemetria_pipeline.core.boletim.findings import Findings
+from telemetria_pipeline.core.boletim.text import SheetText
+from telemetria_pipeline.core.boletim.values import Coded
 from telemetria_pipeline.core.cleaning import driver_names
 
 

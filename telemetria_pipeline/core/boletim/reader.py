@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from telemetria_pipeline.contracts.boletim import HEADER_ALIASES, REQUIRED, normalise_header
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
-from telemetria_pipeline.core.boletim_csv import TOP_ROWS, decode, read_csv
-from telemetria_pipeline.core.boletim_excel import read_xlsx, refusal_of_ole
-from telemetria_pipeline.core.boletim_header import HEADER_ROWS, Header, find_header
-from telemetria_pipeline.core.boletim_text import (
+from telemetria_pipeline.core.boletim.csv import TOP_ROWS, decode, read_csv
+from telemetria_pipeline.core.boletim.excel import read_xlsx, refusal_of_ole
+from telemetria_pipeline.core.boletim.header import HEADER_ROWS, Header, find_header
+from telemetria_pipeline.core.boletim.text import (
     BOOLEAN,
     DATE,
     DATETIME,

@@ -8,19 +8,19 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.boletim_problems import Problem
-from telemetria_pipeline.core.boletim_cells import read_cells
-from telemetria_pipeline.core.boletim_columns import match_columns
-from telemetria_pipeline.core.boletim_findings import Finding, Findings, per_row
-from telemetria_pipeline.core.boletim_frames import quarantine, typed_trips
-from telemetria_pipeline.core.boletim_register import (
+from telemetria_pipeline.core.boletim.cells import read_cells
+from telemetria_pipeline.core.boletim.columns import match_columns
+from telemetria_pipeline.core.boletim.findings import Finding, Findings, per_row
+from telemetria_pipeline.core.boletim.frames import quarantine, typed_trips
+from telemetria_pipeline.core.boletim.register import (
     instants,
     judge_against_reference,
     judge_period,
     zones_of,
 )
-from telemetria_pipeline.core.boletim_sequence import judge_between_rows
-from telemetria_pipeline.core.boletim_settings import EarlierTrips, Reference, RowCounts, RuleSettings
-from telemetria_pipeline.core.boletim_text import SheetText
+from telemetria_pipeline.core.boletim.sequence import judge_between_rows
+from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.boletim.text import SheetText
 
 _DEFAULTS, _UNKNOWN = RuleSettings(), Reference()
 

@@ -11,10 +11,10 @@ import pandas as pd
 import pyarrow as pa
 
 from telemetria_pipeline.contracts.boletim import HEADER_NAMES, REQUIRED
-from telemetria_pipeline.core.boletim_findings import Findings
-from telemetria_pipeline.core.boletim_settings import RuleSettings
-from telemetria_pipeline.core.boletim_text import NUMBER, TEXT, SheetText
-from telemetria_pipeline.core.boletim_values import (
+from telemetria_pipeline.core.boletim.findings import Findings
+from telemetria_pipeline.core.boletim.settings import RuleSettings
+from telemetria_pipeline.core.boletim.text import NUMBER, TEXT, SheetText
+from telemetria_pipeline.core.boletim.values import (
     DAY_S,
     NO_CLOCK,
     NO_DAY,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from telemetria_pipeline.core.boletim_text import (
+from telemetria_pipeline.core.boletim.text import (
     CellProblem,
     Limits,
     column_number,

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.core.boletim_cells import Cells, km_text
-from telemetria_pipeline.core.boletim_findings import Findings
-from telemetria_pipeline.core.boletim_settings import EarlierTrips, RuleSettings
-from telemetria_pipeline.core.boletim_text import SheetText
-from telemetria_pipeline.core.boletim_values import br_day, clock_text
+from telemetria_pipeline.core.boletim.cells import Cells, km_text
+from telemetria_pipeline.core.boletim.findings import Findings
+from telemetria_pipeline.core.boletim.settings import EarlierTrips, RuleSettings
+from telemetria_pipeline.core.boletim.text import SheetText
+from telemetria_pipeline.core.boletim.values import br_day, clock_text
 from telemetria_pipeline.core.odometer import MAX_KM_A_DAY
 
 _DAY_S = 86_400

@@ -6,8 +6,8 @@ from datetime import date
 import openpyxl
 import pandas as pd
 
-from telemetria_pipeline.core.boletim_rules import RowsResult, validate_rows
-from telemetria_pipeline.core.boletim_text import SheetText, letter
+from telemetria_pipeline.core.boletim.rules import RowsResult, validate_rows
+from telemetria_pipeline.core.boletim.text import SheetText, letter
 
 RECEIVED = date(2026, 11, 23)
 SOUND = {

@@ -19,9 +19,9 @@ from telemetria_pipeline.contracts.boletim import (
     normalise_header,
 )
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
-from telemetria_pipeline.core.boletim_header import Header, find_header
-from telemetria_pipeline.core.boletim_ooxml import SheetFacts, look_into, open_package
-from telemetria_pipeline.core.boletim_text import (
+from telemetria_pipeline.core.boletim.header import Header, find_header
+from telemetria_pipeline.core.boletim.ooxml import SheetFacts, look_into, open_package
+from telemetria_pipeline.core.boletim.text import (
     BOOLEAN,
     DATE,
     DATETIME,

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
-from telemetria_pipeline.core.boletim_settings import RowCounts, RuleSettings
-from telemetria_pipeline.core.boletim_validation import duplicate_of, validate_file
-from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, csv_of, trip, trips, xlsx_of
+from telemetria_pipeline.core.boletim.settings import RowCounts, RuleSettings
+from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
+from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip, trips, xlsx_of
 
 TYPED = [
     "17",

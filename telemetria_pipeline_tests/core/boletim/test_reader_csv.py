@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.boletim_files import HEADERS, csv_text, trip
-from telemetria_pipeline.core import boletim_csv
-from telemetria_pipeline.core.boletim_reader import Limits, SheetText, Unreadable, read_boletim
+from telemetria_pipeline.core.boletim import csv as boletim_csv
+from telemetria_pipeline.core.boletim.reader import Limits, SheetText, Unreadable, read_boletim
 
 ROWS = [list(HEADERS), *map(trip, range(40))]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetria_pipeline.core.boletim_values import (
+from telemetria_pipeline.core.boletim.values import (
     NO_CLOCK,
     NO_DAY,
     NUMBER_BAD,

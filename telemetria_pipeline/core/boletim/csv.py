@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
-from telemetria_pipeline.core.boletim_header import find_header
-from telemetria_pipeline.core.boletim_text import CONTROL_BYTES, Grid, Limits, letter, refuse
+from telemetria_pipeline.core.boletim.header import find_header
+from telemetria_pipeline.core.boletim.text import CONTROL_BYTES, Grid, Limits, letter, refuse
 
 TOP_ROWS = 100  # enough for twenty rows with content, wherever the table starts
 _SEPARATORS = ";,\t|"

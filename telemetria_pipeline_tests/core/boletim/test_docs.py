@@ -10,9 +10,9 @@ from telemetria_pipeline.contracts.boletim import (
     normalise_header,
 )
 from telemetria_pipeline.contracts.boletim_problems import KINDS
-from telemetria_pipeline.core.boletim_settings import ADJUSTABLE
+from telemetria_pipeline.core.boletim.settings import ADJUSTABLE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "boletins.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `([A-Z_]+)` \|(.*)\|$", PAGE, re.MULTILINE))
 
@@ -34,7 +34,7 @@ def test_the_page_calls_errors_errors_and_warnings_warnings():
 
 def test_every_kind_that_the_program_uses_is_in_the_catalogue_and_the_other_way_round():
     sources = [
-        p.read_text(encoding="utf-8") for p in (ROOT / "telemetria_pipeline" / "core").glob("boletim_*.py")
+        p.read_text(encoding="utf-8") for p in (ROOT / "telemetria_pipeline/core/boletim").glob("*.py")
     ]
     used = {word for text in sources for word in re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', text)}
     assert set(KINDS) <= used

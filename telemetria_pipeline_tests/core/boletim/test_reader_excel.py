@@ -7,7 +7,7 @@ import openpyxl
 import pytest
 
 from benchmarks.boletim_files import HEADERS, Error, Formula, Serial, sheet_xml, typed_trip, xlsx
-from telemetria_pipeline.core.boletim_reader import (
+from telemetria_pipeline.core.boletim.reader import (
     BOOLEAN,
     DATE,
     DATETIME,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetria_pipeline.core import boletim_answer
-from telemetria_pipeline.core.boletim_answer import (
+from telemetria_pipeline.core.boletim import answer as boletim_answer
+from telemetria_pipeline.core.boletim.answer import (
     ERRORS_SHEET,
     SUMMARY_SHEET,
     answer_json,
@@ -18,10 +18,10 @@ from telemetria_pipeline.core.boletim_answer import (
     progress,
     write_value,
 )
-from telemetria_pipeline.core.boletim_template import template_workbook
-from telemetria_pipeline.core.boletim_text import Limits
-from telemetria_pipeline.core.boletim_validation import duplicate_of, validate_file
-from telemetria_pipeline_tests.core.boletim_rows import RECEIVED, SOUND, csv_of, trip, trips, xlsx_of
+from telemetria_pipeline.core.boletim.template import template_workbook
+from telemetria_pipeline.core.boletim.text import Limits
+from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
+from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, SOUND, csv_of, trip, trips, xlsx_of
 
 TYPED = [
     "17",

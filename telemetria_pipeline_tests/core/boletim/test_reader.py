@@ -10,12 +10,12 @@ import pytest
 
 from benchmarks.boletim_files import HEADERS, csv_text, sheet_xml, trip, typed_trip, xlsx
 from telemetria_pipeline.contracts.boletim import normalise_header
-from telemetria_pipeline.core.boletim_reader import Limits, SheetText, Unreadable, read_boletim
+from telemetria_pipeline.core.boletim.reader import Limits, SheetText, Unreadable, read_boletim
 
 ROWS = [list(HEADERS), *map(trip, range(20))]
 GOOD = xlsx({"BOLETIM": sheet_xml([list(HEADERS), *map(typed_trip, range(20))])})
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
-SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "files"
+SAMPLES = Path(__file__).parents[4] / "shared" / "samples" / "files"
 
 
 def read(data: bytes, file_name: str = "boletim", **more) -> SheetText:

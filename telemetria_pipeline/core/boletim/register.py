@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from telemetria_pipeline.core.boletim_cells import Cells
-from telemetria_pipeline.core.boletim_findings import Findings
-from telemetria_pipeline.core.boletim_period import period_of_days, period_of_name
-from telemetria_pipeline.core.boletim_settings import Reference, RuleSettings
-from telemetria_pipeline.core.boletim_values import NO_DAY, br_day
+from telemetria_pipeline.core.boletim.cells import Cells
+from telemetria_pipeline.core.boletim.findings import Findings
+from telemetria_pipeline.core.boletim.period import period_of_days, period_of_name
+from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.core.boletim.values import NO_DAY, br_day
 from telemetria_pipeline.core.names import plain_name
 
 _DAY_S, _HOUR_S = 86_400, 3_600
