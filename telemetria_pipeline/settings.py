@@ -7,6 +7,7 @@ definitions load with an empty environment. The standard `AWS_…` names are rea
 import os
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -101,6 +102,56 @@ class Settings(BaseModel):
         ge=1,
         alias="TELEMETRIA_INBOX_FILES_PER_TICK",
         description="How many files of the inbox are on their way at once; the others wait their turn.",
+    )
+
+    match_minutes: int = Field(
+        30,
+        ge=0,
+        le=120,
+        alias="TELEMETRIA_MATCH_MINUTES",
+        description="How far apart, in minutes, a declared and a measured trip may be and still be one.",
+    )
+    km_share: Decimal = Field(
+        Decimal("0.10"),
+        ge=0,
+        le=1,
+        decimal_places=4,
+        alias="TELEMETRIA_KM_TOLERANCE",
+        description="Share by which declared km may differ from measured km; only above it they diverge.",
+    )
+    km_minimum: Decimal = Field(
+        Decimal("1"),
+        ge=0,
+        decimal_places=3,
+        alias="TELEMETRIA_KM_MINIMUM",
+        description="Kilometres that the difference must exceed as well.",
+    )
+    min_coverage: Decimal = Field(
+        Decimal("1"),
+        ge=0,
+        le=1,
+        decimal_places=4,
+        alias="TELEMETRIA_MIN_COVERAGE",
+        description="Share of a declared trip's window that captured hours must cover; below it nobody is "
+        "accused.",
+    )
+    audit_days: int = Field(
+        62,
+        ge=1,
+        alias="TELEMETRIA_AUDIT_DAYS",
+        description="How many days back a late file or hour has its day audited again.",
+    )
+    audit_rest_s: float = Field(
+        60,
+        ge=0,
+        alias="TELEMETRIA_AUDIT_REST_S",
+        description="Seconds that a changed day rests before it is audited: a burst of changes is one run.",
+    )
+    pseudonym_key: SecretStr | None = Field(
+        None,
+        alias="TELEMETRIA_PSEUDONYM_KEY",
+        description="Secret that drivers' pseudonyms are made with; without it names can be guessed from "
+        "them.",
     )
 
     @field_validator("timezone", mode="before")

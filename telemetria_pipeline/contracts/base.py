@@ -15,6 +15,10 @@ NUMBER = pa.float64()
 INSTANT = pa.timestamp("us", tz="UTC")
 INTEGER = pa.int64()
 FLAG = pa.bool_()
+# What is billed is exact: kilometres to the metre, tariffs to a hundredth of a cent, money to the cent.
+KM = pa.decimal128(12, 3)
+TARIFF = pa.decimal128(10, 4)
+MONEY = pa.decimal128(14, 2)
 
 _PANDAS_DTYPES = {
     TEXT: "str",
@@ -23,6 +27,10 @@ _PANDAS_DTYPES = {
     INTEGER: "int64",
     FLAG: "bool",
 }
+
+
+def _exact(type: pa.DataType) -> pd.ArrowDtype | None:
+    return pd.ArrowDtype(type) if pa.types.is_decimal(type) else None
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,11 @@ class Column:
     personal: bool = False  # LGPD: stays out of logs, alerts, metadata and file names
 
     @property
-    def pandas_dtype(self) -> str:
-        """The dtype of this column in a DataFrame under contract."""
-        return _PANDAS_DTYPES[self.type]
+    def pandas_dtype(self) -> str | pd.ArrowDtype:
+        """The dtype of this column in a DataFrame under contract; a decimal stays Arrow's."""
+        if self.type == INTEGER and not self.required:
+            return "Int64"
+        return _exact(self.type) or _PANDAS_DTYPES[self.type]
 
     def promises(self) -> list[str]:
         """The column's rules in words, for a schema that people read."""
@@ -128,13 +138,13 @@ class Contract:
         for c in self.columns:
             if c.name not in table.column_names and not c.required:  # written before there was one
                 table = table.append_column(c.name, pa.nulls(len(table), c.type))
-        return table.to_pandas()[self.names].astype(dtypes)
+        return table.to_pandas(types_mapper=_exact)[self.names].astype(dtypes)
 
     def broken_by(self, frame: pd.DataFrame) -> str | None:
         """How the frame breaks this contract, in words (never a value: it may be personal), or None."""
         if list(frame.columns) != self.names:
             return f"columns {sorted(set(frame.columns) ^ set(self.names)) or 'in another order'}"
-        wrong = [c.name for c in self.columns if str(frame[c.name].dtype) != c.pandas_dtype]
+        wrong = [c.name for c in self.columns if frame[c.name].dtype != c.pandas_dtype]
         if wrong:
             return "; ".join(f"{name} is {frame[name].dtype}" for name in wrong)
         if frame.empty:

@@ -1,6 +1,7 @@
-"""The reference tables: the vehicles and drivers that boletins and telemetry are held against."""
+"""The reference tables: the vehicles and drivers that both sides are held against, and what is paid."""
 
-from telemetria_pipeline.contracts.base import TEXT, Column, Contract
+from telemetria_pipeline.contracts.base import INTEGER, KM, MONEY, TARIFF, TEXT, Column, Contract
+from telemetria_pipeline.contracts.boletim import DATE_PATTERN
 from telemetria_pipeline.contracts.telemetry import PLACA_PATTERN
 
 OPERATIONS = ("AGR", "IND")
@@ -26,6 +27,8 @@ VEHICLES = Contract(
         Column(
             "operacao", TEXT, "Operation: agricultural, or industrial and administrative", isin=OPERATIONS
         ),
+        Column("entrada", TEXT, "First day under contract; none: always was", pattern=DATE_PATTERN),
+        Column("saida", TEXT, "Last day under contract; none: still is", pattern=DATE_PATTERN),
     ),
     key=("placa",),
 )
@@ -49,6 +52,33 @@ DRIVERS = Contract(
     key=("motorista_chave", "motorista_id", "transportadora"),
 )
 
+CONTRACT_TERMS = (
+    Column("contrato", TEXT, "Number of the contract", required=True),
+    Column("clausula", TEXT, "Clause that the terms come from", required=True),
+    Column("contrato_linha", INTEGER, "Row of the contracts file", required=True, ge=1),
+    Column("regime", TEXT, "Municipal or intermunicipal", isin=("municipal", "intermunicipal")),
+    Column("modalidade", TEXT, "Under contract, or spot", required=True, isin=("contrato", "spot")),
+)
+
+CONTRACTS = Contract(
+    "contracts",
+    "What is paid: tariff and fixed cost by vehicle, or by type of vehicle, carrier and operation, with the "
+    "days on which they are in force.",
+    (
+        *CONTRACT_TERMS,
+        Column("placa", TEXT, "The one vehicle it is for; none: all of the type", pattern=PLACA_PATTERN),
+        Column("tipo", TEXT, "Type of vehicle"),
+        Column("transportadora", TEXT, "Carrier; none: any"),
+        Column("operacao", TEXT, "Operation; none: any", isin=OPERATIONS),
+        Column("tarifa_brl_km", TARIFF, "Tariff, R$/km", required=True, ge=0),
+        Column("custo_fixo_mensal_brl", MONEY, "Fixed cost of a month and vehicle, R$", required=True, ge=0),
+        Column("franquia_km", KM, "Kilometres a month without tariff, km", required=True, ge=0),
+        Column("vigencia_inicio", TEXT, "First day in force", required=True, pattern=DATE_PATTERN),
+        Column("vigencia_fim", TEXT, "Last day in force; none: open", pattern=DATE_PATTERN),
+    ),
+    key=("contrato_linha",),
+)
+
 # The first name of each is the one that messages use.
 VEHICLE_HEADERS: dict[str, tuple[str, ...]] = {
     "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
@@ -59,9 +89,26 @@ VEHICLE_HEADERS: dict[str, tuple[str, ...]] = {
     "garagem": ("GARAGEM", "BASE"),
     "rota": ("ROTA", "LINHA"),
     "operacao": ("OPERAÇÃO", "TIPO DE OPERAÇÃO"),
+    "entrada": ("ENTRADA", "DATA DE ENTRADA", "INÍCIO", "DESDE"),
+    "saida": ("SAÍDA", "DATA DE SAÍDA", "FIM", "ATÉ"),
 }
 DRIVER_HEADERS: dict[str, tuple[str, ...]] = {
     "motorista": ("MOTORISTA", "NOME", "NOME DO MOTORISTA", "CONDUTOR"),
     "motorista_id": ("MOTORISTA ID", "ID", "ID DO MOTORISTA", "MATRÍCULA", "REGISTRO"),
     "transportadora": ("TRANSPORTADORA", "EMPRESA"),
+}
+CONTRACT_HEADERS: dict[str, tuple[str, ...]] = {
+    "contrato": ("CONTRATO", "Nº CONTRATO", "NÚMERO DO CONTRATO"),
+    "clausula": ("CLÁUSULA", "CLÁUSULA DO CONTRATO", "ADITIVO"),
+    "regime": ("REGIME",),
+    "modalidade": ("MODALIDADE", "CONTRATO/SPOT", "CONTRATO SPOT"),
+    "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
+    "tipo": ("TIPO", "TIPO DO VEÍCULO", "TIPO DE VEÍCULO", "TIPO VEÍCULO"),
+    "transportadora": ("TRANSPORTADORA", "EMPRESA"),
+    "operacao": ("OPERAÇÃO", "TIPO DE OPERAÇÃO"),
+    "tarifa_brl_km": ("TARIFA", "TARIFA R$/KM", "CUSTO VARIÁVEL", "CUSTO VARIÁVEL (R$/KM)", "VALOR KM"),
+    "custo_fixo_mensal_brl": ("CUSTO FIXO", "CUSTO FIXO MENSAL", "FIXO MENSAL"),
+    "franquia_km": ("FRANQUIA", "FRANQUIA KM", "KM FRANQUIA"),
+    "vigencia_inicio": ("VIGÊNCIA INÍCIO", "INÍCIO DA VIGÊNCIA", "VIGENTE DE", "DE"),
+    "vigencia_fim": ("VIGÊNCIA FIM", "FIM DA VIGÊNCIA", "VIGENTE ATÉ", "ATÉ"),
 }

@@ -1,0 +1,129 @@
+"""The tables of a billing cycle: the bill, what later changes of closed cycles cost, and patterns."""
+
+from telemetria_pipeline.contracts.audit import VEHICLE, VERSIONS
+from telemetria_pipeline.contracts.base import (
+    INSTANT,
+    INTEGER,
+    KM,
+    MONEY,
+    NUMBER,
+    TARIFF,
+    TEXT,
+    Column,
+    Contract,
+)
+from telemetria_pipeline.contracts.boletim import DATE_PATTERN
+from telemetria_pipeline.contracts.reference import CONTRACT_TERMS
+
+_VEHICLE = tuple(c for c in VEHICLE if c.name != "garagem")
+
+BILLING = Contract(
+    "billing",
+    "The bill of a cycle, one row a vehicle and contract row that was in force: parts sum to totals exactly.",
+    (
+        *_VEHICLE,
+        Column("turnos", TEXT, "Shifts served, as declared, joined by `, `"),
+        *CONTRACT_TERMS,
+        Column("inicio", TEXT, "First day billed, YYYY-MM-DD", required=True, pattern=DATE_PATTERN),
+        Column("fim", TEXT, "Last day billed, YYYY-MM-DD", required=True, pattern=DATE_PATTERN),
+        Column("dias", INTEGER, "Days billed", required=True, ge=1),
+        Column("dias_ciclo", INTEGER, "Days of the cycle", required=True, ge=1),
+        Column("viagens", INTEGER, "Trips with audited or declared kilometres", required=True, ge=0),
+        Column("km_declarado", KM, "Declared, km", required=True, ge=0),
+        Column("km_medido", KM, "Measured, km", required=True, ge=0),
+        Column("km_auditado", KM, "Audited, km", required=True, ge=0),
+        Column("franquia_km", KM, "Without tariff: the contract's, by days, km", required=True, ge=0),
+        Column("km_faturado", KM, "Audited kilometres beyond them, km", required=True, ge=0),
+        Column("tarifa_brl_km", TARIFF, "Tariff, R$/km", required=True, ge=0),
+        Column("variavel_brl", MONEY, "Variable cost, R$", required=True, ge=0),
+        Column("custo_fixo_mensal_brl", MONEY, "Fixed cost of a whole month, R$", required=True, ge=0),
+        Column("fixo_brl", MONEY, "Fixed cost of the days billed, R$", required=True, ge=0),
+        Column("total_brl", MONEY, "Variable and fixed, R$", required=True, ge=0),
+        Column("variavel_declarado_brl", MONEY, "The price of the declared km, R$", required=True, ge=0),
+        *VERSIONS,
+    ),
+    key=("veiculo", "contrato_linha", "inicio"),
+)
+
+PRICED_TRIPS = Contract(
+    "priced_trips",
+    "Every trip of a cycle with the kilometres and the price that the bill gives it.",
+    (
+        Column("viagem_id", TEXT, "The validated trip", required=True),
+        Column("veiculo", TEXT, "The plate, or the carrier's id of the vehicle", required=True),
+        Column("transportadora", TEXT, "Carrier"),
+        Column("operacao", TEXT, "Operation"),
+        Column("data", TEXT, "Day of the trip, YYYY-MM-DD", required=True, pattern=DATE_PATTERN),
+        Column("saida_utc", INSTANT, "Departure, UTC", required=True),
+        Column("fonte", TEXT, "Which sides there are", required=True),
+        Column("arquivo", TEXT, "The sender's name for the boletim"),
+        Column("veredito", TEXT, "Verdict", required=True),
+        Column("km_declarado", KM, "Declared, km"),
+        Column("km_medido", KM, "Measured, km"),
+        Column("km_auditado", KM, "Audited, km", required=True, ge=0),
+        Column("km_faturado", KM, "Audited kilometres beyond the franchise, km", required=True, ge=0),
+        Column("contrato", TEXT, "Contract of the tariff"),
+        Column("tarifa_brl_km", TARIFF, "Tariff, R$/km", ge=0),
+        Column("valor_brl", MONEY, "Its price by itself, to the cent; the bill rounds sums, not trips", ge=0),
+    ),
+    key=("viagem_id",),
+)
+
+ADJUSTMENTS = Contract(
+    "adjustments",
+    "What arrived after a cycle was closed, trip by trip: charged in the first cycle that is still open.",
+    (
+        Column("ciclo_origem", TEXT, "First day of the closed cycle", required=True, pattern=DATE_PATTERN),
+        Column("viagem_id", TEXT, "The validated trip; none for a fixed cost"),
+        Column("veiculo", TEXT, "The plate, or the carrier's id of the vehicle", required=True),
+        Column("transportadora", TEXT, "Carrier"),
+        Column("operacao", TEXT, "Operation"),
+        Column("data", TEXT, "Day of the trip, YYYY-MM-DD", pattern=DATE_PATTERN),
+        Column("saida_utc", INSTANT, "Departure, UTC"),
+        Column("arquivo", TEXT, "The sender's name for the boletim that declares it now, else that did"),
+        Column("km_antes", KM, "Kilometres billed before", required=True),
+        Column("km_depois", KM, "Kilometres that count now", required=True),
+        Column("valor_antes_brl", MONEY, "Price before, R$", required=True),
+        Column("valor_depois_brl", MONEY, "Price now, R$", required=True),
+        Column("ajuste_brl", MONEY, "Price now minus price before, R$", required=True),
+        Column(
+            "causa",
+            TEXT,
+            "What changed",
+            required=True,
+            isin=("viagem_nova", "viagem_retirada", "km_alterado", "tarifa_alterada", "fixo_alterado"),
+        ),
+        Column("frase", TEXT, "Why, in Portuguese", required=True),
+    ),
+)
+
+PATTERNS = Contract(
+    "patterns",
+    "What no single row shows: habits of a vehicle, a driver (by pseudonym) or a carrier over the cycle.",
+    (
+        Column(
+            "padrao",
+            TEXT,
+            "Pattern",
+            required=True,
+            isin=(
+                "vies",
+                "numeros_redondos",
+                "km_repetido",
+                "odometro_descontinuo",
+                "duas_transportadoras",
+            ),
+        ),
+        Column("nivel", TEXT, "Whose", required=True, isin=("veiculo", "motorista", "transportadora")),
+        Column("chave", TEXT, "Plate, pseudonym or carrier", required=True),
+        Column("transportadora", TEXT, "Carrier"),
+        Column("viagens", INTEGER, "Trips looked at", required=True, ge=0),
+        Column("ocorrencias", INTEGER, "Trips that show it", required=True, ge=0),
+        Column("km_declarado", KM, "Declared in the trips looked at, km", required=True, ge=0),
+        Column("km_medido", KM, "Measured in them, km", required=True, ge=0),
+        Column("vies", NUMBER, "(declared - measured) / measured over those trips"),
+        Column("valor_brl", MONEY, "What it costs in the cycle, R$, where that can be said"),
+        Column("frase", TEXT, "Why, in Portuguese", required=True),
+    ),
+    key=("padrao", "nivel", "chave"),
+)
