@@ -37,7 +37,8 @@ class AuditRules:
     @classmethod
     def from_json(cls, said: dict[str, Any]) -> Self:
         """What `as_json` said."""
-        return cls(**{n: Decimal(v) if isinstance(v, str) else v for n, v in said.items()})
+        values: dict[str, Any] = {n: Decimal(v) if isinstance(v, str) else v for n, v in said.items()}
+        return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
         """The tolerances as JSON knows them; decimals as text."""
