@@ -15,7 +15,7 @@ PACKAGE = Path(telemetria_pipeline.__file__).parent
 FLOORS = [
     {"settings"},
     {"contracts"},
-    {"core", "carriers", "storage"},
+    {"core", "carriers", "storage", "reports"},
     {"partitions", "checks"},
     {"assets"},
     {"automation"},

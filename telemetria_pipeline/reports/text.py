@@ -1,0 +1,110 @@
+"""Numbers, money and clocks as a Brazilian reader writes them; a dash where there is none."""
+
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+NONE = "–"
+WORDS = {
+    "km_divergente": "Quilometragem divergente",
+    "sem_telemetria": "Declarada sem telemetria",
+    "nao_declarada": "Medida e não declarada",
+    "horario_divergente": "Horário divergente",
+    "motorista_divergente": "Motorista divergente",
+    "veiculo_desconhecido": "Veículo desconhecido",
+    "ok": "De acordo",
+    "divergente": "Divergente",
+    "inconclusivo": "Inconclusivo",
+    "alta": "Alta",
+    "media": "Média",
+    "baixa": "Baixa",
+    "vies": "Viés constante",
+    "numeros_redondos": "Números redondos",
+    "km_repetido": "Quilometragem repetida",
+    "odometro_descontinuo": "Odômetro descontínuo",
+    "duas_transportadoras": "Duas transportadoras",
+    "veiculo": "Veículo",
+    "motorista": "Motorista",
+    "transportadora": "Transportadora",
+    "viagem_nova": "Viagem nova",
+    "viagem_retirada": "Viagem retirada",
+    "km_alterado": "Quilometragem alterada",
+    "tarifa_alterada": "Tarifa alterada",
+    "fixo_alterado": "Custo fixo alterado",
+    "odometro": "Odômetro",
+    "telemetria": "Telemetria",
+    "mista": "Odômetro e telemetria",
+    "nenhuma": "Nenhuma",
+    "contrato": "Contrato",
+    "spot": "Spot",
+    "municipal": "Municipal",
+    "intermunicipal": "Intermunicipal",
+    "accepted": "Aceito",
+    "rejected": "Devolvido",
+    "duplicate": "Já recebido",
+    "captured": "Capturada",
+    "confirmed_empty": "Sem viagens",
+    "open": "Em aberto",
+    "missing": "Sem resposta",
+}
+"""What the tables' codes are called."""
+
+
+def missing(value: Any) -> bool:
+    """Whether there is no value: None, NaN, NaT or NA."""
+    return bool(pd.isna(value))
+
+
+def word(code: object) -> str:
+    """What a code is called; the code itself where it has no name."""
+    return NONE if missing(code) else WORDS.get(str(code), str(code))
+
+
+def number(value: Decimal | float | None, places: int = 1) -> str:
+    """`1.234,5`."""
+    if value is None or missing(value):
+        return NONE
+    return f"{half_up(value, places):,f}".translate(str.maketrans(",.", ".,"))
+
+
+def signed(value: Decimal | float | None, places: int = 1) -> str:
+    """`+1.234,5`, `-0,3`."""
+    said = number(value, places)
+    return f"+{said}" if said != NONE and value is not None and value > 0 else said
+
+
+def km(value: Decimal | float | None) -> str:
+    """`1.234,5 km`."""
+    said = number(value)
+    return said if said == NONE else f"{said} km"
+
+
+def brl(value: Decimal | None) -> str:
+    """`R$ 1.234,56`."""
+    said = number(value, 2)
+    return said if said == NONE else f"R$ {said}"
+
+
+def percent(share: float | None, places: int = 0) -> str:
+    """`97 %` of a share of 0.97."""
+    if share is None or missing(share):
+        return NONE
+    return f"{number(Decimal(str(share)) * 100, places)} %"
+
+
+def clock(instant: datetime, zone: ZoneInfo) -> str:
+    """`07:10` by the clock of the zone."""
+    return NONE if missing(instant) else f"{instant.astimezone(zone):%H:%M}"
+
+
+def day_of(instant: datetime | date) -> str:
+    """`10/03/2026`."""
+    return f"{instant:%d/%m/%Y}"
+
+
+def half_up(value: Decimal | float, places: int) -> Decimal:
+    """The value to so many decimals, halves away from zero."""
+    return Decimal(str(value)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
