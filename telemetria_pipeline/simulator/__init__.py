@@ -7,10 +7,11 @@ to work.
 
 from telemetria_pipeline.simulator.faults import DATA_FAULTS, TRANSPORT_FAULTS, FaultPlan, demo_faults
 from telemetria_pipeline.simulator.fleet import Fleet, Trip, Vehicle
+from telemetria_pipeline.simulator.records import Silence
 from telemetria_pipeline.simulator.server import Request, Simulator
 from telemetria_pipeline.simulator.truth import TrueTrip
 
 __all__ = [
-    "DATA_FAULTS", "TRANSPORT_FAULTS", "FaultPlan", "Fleet", "Request", "Simulator", "Trip", "TrueTrip",
-    "Vehicle", "demo_faults",
+    "DATA_FAULTS", "TRANSPORT_FAULTS", "FaultPlan", "Fleet", "Request", "Silence", "Simulator", "Trip",
+    "TrueTrip", "Vehicle", "demo_faults",
 ]  # fmt: skip

@@ -1,8 +1,10 @@
-"""Boletins as a depot of the simulated carrier would send them: the fleet's trips, typed into a sheet."""
+"""Boletins as a depot of the simulated carrier would send them: trips, typed into a sheet."""
 
 import csv
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from openpyxl import Workbook
@@ -11,22 +13,73 @@ from telemetria_pipeline.simulator.fleet import Trip
 
 HEADERS = (
     "NUMERO ATA", "PLACA", "FROTA", "DATA", "LOCAL SAÍDA", "HORÁRIO SAÍDA", "LOCAL CHEGADA",
-    "HORÁRIO CHEGADA", "KM INICIAL", "KM FINAL", "MOTORISTA", "EMPRESA",
+    "HORÁRIO CHEGADA", "KM INICIAL", "KM FINAL", "MOTORISTA", "EMPRESA", "TURNO",
 )  # fmt: skip
 
+Row = list[str | float]
 
-def declared(trips: Iterable[Trip], carrier: str) -> list[list[str | float]]:
-    """A row a trip, as somebody types it: local clock, odometers to a tenth of a kilometre."""
-    rows: list[list[str | float]] = []
-    for number, trip in enumerate(sorted(trips, key=lambda t: (t.vehicle.plate, t.departure)), start=1):
-        zone = ZoneInfo(trip.vehicle.timezone)
+
+@dataclass(frozen=True, slots=True)
+class DeclaredTrip:
+    """A row of a boletim before it is typed: instants in UTC, read on the clocks of `timezone`; metres.
+
+    `typed_plate` is how the plate is written; `plate` its Mercosul form.
+    """
+
+    plate: str
+    typed_plate: str
+    fleet_number: str
+    timezone: str
+    departure: datetime
+    arrival: datetime
+    origin: str
+    destination: str
+    km_out_m: int
+    km_in_m: int
+    driver: str
+    company: str
+    shift: str = ""
+
+    @property
+    def distance_m(self) -> int:
+        """What it claims."""
+        return self.km_in_m - self.km_out_m
+
+
+def honest(trip: Trip, company: str) -> DeclaredTrip:
+    """The trip as it was, with odometers to a tenth of a kilometre."""
+    return DeclaredTrip(
+        plate=trip.vehicle.plate,
+        typed_plate=trip.vehicle.plate,
+        fleet_number=trip.vehicle.fleet_number,
+        timezone=trip.vehicle.timezone,
+        departure=trip.departure,
+        arrival=trip.arrival,
+        origin=trip.origin,
+        destination=trip.destination,
+        km_out_m=round(trip.odometer_departure_m, -2),
+        km_in_m=round(trip.odometer_arrival_m, -2),
+        driver=trip.driver.name,
+        company=company,
+    )
+
+
+def declared(trips: Iterable[Trip], carrier: str) -> list[Row]:
+    """A row a trip, without any invention."""
+    return typed(honest(trip, carrier) for trip in trips)
+
+
+def typed(trips: Iterable[DeclaredTrip]) -> list[Row]:
+    """A row a trip, by plate and departure, as somebody types it: local clocks, odometers in km."""
+    rows: list[Row] = []
+    for number, trip in enumerate(sorted(trips, key=lambda t: (t.plate, t.departure)), start=1):
+        zone = ZoneInfo(trip.timezone)
         left, arrived = trip.departure.astimezone(zone), trip.arrival.astimezone(zone)
         rows.append(
             [
-                f"{number:04d}", trip.vehicle.plate, trip.vehicle.fleet_number, f"{left:%d/%m/%Y}",
-                trip.origin, f"{left:%H:%M:%S}", trip.destination, f"{arrived:%H:%M:%S}",
-                round(trip.odometer_departure_m / 1000, 1), round(trip.odometer_arrival_m / 1000, 1),
-                trip.driver.name, carrier,
+                f"{number:04d}", trip.typed_plate, trip.fleet_number, f"{left:%d/%m/%Y}", trip.origin,
+                _clock(left), trip.destination, _clock(arrived), trip.km_out_m / 1000, trip.km_in_m / 1000,
+                trip.driver, trip.company, trip.shift,
             ]
         )  # fmt: skip
     return rows
@@ -56,3 +109,7 @@ def as_xlsx(rows: Iterable[Iterable[str | float]], title: str) -> bytes:
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
+
+
+def _clock(when: datetime) -> str:
+    return f"{when:%H:%M}" if when.second == 0 else f"{when:%H:%M:%S}"

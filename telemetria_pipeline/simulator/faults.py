@@ -4,7 +4,7 @@ A plan decides by hashing, never by arrival order or by the clock: the same seed
 whatever else is asked before, meanwhile or after.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from struct import unpack
 
@@ -40,13 +40,15 @@ CLEAN_EVERY = 4  # at most three faulty attempts in a row, so that a patient cli
 class FaultPlan:
     """Which share of requests (transport faults) and of trips (data faults) goes wrong, by fault name.
 
-    `hang_seconds` is how long `hang` says nothing and how long `slow_drip` takes. Raises `ValueError`
-    for an unknown fault, a rate outside [0, 1], or transport rates that add up to more than 1.
+    `hang_seconds` is how long `hang` says nothing and how long `slow_drip` takes; `sound_odometers` are ids
+    of vehicles whose odometers are always sent, and right. Raises `ValueError` for an unknown fault, a rate
+    outside [0, 1], or transport rates that add up to more than 1.
     """
 
     seed: int
     rates: Mapping[str, float] = field(default_factory=dict)
     hang_seconds: float = 3.0
+    sound_odometers: Collection[str] = ()
 
     def __post_init__(self) -> None:
         by_request = [f for f in TRANSPORT_FAULTS if f != "empty_hour"]

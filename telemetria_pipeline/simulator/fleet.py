@@ -14,7 +14,7 @@ from functools import lru_cache
 from random import Random
 from zoneinfo import ZoneInfo
 
-from telemetria_pipeline.simulator.chance import digest
+from telemetria_pipeline.simulator.chance import digest, draw
 
 BOUGHT = date(2018, 1, 1)  # no trips before: an odometer needs a day on which it starts
 LONGEST_TRIP = timedelta(minutes=84)
@@ -107,6 +107,15 @@ def old_form(plate: str) -> str | None:
     """The plate as it was before Mercosul (`ABC1C34` -> `ABC1234`); None where it never had such a form."""
     digit = LETTERS.index(plate[4])
     return f"{plate[:4]}{digit}{plate[5:]}" if digit < 10 else None
+
+
+def as_typed(plate: str, *key: object) -> str:
+    """The plate in one of the ways that people write it; the same key gives the same way."""
+    shown = (old_form(plate) or plate) if draw(*key, "form") < 0.3 else plate
+    style = draw(*key, "style")
+    if style < 0.4:
+        return f"{shown[:3]}-{shown[3:]}"
+    return shown.lower() if style < 0.5 else shown
 
 
 class Fleet:

@@ -4,14 +4,14 @@
 instant. `truth` reads the same stories, so what is served and what is true cannot drift apart.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from telemetria_pipeline.simulator.chance import between, digest, draw
-from telemetria_pipeline.simulator.faults import FaultPlan
-from telemetria_pipeline.simulator.fleet import LONGEST_TRIP, Fleet, Trip, Vehicle, old_form
+from telemetria_pipeline.simulator.faults import ODOMETER_FAULTS, FaultPlan
+from telemetria_pipeline.simulator.fleet import LONGEST_TRIP, Fleet, Trip, Vehicle, as_typed
 
 Record = dict[str, Any]
 
@@ -21,6 +21,19 @@ JUMP_M = 5_000_000
 WRAPS_M = (100_000_000, 1_000_000_000)
 UNIT_SLIPS = (1000, 1.609, 10)
 OPTIONAL_FIELDS = ("max_speed_kmh", "driving_seconds", "stopped_seconds", "next_departure", "odometer_m")
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Devices that are not heard: trips of these vehicles that depart in [start, end) are never listed."""
+
+    vehicle_ids: Collection[str]
+    start: datetime
+    end: datetime
+
+    def hides(self, trip: Trip) -> bool:
+        """Whether the trip is one of them."""
+        return self.start <= trip.departure < self.end and trip.vehicle.id in self.vehicle_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +95,23 @@ def instant(when: datetime) -> str:
 class Carrier:
     """The carrier's system: a fleet's trips as they are reported, with a plan's data faults."""
 
-    def __init__(self, fleet: Fleet, plan: FaultPlan) -> None:
+    def __init__(self, fleet: Fleet, plan: FaultPlan, silences: Sequence[Silence] = ()) -> None:
         self.fleet = fleet
         self.plan = plan
+        self.silences = tuple(silences)
+
+    def trips(self, start: datetime, end: datetime) -> list[Trip]:
+        """The fleet's trips that depart in [start, end) and that the carrier hears of."""
+        driven = self.fleet.trips(start, end)
+        return [t for t in driven if not any(silence.hides(t) for silence in self.silences)]
 
     def story(self, trip: Trip) -> Story:
         """What happens to a trip's record; the same at every instant."""
         faults = self.plan.on_trip(trip.id)
         if trip.distance_m < SHORTEST_SLIP_M:
-            faults = frozenset(f for f in faults if not f.startswith("odometer_"))
+            faults -= {*ODOMETER_FAULTS}
+        if trip.vehicle.id in self.plan.sound_odometers:
+            faults -= {*ODOMETER_FAULTS, "missing_field"}
         published, revised = trip.arrival, None
         if "late" in faults:
             published += timedelta(seconds=int(between(3600, 8 * 3600, trip.id, "late")))
@@ -115,7 +136,7 @@ class Carrier:
         True records come by departure, then vehicle.
         """
         rows: list[tuple[float, Record]] = []
-        for trip in self.fleet.trips(start - LONGEST_TRIP, end):
+        for trip in self.trips(start - LONGEST_TRIP, end):
             if vehicle_id in (None, trip.vehicle.id):
                 story = self.story(trip)
                 for record in self._shown(story, start, as_of):
@@ -177,7 +198,7 @@ class Carrier:
         trip, faults = story.trip, story.faults
         vehicle = trip.vehicle
         gone = min((as_of - trip.departure) / (trip.arrival - trip.departure), 1)
-        registration = None if "plate_only_in_description" in faults else _as_typed(trip)
+        registration = None if "plate_only_in_description" in faults else as_typed(vehicle.plate, trip.id)
         record: Record = {
             "id": trip.id,
             "status": "running",
@@ -281,13 +302,3 @@ def _asset(vehicle: Vehicle, registration: str | None) -> Record:
         "registration": registration,
         "timezone": vehicle.timezone,
     }
-
-
-def _as_typed(trip: Trip) -> str:
-    """The vehicle's plate in one of the ways that people write it."""
-    plate = trip.vehicle.plate
-    shown = (old_form(plate) or plate) if draw(trip.id, "form") < 0.3 else plate
-    style = draw(trip.id, "style")
-    if style < 0.4:
-        return f"{shown[:3]}-{shown[3:]}"
-    return shown.lower() if style < 0.5 else shown

@@ -10,7 +10,7 @@ import struct
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from telemetria_pipeline.simulator.faults import LISTING_FAULTS, REPLY_FAULTS, TRANSPORT_FAULTS, FaultPlan
 from telemetria_pipeline.simulator.fleet import Fleet
-from telemetria_pipeline.simulator.records import Carrier
+from telemetria_pipeline.simulator.records import Carrier, Silence
 from telemetria_pipeline.simulator.replies import (
     LOGIN_PAGE,
     BadRequest,
@@ -41,6 +41,10 @@ LONGEST_WINDOW = timedelta(days=31)
 YEARS = range(2000, 2100)
 
 
+class Unavailable(Exception):
+    """The window lies in an outage."""
+
+
 class Request(NamedTuple):
     """One request of the log: `path` is the target with its query, `status` 0 where nothing was sent."""
 
@@ -55,6 +59,8 @@ class Simulator:
 
     `as_of` is the instant that the carrier lives at (None: the real clock, in whole seconds) and can be
     set while it serves. With `truth_dir`, the truth of each window is written there when it is asked for.
+    A window whose middle lies in one of the `outages` [start, end) gets 503, however often it is asked for,
+    until they are set otherwise; `silences` are trips that no window lists.
     """
 
     def __init__(
@@ -66,6 +72,8 @@ class Simulator:
         port: int = 0,
         page_limit: int = 100,
         truth_dir: Path | None = None,
+        outages: Sequence[tuple[datetime, datetime]] = (),
+        silences: Sequence[Silence] = (),
     ) -> None:
         if not token:
             raise ValueError("the simulator needs a token that is not empty")
@@ -73,9 +81,10 @@ class Simulator:
         self.faults = faults or FaultPlan(fleet.seed)
         self.as_of = as_of
         self.page_limit = page_limit
+        self.outages = outages
         self._authorization = f"Bearer {token}".encode()
         self._truth_dir = truth_dir
-        self._carrier = Carrier(fleet, self.faults)
+        self._carrier = Carrier(fleet, self.faults, silences)
         self._listing = lru_cache(maxsize=8)(self._carrier.listing)
         self._script: deque[str | None] = deque()
         self._attempts: Counter[str] = Counter()
@@ -161,6 +170,8 @@ class Simulator:
             fault, attempt = self._fault(url.path, query, part, asked)
         except BadRequest as error:
             return text_reply(str(error), 400), None
+        except Unavailable:
+            return error_reply(503, "unavailable", "these hours cannot be read"), "outage"
         listing_fault = fault if fault in LISTING_FAULTS else None
         reply = page_reply(items, part, self.url + url.path, query, listing_fault)
         if fault in REPLY_FAULTS:
@@ -185,6 +196,9 @@ class Simulator:
         start, end = _instant(query, "from"), _instant(query, "to")
         if not start < end <= start + LONGEST_WINDOW:
             raise BadRequest(f"to must lie after from, by at most {LONGEST_WINDOW.days} days")
+        middle = start + (end - start) / 2
+        if any(begins <= middle < ends for begins, ends in self.outages):
+            raise Unavailable
         if self._truth_dir and part.offset == 0:
             name = "_".join(f"{bound:%Y%m%dT%H%M%SZ}" for bound in (start, end))
             with self._lock:

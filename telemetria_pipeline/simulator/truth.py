@@ -33,7 +33,7 @@ class TrueTrip:
 def true_trips(carrier: Carrier, start: datetime, end: datetime, as_of: datetime) -> list[TrueTrip]:
     """The trips that depart in [start, end) and are finished and shown, in their last version."""
     rows = []
-    for trip in carrier.fleet.trips(start, end):
+    for trip in carrier.trips(start, end):
         story = carrier.story(trip)
         for record_id, _, reading in story.versions(as_of)[-1:]:
             left, arrived = reading.odometer_departure_m, reading.odometer_arrival_m
@@ -66,7 +66,7 @@ def running_per_hour(
     return dict(
         Counter(
             trip.departure.replace(minute=0, second=0)
-            for trip in carrier.fleet.trips(start, end)
+            for trip in carrier.trips(start, end)
             if carrier.story(trip).is_running(as_of)
         )
     )
