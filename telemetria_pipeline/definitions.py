@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from telemetria_pipeline.assets.boletins import boletins
-from telemetria_pipeline.assets.reference import drivers, vehicles
+from telemetria_pipeline.assets.reference import contracts, drivers, vehicles
 from telemetria_pipeline.assets.resources import CarrierResource, InboxResource, LakeResource
 from telemetria_pipeline.assets.telemetry import telemetry
 from telemetria_pipeline.automation.boletins import boletim_inbox_sensor, boletim_job
@@ -17,7 +17,7 @@ from telemetria_pipeline.automation.telemetry import telemetry_hourly, telemetry
 def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """The whole project; `overrides` replaces resources by name (`lake`, `inbox`, `carrier`)."""
     return dg.Definitions(
-        assets=[telemetry, boletins, vehicles, drivers],
+        assets=[telemetry, boletins, vehicles, drivers, contracts],
         jobs=[telemetry_job, boletim_job, reference_job],
         schedules=[telemetry_hourly, telemetry_recapture],
         sensors=[boletim_inbox_sensor],

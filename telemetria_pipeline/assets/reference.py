@@ -1,7 +1,8 @@
-"""`vehicles` and `drivers`: the reference tables, read from `reference/` in the lake."""
+"""`vehicles`, `drivers` and `contracts`: the reference tables, read from `reference/` in the lake."""
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import dagster as dg
@@ -11,9 +12,9 @@ from telemetria_pipeline.assets.metadata import preview, table_schema
 from telemetria_pipeline.assets.resources import LakeResource
 from telemetria_pipeline.checks import reference as checks
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.reference import DRIVERS, VEHICLES
+from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.boletim.settings import Reference
-from telemetria_pipeline.core.reference import ReferenceTable, read_drivers, read_vehicles
+from telemetria_pipeline.core.reference import ReferenceTable, read_contracts, read_drivers, read_vehicles
 from telemetria_pipeline.settings import SettingsError
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import StorageError
@@ -78,14 +79,35 @@ vehicles = _asset(VEHICLES, read_vehicles, "Boletins are held against it: plates
 drivers = _asset(DRIVERS, read_drivers, "The names in boletins are held against it.")
 
 
+contracts = _asset(
+    CONTRACTS,
+    read_contracts,
+    "Trips are priced by it, each by its own day. No two rows are for one vehicle and day.",
+)
+
+
+@dataclass(frozen=True)
+class ReferenceTables:
+    """The reference tables, each under its contract; None where it was never made."""
+
+    vehicles: pd.DataFrame | None
+    drivers: pd.DataFrame | None
+    contracts: pd.DataFrame | None
+
+
+def read_tables(lake: Lake) -> ReferenceTables:
+    """All that is known of vehicles, drivers and contracts."""
+    return ReferenceTables(_table(lake, VEHICLES), _table(lake, DRIVERS), _table(lake, CONTRACTS))
+
+
 def read_reference(lake: Lake) -> Reference:
-    """What is known of vehicles and drivers; None where a table was never made."""
+    """What boletins are held against."""
+    return Reference(vehicles=_table(lake, VEHICLES), drivers=_table(lake, DRIVERS))
 
-    def table(contract: Contract) -> pd.DataFrame | None:
-        found = lake.read_table(contract.name, {})
-        return None if found is None else contract.frame(found)
 
-    return Reference(vehicles=table(VEHICLES), drivers=table(DRIVERS))
+def _table(lake: Lake, contract: Contract) -> pd.DataFrame | None:
+    found = lake.read_table(contract.name, {})
+    return None if found is None else contract.frame(found)
 
 
 def reference_file(lake: Lake, name: str) -> str:

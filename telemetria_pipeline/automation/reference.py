@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from telemetria_pipeline.assets.reference import drivers, vehicles
+from telemetria_pipeline.assets.reference import contracts, drivers, vehicles
 
 reference_job = dg.define_asset_job(
     "reference_job",
-    selection=dg.AssetSelection.assets(vehicles, drivers),
+    selection=dg.AssetSelection.assets(vehicles, drivers, contracts),
     executor_def=dg.in_process_executor,
-    description="Read vehicles and drivers again from their files in the lake.",
+    description="Read vehicles, drivers and contracts again from their files in the lake.",
 )

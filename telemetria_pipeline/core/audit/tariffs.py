@@ -116,8 +116,8 @@ def clashes(contracts: pd.DataFrame) -> dict[int, int]:
         any_ = contracts[name].isna().to_numpy()
         of_type &= any_ | any_[:, None] | _equal(contracts[name], contracts[name])
     same = of_type & _for_types(contracts)[:, None] | _equal(contracts["placa"], contracts["placa"])
-    first = contracts["vigencia_inicio"].to_numpy(object)
-    last = contracts["vigencia_fim"].fillna("9999").to_numpy(object)
+    first = contracts["vigencia_inicio"].to_numpy("datetime64[D]")
+    last = contracts["vigencia_fim"].fillna("9999-12-31").to_numpy("datetime64[D]")
     row, earlier = np.nonzero(np.tril(same & (first[:, None] <= last) & (first <= last[:, None]), -1))
     return dict(zip(row[::-1].tolist(), earlier[::-1].tolist(), strict=True))
 
