@@ -83,9 +83,11 @@ def km(value: Decimal | float | None) -> str:
 
 
 def brl(value: Decimal | None) -> str:
-    """`R$ 1.234,56`."""
+    """`R$ 1.234,56`, `-R$ 0,30`."""
     said = number(value, 2)
-    return said if said == NONE else f"R$ {said}"
+    if said == NONE:
+        return said
+    return f"-R$ {said[1:]}" if said.startswith("-") else f"R$ {said}"
 
 
 def percent(share: float | None, places: int = 0) -> str:
@@ -103,6 +105,16 @@ def clock(instant: datetime, zone: ZoneInfo) -> str:
 def day_of(instant: datetime | date) -> str:
     """`10/03/2026`."""
     return f"{instant:%d/%m/%Y}"
+
+
+def place_in_boletim(rows: pd.DataFrame) -> list[str | None]:
+    """`boletim.xlsx, Plan1, linha 17`; None where nothing was declared."""
+    return [
+        None
+        if missing(file)
+        else ", ".join([file, *([] if missing(sheet) else [sheet]), *([] if missing(n) else [f"linha {n}"])])
+        for file, sheet, n in zip(rows["arquivo"], rows["aba"], rows["linha"], strict=True)
+    ]
 
 
 def half_up(value: Decimal | float, places: int) -> Decimal:

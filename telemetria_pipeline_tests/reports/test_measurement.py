@@ -1,0 +1,208 @@
+"""The medição workbook: read back, its sums computed, and held against the tables to the cent."""
+
+import dataclasses
+from datetime import date
+from decimal import Decimal
+from io import BytesIO
+from zipfile import ZipFile
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from telemetria_pipeline.reports import measurement as reports
+from telemetria_pipeline.reports.measurement import Measurement, measurement_markdown, measurement_workbook
+from telemetria_pipeline_tests.core.audit.rows import ZONE
+from telemetria_pipeline_tests.reports.rows import (
+    FORMULA,
+    HOSTILE,
+    adjustment,
+    adjustments,
+    bill,
+    bill_line,
+    divergence,
+    divergences,
+    pattern,
+    patterns,
+)
+from telemetria_pipeline_tests.reports.sheets import Sheets
+
+# DOMAIN's medição, in its order.
+COLUMNS = [
+    "Período", "Placa", "Frota", "Rota", "Turnos atendidos", "Regime", "Contrato/spot", "Tipo do veículo",
+    "Km rodado", "Custo variável (R$/km)", "Total variável", "Custo fixo", "Parcela",
+    "Total mensal a faturar",
+]  # fmt: skip
+CLOSED = {"closed_at": "2026-11-17T11:12:00+00:00", "hash": "0123abcd" * 8}
+
+
+def medicao(**said) -> Measurement:
+    frames = {
+        "billing": bill(bill_line(), bill_line(veiculo="ABC1C34", operacao="IND", contrato_linha=3)),
+        "adjustments": adjustments(adjustment()),
+        "divergences": divergences(divergence()),
+        "patterns": patterns(pattern()),
+    }
+    return Measurement(date(2026, 10, 16), date(2026, 11, 15), ZONE, **frames | said)
+
+
+def sheets_of(measurement: Measurement) -> Sheets:
+    return Sheets(measurement_workbook(measurement))
+
+
+def test_a_sheet_an_operation_with_the_columns_that_finance_knows():
+    sheets = sheets_of(medicao())
+    assert sheets.book.sheetnames == ["AGR", "IND", "Ajustes", "Totais", "Divergências", "Padrões"]
+    for operation in ("AGR", "IND"):
+        assert list(sheets.table(operation)[0]) == COLUMNS
+    assert sheets.column("AGR", "Placa") == ["GDP4J68"]
+    assert sheets.column("IND", "Placa") == ["ABC1C34"]
+    assert sheets.column("AGR", "Período") == ["16/10/2026 a 15/11/2026"]
+
+
+def test_a_vehicle_with_two_contract_rows_has_two_lines():
+    two = bill(
+        bill_line(fim="2026-10-31", tarifa_brl_km="2.73"),
+        bill_line(inicio="2026-11-01", tarifa_brl_km="2.90", contrato_linha=3),
+    )
+    sheets = sheets_of(medicao(billing=two))
+    assert sheets.column("AGR", "Período") == ["16/10/2026 a 31/10/2026", "01/11/2026 a 15/11/2026"]
+    assert sheets.column("AGR", "Custo variável (R$/km)") == [Decimal("2.73"), Decimal("2.90")]
+    assert sheets.value("Totais", "B7") == 1  # one vehicle
+
+
+amounts = st.integers(0, 10**7)
+bill_lines = st.builds(
+    lambda n, metres, tariff, fixed, operation: bill_line(
+        veiculo=f"V{n}",
+        km_auditado=Decimal(metres) / 1000,
+        tarifa_brl_km=Decimal(tariff) / 10_000,
+        fixo_brl=Decimal(fixed) / 100,
+        variavel_declarado_brl=Decimal(metres) / 100,
+        operacao=operation,
+    ),
+    st.integers(1, 99), amounts, st.integers(0, 99_999), amounts, st.sampled_from(["AGR", "IND", None]),
+)  # fmt: skip
+changes = st.builds(
+    lambda cents, operation: adjustment(ajuste_brl=Decimal(cents) / 100, operacao=operation),
+    st.integers(-(10**6), 10**6),
+    st.sampled_from(["AGR", "IND", None]),
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(bill_lines, max_size=8), st.lists(changes, max_size=4))
+def test_every_sum_is_a_formula_that_agrees_to_the_cent(lines, changed):
+    billing, adjusted = bill(*lines), adjustments(*changed)
+    sheets = sheets_of(medicao(billing=billing, adjustments=adjusted))
+    for sheet, cell in sheets.formulas():
+        assert sheets.value(sheet, cell) == sheets.stored(sheet, cell), (sheet, cell)
+    expected = {
+        "Km rodado": billing["km_auditado"].sum(),
+        "Total variável": billing["variavel_brl"].sum(),
+        "Parcela": billing["fixo_brl"].sum(),
+        "Ajustes": adjusted["ajuste_brl"].sum(),
+        "Total a faturar": billing["total_brl"].sum() + adjusted["ajuste_brl"].sum(),
+        "Economia no variável": billing["variavel_declarado_brl"].sum() - billing["variavel_brl"].sum(),
+    }
+    assert {header: sheets.total("Totais", header) for header in expected} == expected
+    for name in sheets.book.sheetnames[:2]:
+        of = billing[billing["operacao"] == name]
+        assert sheets.total(name, "Total mensal a faturar") == of["total_brl"].sum()
+        assert sheets.column(name, "Total mensal a faturar") == (
+            of.sort_values(["veiculo", "inicio"])["total_brl"].tolist() or [None]
+        )
+
+
+def test_what_has_no_operation_is_shown_apart_and_in_the_totals():
+    sheets = sheets_of(medicao(billing=bill(bill_line(operacao=None))))
+    assert "Sem operação" in sheets.book.sheetnames
+    assert sheets.column("Totais", "Operação") == ["AGR", "IND", "Sem operação"]
+    assert sheets.column("Totais", "Km rodado") == [0, 0, Decimal("1234.567")]
+
+
+def test_a_franchise_is_explained_where_the_kilometres_stand():
+    sheets = sheets_of(medicao(billing=bill(bill_line(franquia_km=500))))
+    letters, rows = sheets.table("AGR")
+    said = sheets.book["AGR"][f"{letters['Km rodado']}{rows[0]}"].comment.text
+    assert said == "Franquia de 500,0 km: o total variável é de 734,6 km"
+
+
+def test_numbers_are_numbers_and_dates_are_dates_in_brazilian_formats():
+    sheets = sheets_of(medicao())
+    (letters, rows), page = sheets.table("AGR"), sheets.book["AGR"]
+    money = page[f"{letters['Total variável']}{rows[0]}"]
+    assert (money.data_type, money.value) == ("n", 3370.37)
+    assert money.number_format.startswith("[$R$-416] #,##0.00")
+    (letters, rows), page = sheets.table("Divergências"), sheets.book["Divergências"]
+    day, clock = (page[f"{letters[header]}{rows[0]}"] for header in ("Data", "Saída"))
+    assert (day.value.date(), day.number_format) == (date(2026, 3, 10), "dd/mm/yyyy")
+    assert clock.value.isoformat() == "07:00:00"  # the zone's clock, not UTC
+
+
+def test_decimals_are_written_digit_by_digit():
+    data = measurement_workbook(
+        medicao(billing=bill(bill_line(km_auditado="999999999.999", tarifa_brl_km=0)))
+    )
+    assert b"<v>999999999.999</v>" in ZipFile(BytesIO(data)).read("xl/worksheets/sheet1.xml")
+
+
+def test_each_sheet_is_ready_to_read_and_to_print():
+    for page in sheets_of(medicao()).book.worksheets:
+        assert page.freeze_panes
+        assert page.auto_filter.ref
+        assert page.page_setup.orientation == "landscape"
+        assert page.print_title_rows
+
+
+def test_the_heading_says_period_state_and_versions():
+    text = sheets_of(medicao())
+    heading = [text.book["Totais"].cell(row, 1).value for row in range(1, 5)]
+    assert heading == [
+        "Totais da medição",
+        "Período: 16/10/2026 a 15/11/2026",
+        "Ciclo aberto: os valores ainda podem mudar",
+        "Regras 1-abc123 · Tarifas def456",
+    ]
+    closed = sheets_of(medicao(closing=CLOSED)).book["AGR"]["A3"].value
+    assert closed == f"Ciclo fechado em 17/11/2026 às 08:12 · hash {CLOSED['hash']}"
+
+
+@pytest.mark.parametrize("text", [FORMULA, "+1", "-1", "@SUM(A1)", HOSTILE])
+def test_what_senders_wrote_never_becomes_a_formula(text):
+    hostile = medicao(
+        billing=bill(bill_line(rota=text, equipamento=text)),
+        adjustments=adjustments(adjustment(arquivo=text)),
+        divergences=divergences(divergence(arquivo=text, aba=None, linha=None)),
+    )
+    sheets = sheets_of(hostile)
+    assert sheets.column("AGR", "Rota") == sheets.column("Ajustes", "Boletim") == [text]
+    assert sheets.column("Divergências", "Boletim") == [text]
+    letters, rows = sheets.table("AGR")
+    cell = sheets.book["AGR"][f"{letters['Rota']}{rows[0]}"]
+    assert (cell.data_type, cell.quotePrefix) == ("s", text[0] in "=+-@")
+
+
+def test_divergences_come_dearest_first_and_the_rest_is_counted(monkeypatch):
+    monkeypatch.setattr(reports, "MOST_DIVERGENCES", 2)
+    some = divergences(*(divergence(valor_brl=v) for v in ("10", None, "300.50", "20")))
+    sheets = sheets_of(medicao(divergences=some))
+    assert sheets.column("Divergências", "R$ em jogo") == [Decimal("300.5"), Decimal("20")]
+    assert "Divergente: 4, R$ 330,50" in sheets.book["Divergências"]["A5"].value
+    assert "as outras 2 estão na tabela" in sheets.book["Divergências"]["A5"].value
+
+
+def test_an_empty_cycle_is_a_workbook_too():
+    nothing = medicao(
+        billing=bill(), adjustments=adjustments(), divergences=divergences(), patterns=patterns()
+    )
+    sheets = sheets_of(nothing)
+    assert sheets.total("Totais", "Total a faturar") == 0
+    assert "R$ 0,00" in measurement_markdown(nothing)
+
+
+def test_markdown_says_the_totals_and_carries_both_plots():
+    said = measurement_markdown(dataclasses.replace(medicao(), closing=CLOSED))
+    assert "| **Total** | R$ 6.740,74 | R$ 80.628,28 | R$ 87.369,02 | R$ 7.098,00 | R$ 54,60 |" in said
+    assert said.count("](data:image/png;base64,") == 2
+    assert "Ciclo fechado em 17/11/2026" in said
