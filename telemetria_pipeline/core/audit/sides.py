@@ -1,0 +1,129 @@
+"""The two sides as the audit sees them: which vehicle, which driver, in order, each trip once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from telemetria_pipeline.contracts.telemetry import PLACA_PATTERN
+from telemetria_pipeline.core.audit.timeline import Axis, Timeline, microseconds, sorting
+from telemetria_pipeline.core.distinct import by_distinct
+from telemetria_pipeline.core.exact import metres
+from telemetria_pipeline.core.names import plain_name
+
+_PLACE = ["arquivo", "aba", "linha", "arquivo_id"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's trips, each once, in order of vehicle and departure."""
+
+    frame: pd.DataFrame
+    row: np.ndarray  # of `frame`, for each trip
+    copies: np.ndarray  # how many rows say the same trip
+    times: Timeline
+    metres: np.ndarray
+    driver: np.ndarray  # number of the plain name, -1: not known
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def column(self, name: str, trips: np.ndarray) -> pd.api.extensions.ExtensionArray | np.ndarray:
+        """A column for the trips at these positions; missing for position -1."""
+        values = self.frame[name]
+        if values.dtype == "int64":
+            values = values.astype("Int64")
+        return values.array.take(np.append(self.row, -1)[trips], allow_fill=True)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both sides; vehicles and drivers are numbers of these names.
+
+    A vehicle's name is its plate, or the carrier's id of it where no plate is known.
+    """
+
+    declared: Side
+    segments: Side
+    vehicles: pd.Series
+    drivers: pd.Series
+
+    @classmethod
+    def of(
+        cls,
+        declared: pd.DataFrame,
+        segments: pd.DataFrame,
+        vehicles: pd.DataFrame | None,
+        drivers: pd.DataFrame | None,
+    ) -> "Sides":
+        """Rows of both sides, under their contracts, with the reference tables that help to name them."""
+        names = pd.concat([declared["placa"], _vehicles_of(segments, vehicles)], ignore_index=True)
+        vehicle, vehicle_names = pd.factorize(names, sort=True)
+        names = pd.concat([declared["motorista"], _drivers_of(segments, drivers)], ignore_index=True)
+        written, different = pd.factorize(names)
+        plain, driver_names = pd.factorize(pd.Series(different, dtype="str").map(plain_name))
+        driver = np.append(plain, -1)[written]
+        n = len(declared)
+        return cls(
+            _declared_side(declared, vehicle[:n], driver[:n]),
+            _measured_side(segments, vehicle[n:], driver[n:]),
+            pd.Series(vehicle_names, dtype="str"),
+            pd.Series(driver_names, dtype="str"),
+        )
+
+    @property
+    def plates(self) -> pd.Series:
+        """The vehicles' plates, missing where the name is none."""
+        return self.vehicles.where(self.vehicles.str.match(PLACA_PATTERN))
+
+
+def _vehicles_of(segments: pd.DataFrame, vehicles: pd.DataFrame | None) -> pd.Series:
+    """Plate; else that of the one vehicle of the same fleet number; else the carrier's id."""
+    names = segments["placa"]
+    if vehicles is not None and names.hasnans:
+        fleet = vehicles.dropna(subset="equipamento").drop_duplicates("equipamento", keep=False)
+        plates = fleet.set_index("equipamento")["placa"]
+        names = names.fillna(by_distinct(segments["equipamento"], lambda fleet_no: fleet_no.map(plates)))
+    return names.fillna(segments["veiculo_id"])
+
+
+def _drivers_of(segments: pd.DataFrame, drivers: pd.DataFrame | None) -> pd.Series:
+    """Driver's name; else the one that has the same id in `drivers`."""
+    names = segments["motorista"]
+    if drivers is not None and names.hasnans:
+        people = drivers.dropna(subset="motorista_id").drop_duplicates("motorista_id", keep=False)
+        named = people.set_index("motorista_id")["motorista"]
+        names = names.fillna(by_distinct(segments["motorista_id"], lambda ids: ids.map(named)))
+    return names
+
+
+def _declared_side(frame: pd.DataFrame, vehicle: np.ndarray, driver: np.ndarray) -> Side:
+    """Rows of several files that declare the same trip are one: that of the first file, sheet and row."""
+    times = _times(frame, vehicle)
+    key = Axis(times.start).at(vehicle, times.start)
+    order = sorting(key, frame, ["chegada_utc", "km_saida", "km_chegada", *_PLACE])
+    repeats = np.ones(max(len(order) - 1, 0), bool)
+    for said in (key, times.end, frame["km_saida"].to_numpy(), frame["km_chegada"].to_numpy()):
+        repeats &= said[order][1:] == said[order][:-1]
+    first = np.flatnonzero(np.append(True, ~repeats)[: len(order)])
+    row = order[first]
+    return Side(
+        frame,
+        row,
+        np.diff(np.append(first, len(order))),
+        times.take(row),
+        metres(frame["km_declarado"])[row],
+        driver[row],
+    )
+
+
+def _measured_side(frame: pd.DataFrame, vehicle: np.ndarray, driver: np.ndarray) -> Side:
+    times = _times(frame, vehicle)
+    row = sorting(Axis(times.start).at(vehicle, times.start), frame, ["veiculo_id"])
+    return Side(
+        frame, row, np.ones_like(row), times.take(row), metres(frame["distancia_km"])[row], driver[row]
+    )
+
+
+def _times(frame: pd.DataFrame, vehicle: np.ndarray) -> Timeline:
+    return Timeline(vehicle, microseconds(frame["saida_utc"]), microseconds(frame["chegada_utc"]))

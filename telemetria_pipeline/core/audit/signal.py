@@ -1,0 +1,120 @@
+"""Whether a vehicle's device was heard: the odometer keeps running while the device is silent."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from telemetria_pipeline.core.audit.timeline import Axis, Timeline
+from telemetria_pipeline.core.odometer import MAX_KMH, SLACK_KM
+
+NOISE_M = 1_000
+"""What odometers read coarsely, and parking, may show between two trips."""
+HEARD, LOST, UNKNOWN = range(3)
+SIGNALS = ("presente", "perdido", "desconhecido")
+
+
+@dataclass(frozen=True)
+class Odometers:
+    """The readings of a timeline's trips: whether both are good, in metres, and the measured metres."""
+
+    good: np.ndarray
+    start_m: np.ndarray
+    end_m: np.ndarray
+    measured_m: np.ndarray
+
+
+def hear(
+    declared: Timeline,
+    segments: Timeline,
+    odometers: Odometers,
+    since: np.ndarray,
+    until: np.ndarray,
+    covered: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The signal during each declared trip (position in SIGNALS), and the metres that moved unseen.
+
+    Between two good readings of a vehicle the odometer tells what no segment does. A trip that good readings
+    do not enclose is heard if the vehicle has segments before and after it. One that its own segments fill
+    (`covered`) needs no such proof.
+
+    Args:
+        declared, segments: the two sides.
+        odometers: of the segments.
+        since, until: for each declared trip the departures (int64 microseconds) of the segments it may look
+            at, the last not included: so that a trip's signal does not depend on what else is loaded.
+        covered: whether segments fill the declared window.
+    """
+    axis = Axis(declared.start, declared.end, segments.start, segments.end)
+    good = np.flatnonzero(odometers.good)
+    heard = segments.take(good)
+    gaps = _Gaps.of(segments, odometers, good)
+
+    # Day by day, not trip by trip: all trips of a vehicle's day look at the same segments.
+    fresh = np.append(True, (np.diff(declared.vehicle) != 0) | (np.diff(since) != 0))[: len(declared)]
+    days = np.flatnonzero(fresh)
+    trips_a_day = np.diff(np.append(days, len(declared)))
+    oldest, newest = (axis.at(declared.vehicle[days], bound[days]) for bound in (since, until))
+
+    def of_the_day(vehicle: np.ndarray, departures: np.ndarray, bound: np.ndarray) -> np.ndarray:
+        return np.repeat(np.searchsorted(axis.at(vehicle, departures), bound), trips_a_day)
+
+    first = np.maximum(
+        np.searchsorted(
+            axis.at(gaps.vehicle, gaps.end), axis.at(declared.vehicle, declared.start), side="right"
+        ),
+        of_the_day(gaps.vehicle, gaps.departure_before, oldest),
+    )
+    after = np.minimum(
+        np.searchsorted(axis.at(gaps.vehicle, gaps.start), axis.at(declared.vehicle, declared.end)),
+        of_the_day(gaps.vehicle, gaps.end, newest),
+    )
+    after = np.maximum(first, after)
+    unseen = _sums(gaps.unseen_m, first, after)
+    broken = _sums(gaps.broken, first, after) > 0
+
+    low, high = (of_the_day(heard.vehicle, heard.start, bound) for bound in (oldest, newest))
+    enclosed = low < high
+    enclosed[enclosed] = (heard.start[low[enclosed]] <= declared.start[enclosed]) & (
+        heard.end[high[enclosed] - 1] >= declared.end[enclosed]
+    )
+    low, high = (of_the_day(segments.vehicle, segments.start, bound) for bound in (oldest, newest))
+    beating = low < high
+    beating[beating] = (segments.start[low[beating]] < declared.start[beating]) & (
+        segments.start[high[beating] - 1] > declared.end[beating]
+    )
+    signal = np.select(
+        [covered, broken | ~(enclosed | beating), unseen > 0], [HEARD, UNKNOWN, LOST], default=HEARD
+    )
+    return signal, np.where(signal == LOST, unseen, 0)
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """The time between two good readings of a vehicle, in order: they neither overlap nor touch a trip."""
+
+    vehicle: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    departure_before: np.ndarray
+    unseen_m: np.ndarray
+    broken: np.ndarray
+
+    @classmethod
+    def of(cls, segments: Timeline, odometers: Odometers, good: np.ndarray) -> "_Gaps":
+        before, after = good[:-1], good[1:]
+        apart = (segments.vehicle[before] == segments.vehicle[after]) & (
+            segments.end[before] < segments.start[after]
+        )
+        before, after = before[apart], after[apart]
+        start, end = segments.end[before], segments.start[after]
+        doubtful = np.cumsum(np.where(odometers.good, 0, odometers.measured_m))
+        unseen = odometers.start_m[after] - odometers.end_m[before] - (doubtful[after] - doubtful[before])
+        broken = unseen > MAX_KMH / 3.6e6 * (end - start) + SLACK_KM * 1_000
+        unseen = np.where(broken | (unseen <= NOISE_M), 0, unseen)
+        return cls(segments.vehicle[before], start, end, segments.start[before], unseen, broken)
+
+
+def _sums(values: np.ndarray, first: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The sum of `values` from each `first` to before `after`."""
+    until = np.append(0, np.cumsum(values))
+    return until[after] - until[first]

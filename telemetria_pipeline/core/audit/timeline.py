@@ -1,0 +1,70 @@
+"""Trips of many vehicles as whole numbers in order of vehicle and departure, so that a search finds them."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+MISSING = np.iinfo(np.int64).min
+"""The microseconds of a missing instant."""
+
+
+def microseconds(instants: pd.Series) -> np.ndarray:
+    """Instants (`datetime64[us, UTC]`) as int64 microseconds of the epoch; none may be missing."""
+    return instants.to_numpy("datetime64[us]").view(np.int64)
+
+
+def instants(microseconds: np.ndarray) -> pd.DatetimeIndex:
+    """The inverse: int64 microseconds of the epoch as instants; `MISSING` is missing."""
+    return pd.DatetimeIndex(microseconds.view("datetime64[us]")).tz_localize("UTC")
+
+
+def sorting(key: np.ndarray, frame: pd.DataFrame, ties: list[str]) -> np.ndarray:
+    """Positions that sort rows by `key`, and rows of one key by the columns `ties` of `frame`, missing first.
+
+    Few rows are tied, so only those pay for the comparison of texts.
+    """
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    same = ordered[1:] == ordered[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    if len(tied):
+        rows = frame[ties].take(order[tied]).reset_index(drop=True).assign(_key=ordered[tied])
+        rows = rows.sort_values(["_key", *ties], na_position="first")
+        order[tied] = order[tied][rows.index]
+    return order
+
+
+class Axis:
+    """Vehicle and instant as one int64: vehicle after vehicle, each with room for the whole span of time."""
+
+    def __init__(self, *instants: np.ndarray) -> None:
+        every = [i for i in instants if len(i)] or [np.zeros(1, np.int64)]
+        self._origin = min(int(i.min()) for i in every) - 1
+        self._span = max(int(i.max()) for i in every) - self._origin + 2
+
+    def at(self, vehicle: np.ndarray, instants: np.ndarray) -> np.ndarray:
+        """Where they lie; an instant beyond the span stays with its vehicle, at that end."""
+        return vehicle * self._span + np.clip(instants - self._origin, 0, self._span - 1)
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Trips in order of vehicle and departure; each an int64 array: vehicle's number, microseconds."""
+
+    vehicle: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.vehicle)
+
+    def take(self, positions: np.ndarray) -> Self:
+        """Some of its trips."""
+        return type(self)(self.vehicle[positions], self.start[positions], self.end[positions])
+
+    def capped(self, hours: int) -> Self:
+        """The same trips, none longer than so many hours."""
+        longest = hours * 3_600_000_000
+        return type(self)(self.vehicle, self.start, np.minimum(self.end, self.start + longest))

@@ -1,0 +1,386 @@
+"""The trips of a window with both sides: what was declared, what was measured, how sure we are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from hashlib import blake2b
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telemetria_pipeline.contracts.audit import SITUATIONS, TRIP_SEGMENTS
+from telemetria_pipeline.contracts.base import KM
+from telemetria_pipeline.core.audit.coverage import covered_share
+from telemetria_pipeline.core.audit.days import business_days
+from telemetria_pipeline.core.audit.matching import match
+from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.sides import Side, Sides
+from telemetria_pipeline.core.audit.signal import SIGNALS, UNKNOWN, Odometers, hear
+from telemetria_pipeline.core.audit.tariffs import price_trips
+from telemetria_pipeline.core.audit.timeline import MISSING, instants, sorting
+from telemetria_pipeline.core.audit.verdicts import judge
+from telemetria_pipeline.core.exact import decimals, metres
+
+_MINUTE = 60_000_000
+_SOURCES = ("odometro", "telemetria", "mista")
+_SITUATIONS = [s for s in SITUATIONS if s != "ok"]
+# What each set of odometer flags, a bit each, is called.
+_FLAGS = [
+    ";".join(s for bit, s in enumerate(_SITUATIONS) if flags >> bit & 1) or "ok"
+    for flags in range(1 << len(_SITUATIONS))
+]
+
+
+@dataclass(frozen=True)
+class AuditInputs:
+    """What the audit of a window looks at; rows beyond its reach change nothing.
+
+    declared: under contract BOLETIM_TRIPS, and `arquivo_id` (text); two days around the window.
+    segments: under contract `telemetry_trips`, and `raw_key`, `raw_sha256` (text, may be missing); those that
+        depart from the business day before the window to the one after it.
+    hours: `inicio_utc`, `fim_utc` (instants), `estado`, `evidencia` (text), one row an hour of those days.
+    vehicles, drivers, contracts: the reference tables, where there are any.
+    """
+
+    declared: pd.DataFrame
+    segments: pd.DataFrame
+    hours: pd.DataFrame
+    vehicles: pd.DataFrame | None = None
+    drivers: pd.DataFrame | None = None
+    contracts: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class AuditedTrips:
+    """The trips of a window (VALIDATED_TRIPS) and the measured trips that they cover (TRIP_SEGMENTS)."""
+
+    trips: pd.DataFrame
+    segments: pd.DataFrame
+
+
+def validate_trips(
+    inputs: AuditInputs,
+    start: datetime,
+    end: datetime,
+    rules: AuditRules,
+    zone: ZoneInfo,
+    pseudonym_key: str = "",
+) -> AuditedTrips:
+    """The trips that the window [start, end) owns, sorted by (`saida_utc`, `viagem_id`).
+
+    A declared trip belongs to the day of its departure. A measured one belongs to the declared trip that
+    covers it, else to its own day. The order of the rows, and rows out of reach, change nothing: a day alone
+    gives what it gives within its month.
+
+    Args:
+        inputs: both sides, the hours' states and the reference tables.
+        start, end: midnights of the contract's zone.
+        rules: the tolerances.
+        zone: the contract's; days are cut in it.
+        pseudonym_key: secret that drivers' pseudonyms are made with.
+    """
+    day = timedelta(days=1)
+    sides = Sides.of(
+        _departing(inputs.declared, start - 2 * day, end + 2 * day),
+        _departing(inputs.segments, _midnight(start, -1, zone), _midnight(end, 1, zone)),
+        inputs.vehicles,
+        inputs.drivers,
+    )
+    chosen = match(sides.declared.times, sides.segments.times, rules)
+    pairs = _Pairs.of(sides, chosen, _microsecond(start), _microsecond(end))
+    trips = pd.DataFrame(
+        {
+            "viagem_id": pairs.ids,
+            "fonte": _labels(
+                np.select([pairs.declared < 0, pairs.first_segment < 0], [2, 1], 0),
+                ("ambos", "boletim", "telemetria"),
+            ),
+            **_vehicle_columns(sides, pairs, inputs.vehicles),
+            **_declared_columns(sides.declared, pairs),
+            **_measured_columns(sides.segments, pairs),
+            **_driver_columns(sides, pairs, pseudonym_key),
+            **_time_columns(sides, pairs),
+            **_evidence_columns(sides, pairs, inputs.hours, rules, zone),
+        }
+    )
+    trips = judge(price_trips(trips, inputs.contracts, zone), rules, zone)
+    return AuditedTrips(trips, _segments_of(sides, pairs))
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Who goes with whom, in the order of the result. Positions are those of the sides; -1 is none."""
+
+    ids: pd.api.extensions.ExtensionArray  # of each trip
+    declared: np.ndarray  # the declared trip of each trip
+    first_segment: np.ndarray  # the first segment of each trip
+    segment: np.ndarray  # the segments of all trips, trip by trip, in order of departure
+    trip: np.ndarray  # the trip of each of those
+    begin: np.ndarray  # where in `segment` the segments of each trip that has some begin
+
+    @classmethod
+    def of(cls, sides: Sides, chosen: np.ndarray, start: int, end: int) -> "_Pairs":
+        """The trips that depart in [start, end), given the declared trip that each segment chose."""
+        declared, segments = sides.declared, sides.segments
+        # A trip is a declared one or, counted on after those, a segment that found none.
+        number = np.where(chosen < 0, len(declared) + np.arange(len(segments)), chosen)
+        alone = np.flatnonzero(chosen < 0)
+        numbers = np.append(np.arange(len(declared)), len(declared) + alone)
+        departures = np.append(declared.times.start, segments.times.start[alone])
+        owned = (departures >= start) & (departures < end)
+        numbers, departures = numbers[owned], departures[owned]
+        ids = _trip_ids(sides, numbers)
+        order = sorting(departures, pd.DataFrame({"viagem_id": ids}), ["viagem_id"])
+        numbers = numbers[order]
+
+        place = np.full(len(declared) + len(segments), -1)
+        place[numbers] = np.arange(len(numbers))
+        trip = place[number]
+        segment = np.argsort(trip, kind="stable")[np.count_nonzero(trip < 0) :]
+        trip = trip[segment]
+        begin = np.flatnonzero(np.append(True, np.diff(trip) > 0)[: len(trip)])
+        first_segment = np.full(len(numbers), -1)
+        first_segment[trip[begin]] = segment[begin]
+        return cls(
+            ids.take(order),
+            np.where(numbers < len(declared), numbers, -1),
+            first_segment,
+            segment,
+            trip,
+            begin,
+        )
+
+    def fold(self, reduce: np.ufunc, values: np.ndarray, without: Any = 0) -> np.ndarray:
+        """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""
+        folded = np.full(len(self.ids), without, values.dtype)
+        if len(values):
+            folded[self.trip[self.begin]] = reduce.reduceat(values, self.begin)
+        return folded
+
+
+def _trip_ids(sides: Sides, numbers: np.ndarray) -> pd.api.extensions.ExtensionArray:
+    """What names each trip: 16 hex digits of what is declared, or of the vehicle and its departure."""
+    declared, segments = sides.declared, sides.segments
+    claimed = numbers[numbers < len(declared)]
+    alone = numbers[numbers >= len(declared)] - len(declared)
+    keys = [
+        _joined("D", declared, ("placa", "saida_utc", "chegada_utc", "km_saida", "km_chegada"), claimed),
+        _joined("M", segments, ("veiculo_id", "saida_utc"), alone),
+    ]
+    names = [blake2b(text.encode(), digest_size=8).hexdigest() for key in keys for text in key]
+    return pd.array(names, dtype="str")
+
+
+def _joined(letter: str, side: Side, columns: tuple[str, ...], trips: np.ndarray) -> np.ndarray:
+    texts = [pc.cast(pa.array(side.column(name, trips)), pa.large_string()) for name in columns]
+    letters = pa.scalar(letter, pa.large_string())
+    joined = pc.binary_join_element_wise(letters, *texts, pa.scalar("|", pa.large_string()))
+    return joined.to_numpy(zero_copy_only=False)
+
+
+def _vehicle_columns(sides: Sides, pairs: _Pairs, vehicles: pd.DataFrame | None) -> dict[str, Any]:
+    """Of `vehicles` where the plate is in it, else as the boletim or the API say."""
+    declared, segments = sides.declared, sides.segments
+    vehicle = np.where(
+        pairs.declared >= 0,
+        np.append(declared.times.vehicle, -1)[pairs.declared],
+        np.append(segments.times.vehicle, -1)[pairs.first_segment],
+    )
+    names = ["equipamento", "transportadora", "tipo", "operacao", "rota", "garagem"]
+    plates = sides.plates
+    if vehicles is None:
+        of_vehicle = pd.DataFrame(index=plates, columns=names, dtype="str")
+        known = np.zeros(len(plates), bool)
+    else:
+        of_vehicle = vehicles.set_index("placa").reindex(plates)[names]
+        known = plates.isin(vehicles["placa"]).to_numpy()
+
+    def first_known(name: str, *others: tuple[Side, str, np.ndarray]) -> pd.Series:
+        values = pd.Series(of_vehicle[name].array.take(vehicle))
+        for side, column, trips in others:
+            if values.hasnans:
+                values = values.fillna(pd.Series(side.column(column, trips)))
+        return values
+
+    by_sheet, by_api = pairs.declared, pairs.first_segment
+    return {
+        "veiculo": sides.vehicles.array.take(vehicle),
+        "placa": plates.array.take(vehicle),
+        "equipamento": first_known(
+            "equipamento", (declared, "equipamento", by_sheet), (segments, "equipamento", by_api)
+        ),
+        "transportadora": first_known(
+            "transportadora", (declared, "empresa", by_sheet), (segments, "transportadora", by_api)
+        ),
+        "tipo": first_known("tipo"),
+        "operacao": first_known("operacao"),
+        "rota": first_known("rota"),
+        "garagem": first_known("garagem", (segments, "garagem", by_api)),
+        "veiculo_conhecido": known[vehicle],
+    }
+
+
+def _declared_columns(declared: Side, pairs: _Pairs) -> dict[str, Any]:
+    trips = pairs.declared
+    km = decimals(np.append(declared.metres, 0)[trips], KM, pd.RangeIndex(len(trips)), missing=trips < 0)
+    return {
+        "km_declarado": km,
+        "empresa_declarada": declared.column("empresa", trips),
+        "declaracoes": np.append(declared.copies, 0)[trips],
+        **{
+            name: declared.column(name, trips)
+            for name in ("km_saida", "km_chegada", "turno", "numero_ata")
+            + ("arquivo_id", "arquivo", "aba", "linha")
+        },
+    }
+
+
+def _measured_columns(segments: Side, pairs: _Pairs) -> dict[str, Any]:
+    """What each trip's segments add up to; missing where it has none."""
+    rows = segments.row[pairs.segment]
+    none = pairs.first_segment < 0
+    by_odometer = (segments.frame["fonte_distancia"] == "odometro").to_numpy()[rows]
+    some, every = (pairs.fold(fold, by_odometer) for fold in (np.logical_or, np.logical_and))
+    flags = np.zeros(len(rows), np.int64)
+    for flag, situation in enumerate(_SITUATIONS):
+        flags[(segments.frame["situacao_odometro"] == situation).to_numpy()[rows]] = 1 << flag
+    km = pairs.fold(np.add, segments.metres[pairs.segment])
+    return {
+        "segmentos": pairs.fold(np.add, np.ones(len(rows), np.int64)),
+        "km_medido": decimals(km, KM, pd.RangeIndex(len(km)), none),
+        "fonte_distancia": _labels(np.select([none, every, ~some], [-1, 0, 1], 2), _SOURCES),
+        "situacao_odometro": _labels(np.where(none, -1, pairs.fold(np.bitwise_or, flags)), _FLAGS),
+    }
+
+
+def _driver_columns(sides: Sides, pairs: _Pairs, pseudonym_key: str) -> dict[str, Any]:
+    """Both sides' drivers by pseudonym; False where both are known and no segment's is the declared one."""
+    declared = np.append(sides.declared.driver, -1)[pairs.declared]
+    measured = sides.segments.driver[pairs.segment]
+    known = np.flatnonzero(measured >= 0)
+    at = np.full(len(measured), len(measured))
+    at[known] = known
+    first = np.append(measured, -1)[pairs.fold(np.minimum, at, len(measured))]
+
+    asked = np.flatnonzero((measured >= 0) & (declared[pairs.trip] >= 0))
+    same = np.zeros(len(measured), bool)
+    same[asked] = same_driver(declared[pairs.trip[asked]], measured[asked], sides.drivers)
+    names = pseudonyms(sides.drivers, pseudonym_key)
+    return {
+        "motorista_declarado": _labels(declared, names),
+        "motorista_medido": _labels(first, names),
+        "motorista_confere": (declared < 0) | (first < 0) | pairs.fold(np.logical_or, same),
+    }
+
+
+def _time_columns(sides: Sides, pairs: _Pairs) -> dict[str, Any]:
+    """When: declared, measured, and how far apart."""
+    segments = sides.segments.times.take(pairs.segment)
+    start, end = pairs.fold(np.minimum, segments.start), pairs.fold(np.maximum, segments.end)
+    said = pairs.declared >= 0
+    departure, arrival = start.copy(), end.copy()
+    departure[said] = sides.declared.times.start[pairs.declared[said]]
+    arrival[said] = sides.declared.times.end[pairs.declared[said]]
+    both = said & (pairs.first_segment >= 0)
+    measured = pairs.first_segment >= 0
+    return {
+        "saida_utc": instants(departure),
+        "chegada_utc": instants(arrival),
+        "saida_medida_utc": instants(np.where(measured, start, MISSING)),
+        "chegada_medida_utc": instants(np.where(measured, end, MISSING)),
+        "dif_saida_min": np.where(both, (start - departure) / _MINUTE, np.nan),
+        "dif_chegada_min": np.where(both, (end - arrival) / _MINUTE, np.nan),
+    }
+
+
+def _evidence_columns(
+    sides: Sides, pairs: _Pairs, hours: pd.DataFrame, rules: AuditRules, zone: ZoneInfo
+) -> dict[str, Any]:
+    """How sure we are of what was, or was not, measured in each declared window; missing without one."""
+    # In order of vehicle and departure, as searches are fastest.
+    trips = np.argsort(pairs.declared, kind="stable")[np.count_nonzero(pairs.declared < 0) :]
+    declared = sides.declared.times.take(pairs.declared[trips])
+    declared = replace(declared, end=np.maximum(declared.end, declared.start + 1))  # some last no time
+
+    segments = sides.segments.times.take(pairs.segment)
+    window = np.full((2, len(pairs.ids)), MISSING)
+    window[:, trips] = declared.start, declared.end
+    window_start, window_end = window[:, pairs.trip]
+    common = np.minimum(segments.end, window_end) - np.maximum(segments.start, window_start)
+    filled = pairs.fold(np.add, np.maximum(common, 0))[trips] / (declared.end - declared.start)
+
+    since, until = _neighbouring_days(declared.start, zone)
+    signal, unseen = hear(
+        declared, sides.segments.times, _odometers(sides.segments), since, until, filled >= 1
+    )
+    search = declared.start - rules.match_minutes * _MINUTE
+
+    def spread(values: np.ndarray, missing: Any) -> np.ndarray:
+        every = np.full(len(pairs.ids), missing, values.dtype)
+        every[trips] = values
+        return every
+
+    signal = spread(signal, -1)
+    return {
+        "sobreposicao": spread(np.minimum(filled, 1), np.nan),
+        "cobertura": spread(covered_share(hours, declared.start, declared.end), np.nan),
+        "cobertura_busca": spread(covered_share(hours, search, declared.end), np.nan),
+        "sinal": _labels(signal, SIGNALS),
+        "km_sem_sinal": decimals(
+            spread(unseen, 0), KM, pd.RangeIndex(len(signal)), (signal < 0) | (signal == UNKNOWN)
+        ),
+    }
+
+
+def _odometers(segments: Side) -> Odometers:
+    frame = segments.frame
+    start, end = (frame[f"odometro_{name}_km"].to_numpy()[segments.row] for name in ("saida", "chegada"))
+    good = (frame["situacao_odometro"] == "ok").to_numpy()[segments.row] & ~np.isnan(start + end)
+    return Odometers(good, metres(start), metres(end), segments.metres)
+
+
+def _neighbouring_days(departures: np.ndarray, zone: ZoneInfo) -> tuple[np.ndarray, np.ndarray]:
+    """The first instant of the business day before each departure's, and the first after the day after."""
+    day, days = pd.factorize(business_days(pd.Series(instants(departures)), zone))
+    midnights = [datetime.combine(date.fromisoformat(d), time(), zone) for d in days]
+    since = np.array([_microsecond(_midnight(m, -1, zone)) for m in midnights], np.int64)
+    until = np.array([_microsecond(_midnight(m, 2, zone)) for m in midnights], np.int64)
+    return since[day], until[day]
+
+
+def _segments_of(sides: Sides, pairs: _Pairs) -> pd.DataFrame:
+    """The segments of the trips under contract TRIP_SEGMENTS, in order of vehicle and departure."""
+    order = np.argsort(pairs.segment)
+    segment = pairs.segment[order]
+    side = sides.segments
+    made = {
+        "viagem_id": pairs.ids.take(pairs.trip[order]),
+        "veiculo": sides.vehicles.array.take(side.times.vehicle[segment]),
+        "km_medido": decimals(side.metres[segment], KM, pd.RangeIndex(len(segment))),
+    }
+    rows = side.frame[[n for n in TRIP_SEGMENTS.names if n not in made]].take(side.row[segment])
+    return rows.reset_index(drop=True).assign(**made)[TRIP_SEGMENTS.names]
+
+
+def _labels(numbers: np.ndarray, texts: Sequence[str]) -> pd.api.extensions.ExtensionArray:
+    """The text of each number; missing for -1."""
+    return pd.array(texts, dtype="str").take(numbers, allow_fill=True)
+
+
+def _departing(frame: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:
+    inside = ((frame["saida_utc"] >= start) & (frame["saida_utc"] < end)).to_numpy()
+    return frame if inside.all() else frame[inside]
+
+
+def _midnight(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
+    """The local midnight so many days after that of an instant's day."""
+    return datetime.combine(instant.astimezone(zone).date() + timedelta(days=days), time(), zone)
+
+
+def _microsecond(instant: datetime) -> int:
+    return round(instant.timestamp()) * 1_000_000

@@ -1,0 +1,81 @@
+"""The verdict on a trip's kilometres, from the facts in its row: pay what is claimed, at most what is proven;
+where one side is wholly missing the other stands in."""
+
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
+from telemetria_pipeline.contracts.base import KM
+from telemetria_pipeline.core.audit.days import business_days
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.exact import decimals, units
+
+
+def judge(trips: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.DataFrame:
+    """The trips with `divergencia`, `veredito`, `km_auditado`, `base_auditoria` and `versao_regras`.
+
+    Args:
+        trips: under contract VALIDATED_TRIPS (those five columns may be missing), whole business days:
+            whether a vehicle declared anything on the day of a measured trip is seen in these rows.
+        rules: the tolerances.
+        zone: the contract's; days are cut in it.
+
+    Returns:
+        The rows under contract VALIDATED_TRIPS.
+    """
+    declared, measured = units(trips["km_declarado"]), units(trips["km_medido"])
+    unseen = units(trips["km_sem_sinal"])
+    proven = measured + unseen
+    claimed = trips["km_declarado"].notna().to_numpy()
+    seen = trips["segmentos"].to_numpy() > 0
+    short = measured <= rules.minimum_m
+
+    known = (trips["cobertura"] >= _least(rules)) & (trips["cobertura_busca"] >= _least(rules))
+    explained = (unseen > 0) & ((declared <= proven) | sides_agree(declared, proven, rules))
+    doubtful = ~known.to_numpy() | (trips["sinal"] == "desconhecido").to_numpy() | explained
+    claims_others = _declares_that_day(trips, claimed, zone)
+
+    nothing = np.zeros(len(trips), np.int64)
+    always = np.ones(len(trips), bool)
+    cases = [  # the first that holds
+        (claimed & sides_agree(declared, measured, rules), "ok", "acordo", declared),
+        (claimed & doubtful, "inconclusivo", "boletim_substitui", declared),
+        (claimed & (seen | (proven > 0)), "divergente", "medido", np.minimum(declared, proven)),
+        (claimed, "divergente", "nao_comprovado", nothing),
+        (claims_others & short, "ok", "nao_declarado", nothing),  # too short to accuse anybody
+        (claims_others, "divergente", "nao_declarado", nothing),
+        (short, "ok", "telemetria_substitui", measured),
+        (always, "inconclusivo", "telemetria_substitui", measured),
+    ]
+    conditions, verdicts, bases, audited = zip(*cases, strict=True)
+    case = np.select(conditions, range(len(cases)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        divergence = np.where(claimed & (measured > 0), (declared - measured) / measured, np.nan)
+    return trips.assign(
+        divergencia=divergence,
+        veredito=pd.array(verdicts, dtype="str").take(case),
+        km_auditado=decimals(np.choose(case, audited), KM, trips.index),
+        base_auditoria=pd.array(bases, dtype="str").take(case),
+        versao_regras=pd.Series(rules.version, trips.index, dtype="str"),
+    )[VALIDATED_TRIPS.names]
+
+
+def sides_agree(declared_m: np.ndarray, measured_m: np.ndarray, rules: AuditRules) -> np.ndarray:
+    """Whether metres differ by no more than the share of what was measured, or by no more than the minimum."""
+    apart = np.abs(declared_m - measured_m)
+    return (apart * 10_000 <= rules.share_units * measured_m) | (apart <= rules.minimum_m)
+
+
+def _least(rules: AuditRules) -> float:
+    return float(rules.min_coverage)
+
+
+def _declares_that_day(trips: pd.DataFrame, claimed: np.ndarray, zone: ZoneInfo) -> np.ndarray:
+    """Whether a declared trip of the same vehicle departs on the same business day."""
+    if claimed.all():
+        return claimed
+    day, days = pd.factorize(business_days(trips["saida_utc"], zone))
+    vehicle_day = pd.factorize(trips["veiculo"])[0] * len(days) + day
+    return np.isin(vehicle_day, np.unique(vehicle_day[claimed]))
