@@ -5,7 +5,7 @@ one needs. The file leaves the inbox only when its bytes, its verdict, its rows 
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,10 +14,12 @@ from pathlib import PurePosixPath
 import orjson
 import pandas as pd
 
+from telemetria_pipeline.assets.changed_days import leave_marks
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.core.boletim.validation import FileVerdict, duplicate_of, validate_file
+from telemetria_pipeline.core.changed_days import spans
 from telemetria_pipeline.core.inbox import ARCHIVE, Landed
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
@@ -69,6 +71,12 @@ def read_file_manifest(lake: Lake, file: str) -> FileManifest | None:
     return FileManifest.model_validate(found) if found else None
 
 
+def files_declaring(lake: Lake, days: Iterable[date]) -> list[str]:
+    """The files that ever declared trips of these days, sorted; a replaced one has no rows any more."""
+    found = (info.key for day in days for info in lake.store.list(f"{DAYS}/data={day}"))
+    return sorted({PurePosixPath(key).stem for key in found})
+
+
 def landed_files(inbox: ObjectStore) -> Iterator[Landed]:
     """What lies in the inbox, the archive left out."""
     for info in inbox.list(skip=ARCHIVE):
@@ -116,8 +124,12 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
 
     The same content twice is a duplicate. An accepted file takes the place of its earlier versions: files
     of the same name in the same place, most of whose days it covers.
+
+    Where rows come or go the manifest says so first, and marks are left after the tables: whatever a killed
+    try began, the next one ends with its marks.
     """
     manifest, data = received.manifest, received.data
+    known = manifest.model_copy()
     others = _versions(lake, manifest)
     earlier = [m for m in others if m.received_at <= manifest.received_at]
     first = _first_with_content(lake, manifest)
@@ -137,17 +149,26 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     corrections = [m for m in others if m not in earlier and _covers(m.days, manifest.days)]
     manifest.replaced_by = corrections[-1].file if corrections else None
     trips = BOLETIM_TRIPS.empty() if corrections else verdict.accepted
-    written = lake.write_table(BOLETIM_TRIPS.name, partition_of(manifest.file), BOLETIM_TRIPS.table(trips))
+    corrected = [m for m in earlier if _covers(manifest.days, m.days)]
+    manifest.spans = spans(trips, settings.timezone)
+    taken = [window for old in corrected for window in old.spans]
+    table = BOLETIM_TRIPS.table(trips)
+    stored = lake.read_table(BOLETIM_TRIPS.name, partition_of(manifest.file))
+    if taken or (table.num_rows if stored is None else not table.equals(stored)):
+        known.changing = [*known.changing, *known.spans, *taken, *manifest.spans]
+        _write_manifest(lake, known)
+    written = lake.write_table(BOLETIM_TRIPS.name, partition_of(manifest.file), table)
     lake.write_table(
         BOLETIM_QUARANTINE.name, partition_of(manifest.file), BOLETIM_QUARANTINE.table(verdict.rejected)
     )
     for day in manifest.days:
         lake.write_json(f"{DAYS}/data={day}/{manifest.file}.json", {"file": manifest.file})
-    corrected = [m for m in earlier if _covers(manifest.days, m.days)]
     for old in corrected:
         nothing = BOLETIM_TRIPS.table(BOLETIM_TRIPS.empty())
         lake.write_table(BOLETIM_TRIPS.name, partition_of(old.file), nothing)
-        _write_manifest(lake, old.model_copy(update={"replaced_by": manifest.file}))
+        _write_manifest(lake, old.model_copy(update={"replaced_by": manifest.file, "spans": []}))
+    leave_marks(lake, known.changing, f"file-{manifest.file}")
+    manifest.changing = []
     manifest.verdict, manifest.rows = verdict.verdict, asdict(verdict.rows)
     manifest.replaces = [old.file for old in corrected]
     _write_manifest(lake, manifest)
@@ -195,15 +216,9 @@ class _EarlierTrips:
         """Trips (contract BOLETIM_TRIPS) of days that a file from `first` to `last` may touch."""
         days = [str(d.date()) for d in pd.date_range(first, last)]
         replaced = {m.file for m in self.versions if _covers(days, m.days)} | {self.file}
-        around = [str(d.date()) for d in pd.date_range(first - _LOOK_BACK, last + timedelta(days=1))]
-        files = {
-            PurePosixPath(info.key).stem
-            for day in around
-            for info in self.lake.store.list(f"{DAYS}/data={day}")
-        }
-        tables = self.lake.read_tables(
-            BOLETIM_TRIPS.name, [partition_of(file) for file in sorted(files - replaced)]
-        )
+        around = [d.date() for d in pd.date_range(first - _LOOK_BACK, last + timedelta(days=1))]
+        files = set(files_declaring(self.lake, around)) - replaced
+        tables = self.lake.read_tables(BOLETIM_TRIPS.name, map(partition_of, sorted(files)))
         frames = [BOLETIM_TRIPS.frame(table) for _, table in tables if table.num_rows]
         return pd.concat(frames, ignore_index=True) if frames else BOLETIM_TRIPS.empty()
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from telemetria_pipeline.assets.changed_days import leave_marks
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.decoding import decode_page
 from telemetria_pipeline.carriers.errors import CarrierError, PermanentError
@@ -25,6 +26,7 @@ from telemetria_pipeline.carriers.profile import Profile
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, MAPPED_TRIPS, QUARANTINE, TRIPS
 from telemetria_pipeline.core import quality
+from telemetria_pipeline.core.changed_days import hour_window
 from telemetria_pipeline.core.changes import NO_CHANGES, compare_trips, count_changes
 from telemetria_pipeline.core.cleaning import CleanedHour, clean_trips
 from telemetria_pipeline.core.hours import Hour
@@ -204,7 +206,9 @@ def publish_hour(
 ) -> PublishedHour:
     """Replace the hour's tables by the current capture's rows.
 
-    The trips are written last: until then readers see the earlier partition.
+    The trips are written last: until then readers see the earlier partition. Where anything changed, the
+    manifest says so first, and a mark is left after the tables: whatever a killed publication began, the next
+    one ends with its mark.
 
     Args:
         cleaned: the current capture's rows.
@@ -218,12 +222,20 @@ def publish_hour(
     _refuse_unless_sound(cleaned, capture.rows)
     # Asked before anything is replaced: it reads other hours' manifests, and that may fail.
     doubts = _sceptics_answers(lake, cleaned.trips, cleaned.ledger, hour, manifest)
-    changes = _record_changes(lake, hour, cleaned, manifest.published, capture.id)
+    stored = lake.read_table(TRIPS.name, hour.partition)
+    before = TRIPS.frame(stored) if stored is not None else TRIPS.empty()
+    changes = _record_changes(lake, hour, before, cleaned, manifest.published, capture.id)
+    if not manifest.published or any(changes.values()) or _stored_state(lake, hour) != cleaned.ledger.state:
+        arrivals = pd.concat([before["chegada_utc"], cleaned.trips["chegada_utc"]])
+        took_back = bool(changes["gone"] or changes["altered"])
+        manifest.changing.append(hour_window(hour.start, hour.end, arrivals, took_back))
+        _write_manifest(lake, hour, manifest)
     lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
     lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
     written = lake.write_table(TRIPS.name, hour.partition, TRIPS.table(cleaned.trips))
+    leave_marks(lake, manifest.changing, "hour-" + "-".join(hour.partition.values()))
     manifest.state, manifest.accepted = cleaned.ledger.state, cleaned.ledger.accepted
-    manifest.published = capture.id
+    manifest.published, manifest.changing = capture.id, []
     _write_manifest(lake, hour, manifest)
     return PublishedHour(
         hour,
@@ -322,13 +334,17 @@ def _imbalance(ledger: Ledger, trips: int, quarantined: int) -> str | None:
     return None
 
 
+def _stored_state(lake: Lake, hour: Hour) -> str | None:
+    table = lake.read_table(LEDGER.name, hour.partition, ["state"])
+    return None if table is None else table["state"][0].as_py()
+
+
 def _record_changes(
-    lake: Lake, hour: Hour, cleaned: CleanedHour, earlier: str | None, capture: str
+    lake: Lake, hour: Hour, before: pd.DataFrame, cleaned: CleanedHour, earlier: str | None, capture: str
 ) -> dict[str, int]:
-    before = lake.read_table(TRIPS.name, hour.partition) if earlier else None
-    if before is None or earlier is None:
+    if earlier is None:
         return dict(NO_CHANGES)
-    found = compare_trips(TRIPS.frame(before), cleaned.trips, earlier=earlier, capture=capture)
+    found = compare_trips(before, cleaned.trips, earlier=earlier, capture=capture)
     if len(found):
         known = lake.read_table(CHANGES.name, hour.partition)
         if known is not None and earlier != capture:
