@@ -1,0 +1,216 @@
+"""Where the two sides differ: kind, verdict, R$ at stake, how sure we are, the sentence and the evidence."""
+
+from datetime import date, timedelta
+from hashlib import blake2b
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telemetria_pipeline.contracts.audit import DIVERGENCES
+from telemetria_pipeline.contracts.base import MONEY
+from telemetria_pipeline.core.audit.coverage import KNOWN
+from telemetria_pipeline.core.audit.phrases import sentences
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.timeline import microseconds
+from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
+
+# R$ at stake, in cents, from which a divergence is of that severity.
+HIGH_CENTS = 100_00
+MEDIUM_CENTS = 20_00
+
+# How sure we are, in percent. An odometer cannot forget kilometres, a tracker's distance is an estimate; a
+# driver's name is typed by hand; what is inconclusive accuses nobody.
+SURE_BY_SOURCE = {"odometro": 95, "mista": 85, "telemetria": 75}
+SURE_OF_PHANTOM = {True: 95, False: 70}  # whether the odometer was read around it that day
+SURE_OF_TIME = 80
+SURE_OF_DRIVER = 60
+SURE_OF_VEHICLE = 100
+SURE_IF_INCONCLUSIVE = 20
+
+
+def find_divergences(
+    trips: pd.DataFrame,
+    segments: pd.DataFrame,
+    hours: pd.DataFrame,
+    rules: AuditRules,
+    day: date,
+    zone: ZoneInfo,
+    vehicles_known: bool,
+) -> pd.DataFrame:
+    """One row for each trip and kind in which the sides differ, the dearest and surest first.
+
+    Args:
+        trips: the day's trips, under contract VALIDATED_TRIPS.
+        segments: their measured trips, under contract TRIP_SEGMENTS.
+        hours: the hours around the day: `inicio_utc`, `fim_utc`, `estado`, `evidencia` (text).
+        rules: the tolerances.
+        day: the business day.
+        zone: the contract's; the sentences show its clocks.
+        vehicles_known: whether there is a `vehicles` table that a plate could be missing from.
+
+    Returns:
+        A frame under contract DIVERGENCES.
+    """
+    rows = _found(trips, rules, vehicles_known)
+    heard = _HoursOfTrips(rows, hours, rules)
+    rows["horas_ausentes"] = heard.missing(zone)
+    rows["odometro_em_volta"] = _odometer_read_around(rows, segments)
+    cents, priced = _at_stake(rows)
+    sure = _confidence(rows)
+    named = (rows["viagem_id"] + "|" + rows["tipo"]).tolist()
+    ids = [f"{day:%Y%m%d}-" + blake2b(name.encode(), digest_size=5).hexdigest() for name in named]
+    severity = np.select(
+        [(rows["tipo"] == "veiculo_desconhecido") | (cents >= HIGH_CENTS), ~priced | (cents >= MEDIUM_CENTS)],
+        ["alta", "media"],
+        default="baixa",
+    )
+    rows = rows.assign(
+        divergencia_id=pd.Series(ids, dtype="str"),
+        severidade=pd.Series(severity, dtype="str"),
+        valor_brl=decimals(cents, MONEY, rows.index, missing=~priced),
+        confianca=sure / 100,
+        frase=sentences(rows, rules, zone),
+        motorista=rows["motorista_declarado"].fillna(rows["motorista_medido"]),
+        evidencia_telemetria=_pages(rows, segments).fillna(heard.evidence()),
+    )
+    rank = np.lexsort((np.array(ids, dtype="S"), -np.where(priced, cents * sure, -1)))
+    rows["posicao"] = np.argsort(rank) + 1
+    return rows[DIVERGENCES.names].iloc[rank].reset_index(drop=True)
+
+
+def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
+    """Why a trip cannot be held against anybody: `horas`, `noticia`, `sinal`, or empty.
+
+    Hours are missing around it, nothing of the vehicle is known before or after it, or the odometer moved
+    unseen in it. The first two leave its times open as well as its kilometres.
+    """
+    least = float(rules.min_coverage)
+    return np.select(
+        [
+            (trips["cobertura"] < least) | (trips["cobertura_busca"] < least),
+            trips["sinal"] == "desconhecido",
+            trips["sinal"] == "perdido",
+        ],
+        ["horas", "noticia", "sinal"],
+        default="",
+    )
+
+
+def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.DataFrame:
+    """The trips' rows, one for each kind that they show, with `tipo`, `veredito` and `duvida`."""
+    judged = trips["veredito"] != "ok"
+    late = np.fmax(trips["dif_saida_min"].abs(), trips["dif_chegada_min"].abs()) > rules.match_minutes
+    kinds = {
+        "km_divergente": judged & (trips["fonte"] == "ambos"),
+        "sem_telemetria": judged & (trips["fonte"] == "boletim"),
+        "nao_declarada": judged & (trips["fonte"] == "telemetria"),
+        "horario_divergente": late & (trips["fonte"] == "ambos"),
+        "motorista_divergente": ~trips["motorista_confere"],
+        "veiculo_desconhecido": ~trips["veiculo_conhecido"] & vehicles_known,
+    }
+    at = {kind: np.flatnonzero(where) for kind, where in kinds.items()}
+    rows = trips.iloc[np.concatenate(list(at.values()))].reset_index(drop=True)
+    kind = pd.Series(np.repeat(list(at), [len(found) for found in at.values()]), dtype="str")
+    doubt = doubts(rows, rules)
+    open_time = (kind == "horario_divergente") & np.isin(doubt, ["horas", "noticia"])
+    proven = kind.isin(["horario_divergente", "motorista_divergente", "veiculo_desconhecido"]) & ~open_time
+    verdict = rows["veredito"].mask(proven, "divergente").mask(open_time, "inconclusivo")
+    return rows.assign(tipo=kind, veredito=verdict, duvida=doubt)
+
+
+def _at_stake(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(whole cents, whether there is a price at all): the tariff times the kilometres that differ."""
+    metres = np.abs(units(rows["km_declarado"]) - units(rows["km_medido"]))
+    cents = half_up(metres * units(rows["tarifa_brl_km"]), PRICE_UNITS_A_CENT)
+    of_km = rows["tipo"].isin(["km_divergente", "sem_telemetria", "nao_declarada"])
+    priced = rows["tarifa_brl_km"].notna() & (rows["tipo"] != "veiculo_desconhecido")
+    return np.where(of_km, cents, 0), priced.to_numpy()
+
+
+def _confidence(rows: pd.DataFrame) -> np.ndarray:
+    """How sure we are, in whole percent.
+
+    As sure as the source of the measured side; half of it is lost as the segments fill less of the declared
+    window, for they may be another trip's.
+    """
+    kind = rows["tipo"]
+    by_source = rows["fonte_distancia"].map(SURE_BY_SOURCE).fillna(min(SURE_BY_SOURCE.values()))
+    filled = (50 + 50 * rows["sobreposicao"].fillna(0)).round().astype(np.int64)
+    return np.select(
+        [
+            rows["veredito"] == "inconclusivo",
+            kind == "km_divergente",
+            kind == "sem_telemetria",
+            kind == "nao_declarada",
+            kind == "horario_divergente",
+            kind == "motorista_divergente",
+        ],
+        [
+            SURE_IF_INCONCLUSIVE,
+            by_source.astype(np.int64) * filled // 100,
+            np.where(rows["odometro_em_volta"], SURE_OF_PHANTOM[True], SURE_OF_PHANTOM[False]),
+            by_source.astype(np.int64),
+            SURE_OF_TIME * filled // 100,
+            SURE_OF_DRIVER,
+        ],
+        default=SURE_OF_VEHICLE,
+    )
+
+
+def _odometer_read_around(rows: pd.DataFrame, segments: pd.DataFrame) -> np.ndarray:
+    """Whether the vehicle's odometer was read that day before the trip's departure and after its arrival."""
+    good = segments[segments["situacao_odometro"] == "ok"].groupby("veiculo")
+    vehicle, vehicles = pd.factorize(rows["veiculo"])
+    first = microseconds(good["saida_utc"].min().reindex(vehicles))[vehicle]
+    last = microseconds(good["chegada_utc"].max().reindex(vehicles))[vehicle]
+    return (first <= microseconds(rows["saida_utc"])) & (last >= microseconds(rows["chegada_utc"]))
+
+
+def _pages(rows: pd.DataFrame, segments: pd.DataFrame) -> pd.Series:
+    """The pages of raw that hold each trip's segments, joined; missing for a trip without."""
+    trip_of_row, trips = pd.factorize(rows["viagem_id"])
+    trip = pc.index_in(pa.array(segments["viagem_id"].array), value_set=pa.array(trips.array))
+    trip = trip.fill_null(-1).to_numpy()
+    of_rows = segments[trip >= 0]
+    page, pages = pd.factorize(of_rows["raw_key"] + " sha256=" + of_rows["raw_sha256"], sort=True)
+    known = page >= 0
+    pairs = np.unique(trip[trip >= 0][known] * len(pages) + page[known])
+    trip, page = np.divmod(pairs, max(len(pages), 1))
+    texts = pages.take(page).tolist()
+    bounds = np.searchsorted(trip, np.arange(len(trips) + 1)).tolist()
+    joined = ["; ".join(texts[a:b]) or None for a, b in pairwise(bounds)]
+    return pd.Series(np.array(joined, dtype=object)[trip_of_row], index=rows.index, dtype="str")
+
+
+class _HoursOfTrips:
+    """The hours in which each trip's segments could have run; windows repeat, so each is read once."""
+
+    def __init__(self, rows: pd.DataFrame, hours: pd.DataFrame, rules: AuditRules) -> None:
+        self._index = rows.index
+        self._hours = hours.sort_values("inicio_utc", ignore_index=True)
+        start = microseconds(rows["saida_utc"] - timedelta(minutes=rules.match_minutes))
+        end = np.maximum(microseconds(rows["chegada_utc"]), start + 1)
+        first = np.searchsorted(microseconds(self._hours["fim_utc"]), start, side="right")
+        beyond = np.searchsorted(microseconds(self._hours["inicio_utc"]), end, side="left")
+        windows, self._window = np.unique(first * (len(hours) + 1) + beyond, return_inverse=True)
+        self._windows = [slice(*divmod(window, len(hours) + 1)) for window in windows.tolist()]
+
+    def missing(self, zone: ZoneInfo) -> pd.Series:
+        """The hours that were not captured, as ` (07h, 08h)`; empty where all were, or none is known."""
+        begins = self._hours["inicio_utc"].dt.tz_convert(zone).dt.strftime("%Hh")
+        return self._of_rows(begins.mask(self._hours["estado"].isin(KNOWN)), ", ", " ({})").fillna("")
+
+    def evidence(self) -> pd.Series:
+        """Their pages of raw, joined; missing where there is none."""
+        return self._of_rows(self._hours["evidencia"], "; ", "{}")
+
+    def _of_rows(self, texts: pd.Series, separator: str, around: str) -> pd.Series:
+        """For each row, the texts of its hours, joined."""
+        known = texts.where(texts.notna(), "").tolist()
+        joined = [separator.join(filter(None, known[window])) for window in self._windows]
+        said = [around.format(some) if some else None for some in joined]
+        return pd.Series(np.array(said, dtype=object)[self._window], index=self._index, dtype="str")
