@@ -51,6 +51,16 @@ WORDS = {
     "missing": "Sem resposta",
 }
 """What the tables' codes are called."""
+ODOMETER = {
+    "ok": "Bom",
+    "ausente": "Ausente",
+    "regressao": "Andou para trás",
+    "virada": "Virou",
+    "salto": "Saltou",
+    "unidade": "Unidade trocada",
+    "parado": "Parado",
+}
+"""What an odometer's situation is called."""
 
 
 def missing(value: Any) -> bool:
@@ -61,6 +71,11 @@ def missing(value: Any) -> bool:
 def word(code: object) -> str:
     """What a code is called; the code itself where it has no name."""
     return NONE if missing(code) else WORDS.get(str(code), str(code))
+
+
+def odometer(situation: object) -> str:
+    """What an odometer's situation is called."""
+    return ODOMETER.get(str(situation), NONE)
 
 
 def number(value: Decimal | float | None, places: int = 1) -> str:
@@ -88,6 +103,13 @@ def brl(value: Decimal | None) -> str:
     if said == NONE:
         return said
     return f"-R$ {said[1:]}" if said.startswith("-") else f"R$ {said}"
+
+
+def tariff(value: Decimal | None) -> str:
+    """`R$ 2,73/km`; a third and a fourth decimal only where there are some."""
+    if value is None or missing(value):
+        return NONE
+    return f"{brl(value)}/km" if half_up(value, 2) == value else f"R$ {number(value, 4)}/km"
 
 
 def percent(share: float | None, places: int = 0) -> str:

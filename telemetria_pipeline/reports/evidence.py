@@ -1,0 +1,181 @@
+"""One divergence as a page for the carrier's desk: both sides, the day, the rule, the money, the proof."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from telemetria_pipeline.reports.pages import render
+from telemetria_pipeline.reports.text import (
+    brl,
+    clock,
+    day_of,
+    km,
+    missing,
+    number,
+    percent,
+    place_in_boletim,
+    signed,
+    tariff,
+    word,
+)
+from telemetria_pipeline.reports.timeline import day_timeline
+
+_BASES = {
+    "acordo": "os dois lados concordam: vale o declarado",
+    "medido": "vale o que a telemetria comprova",
+    "boletim_substitui": "não há prova suficiente em contrário: vale o boletim",
+    "telemetria_substitui": "não há boletim do veículo neste dia: vale a telemetria",
+    "nao_comprovado": "a telemetria não mostra esta viagem",
+    "nao_declarado": "a viagem não foi declarada",
+}
+_SIGNALS = {
+    "presente": "o equipamento foi ouvido antes e depois da viagem",
+    "perdido": "o odômetro andou {unseen} sem que o equipamento fosse ouvido",
+    "desconhecido": "não há notícia segura do veículo antes ou depois da viagem",
+}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a page shows of a divergence.
+
+    `trips` (VALIDATED_TRIPS) and `segments` (TRIP_SEGMENTS) are those of the vehicle on the day, with the
+    trip in question among them; `hours` has `inicio_utc`, `fim_utc`, `estado` of the day's hours; `terms` is
+    the row of CONTRACTS in force, None where none is; `rules` are today's tolerances, as AuditRules writes
+    them, `rules_version` their version.
+    """
+
+    divergence: pd.Series
+    trips: pd.DataFrame
+    segments: pd.DataFrame
+    hours: pd.DataFrame
+    terms: pd.Series | None
+    rules: Mapping[str, Any]
+    rules_version: str
+    zone: ZoneInfo
+
+    @property
+    def trip(self) -> pd.Series:
+        """The trip in question."""
+        return self.trips[self.trips["viagem_id"] == self.divergence["viagem_id"]].iloc[0]
+
+    @property
+    def own_segments(self) -> pd.DataFrame:
+        """Its segments, in order of departure."""
+        own = self.segments[self.segments["viagem_id"] == self.divergence["viagem_id"]]
+        return own.sort_values("saida_utc")
+
+
+def evidence_page(evidence: Evidence) -> str:
+    """The page, as HTML that stands alone; what senders wrote is escaped."""
+    from markupsafe import Markup
+
+    found, trip, zone = evidence.divergence, evidence.trip, evidence.zone
+    timeline = day_timeline(evidence.trips, evidence.segments, evidence.hours, trip["viagem_id"], zone)
+    pages = found["evidencia_telemetria"]
+    return render(
+        "evidence.html.j2",
+        found=found,
+        trip=trip,
+        day=day_of(trip["saida_utc"].astimezone(zone)),
+        timeline=Markup(timeline),
+        declared=place_in_boletim(trip.to_frame().T)[0],
+        departure=clock(trip["saida_utc"], zone),
+        arrival=clock(trip["chegada_utc"], zone),
+        segments=[
+            {**row, "departure": clock(row["saida_utc"], zone), "arrival": clock(row["chegada_utc"], zone)}
+            for row in evidence.own_segments.to_dict("records")
+        ],
+        steps=[_sentence(step) for step in _steps(evidence)],
+        pages=[] if missing(pages) else pages.split("; "),
+        basis=_BASES[trip["base_auditoria"]],
+        other_rules="" if found["versao_regras"] == evidence.rules_version else evidence.rules_version,
+        **_money(evidence),
+    )
+
+
+def _steps(evidence: Evidence) -> list[str]:
+    """How the verdict was reached, a sentence a step."""
+    trip, rules, kind = evidence.trip, evidence.rules, evidence.divergence["tipo"]
+    tolerance = (
+        f"tolerância de {percent(float(rules['km_share']))} e {number(float(rules['km_minimum']), 0)} km"
+    )
+    last = f"contam {km(trip['km_auditado'])} na medição: {_BASES[trip['base_auditoria']]}"
+    if missing(trip["km_declarado"]):
+        return [
+            f"a telemetria mediu {km(trip['km_medido'])} e nenhuma viagem declarada do veículo fica a até "
+            f"{rules['match_minutes']} min dela",
+            last,
+        ]
+    count = int(trip["segmentos"])
+    matched = {0: "nenhuma viagem medida", 1: "uma viagem medida"}.get(count, f"{count} viagens medidas")
+    steps = [f"busca até {rules['match_minutes']} min em torno da viagem declarada: {matched} do veículo"]
+    if count:
+        difference = trip["km_declarado"] - trip["km_medido"]
+        inside = "dentro da" if trip["veredito"] == "ok" else "fora da"
+        share = "" if missing(trip["divergencia"]) else f" ({_signed_percent(trip['divergencia'])})"
+        steps.append(
+            f"declarados {km(trip['km_declarado'])}, medidos {km(trip['km_medido'])} (fonte: "
+            f"{word(trip['fonte_distancia']).lower()}): diferença de {signed(difference)} km{share}, "
+            f"{inside} {tolerance}"
+        )
+    steps += [
+        f"{percent(trip['cobertura'])} da viagem declarada está em horas com telemetria recebida (mínimo de "
+        f"{percent(float(rules['min_coverage']))}; abaixo disso não se conclui)",
+        _SIGNALS.get(trip["sinal"], "não há notícia do sinal").format(unseen=km(trip["km_sem_sinal"])),
+    ]
+    if kind == "horario_divergente":
+        steps.append(
+            f"a saída medida difere da declarada em {signed(trip['dif_saida_min'], 0)} min e a chegada em "
+            f"{signed(trip['dif_chegada_min'], 0)} min; a tolerância é de {rules['match_minutes']} min"
+        )
+    if kind == "motorista_divergente":
+        steps.append(
+            f"o boletim traz o motorista {trip['motorista_declarado']}, e a telemetria identificou "
+            f"{trip['motorista_medido']}"
+        )
+    if kind == "veiculo_desconhecido":
+        steps.append(f"a placa {trip['veiculo']} não está no cadastro de veículos")
+    return [*steps, last]
+
+
+def _money(evidence: Evidence) -> dict[str, Any]:
+    """What the page says of tariff, kilometres and R$."""
+    found, terms = evidence.divergence, evidence.terms
+    about_km = found["tipo"] in ("km_divergente", "sem_telemetria", "nao_declarada")
+    at_stake = abs(_or_zero(found["km_declarado"]) - _or_zero(found["km_medido"])) if about_km else None
+    price = tariff(found["tarifa_brl_km"])
+    if missing(found["valor_brl"]):
+        reckoning = "sem tarifa em vigor para o veículo, o valor não se calcula"
+    elif about_km:
+        reckoning = f"{number(at_stake, 3)} km × {price} = {brl(found['valor_brl'])}"
+    else:
+        reckoning = "esta divergência não muda o valor a pagar"
+    clause = "nenhum contrato em vigor para o veículo neste dia"
+    if terms is not None:
+        end = terms["vigencia_fim"]
+        until = "sem data de fim" if missing(end) else f"até {_day(end)}"
+        clause = (
+            f"contrato {terms['contrato']}, cláusula {terms['clausula']} (linha {terms['contrato_linha']} do "
+            f"arquivo de contratos), em vigor desde {_day(terms['vigencia_inicio'])}, {until}"
+        )
+    return {"price": price, "clause": clause, "at_stake_km": at_stake, "reckoning": reckoning}
+
+
+def _or_zero(value: Any) -> Any:
+    return 0 if missing(value) else value
+
+
+def _day(text: str) -> str:
+    return day_of(pd.Timestamp(text))
+
+
+def _signed_percent(share: float) -> str:
+    return f"{'+' if share > 0 else ''}{percent(share, 1)}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,198 @@
+"""The evidence page: both sides, the steps, the money, escaped and alone."""
+
+import re
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+
+from telemetria_pipeline.contracts.reference import CONTRACTS
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.reports.evidence import Evidence, evidence_page
+from telemetria_pipeline.reports.timeline import day_timeline
+from telemetria_pipeline_tests.core.audit.rows import (
+    DEPARTURE,
+    ZONE,
+    frame_of,
+    hours,
+    segment,
+    segments,
+    trip,
+    trip_id,
+    trips,
+)
+from telemetria_pipeline_tests.reports.html import assert_alone, parsed, text_of
+from telemetria_pipeline_tests.reports.rows import FORMULA, HOSTILE, divergence, divergences
+
+RULES = AuditRules()
+HOUR = timedelta(hours=1)
+TERMS = {
+    "contrato": "C-1", "clausula": "4.1", "contrato_linha": 3, "modalidade": "contrato", "tipo": "ONIBUS",
+    "tarifa_brl_km": "2.73", "custo_fixo_mensal_brl": 0, "franquia_km": 0, "vigencia_inicio": "2026-01-01",
+}  # fmt: skip
+INFLATED = {
+    "km_declarado": 48,
+    "km_medido": "31.2",
+    "km_auditado": "31.2",
+    "veredito": "divergente",
+    "base_auditoria": "medido",
+    "segmentos": 2,
+}
+
+
+def terms(**said) -> pd.Series:
+    return frame_of(CONTRACTS, [TERMS | said]).iloc[0]
+
+
+def evidence(of: dict | None = None, about: dict | None = None, **said) -> Evidence:
+    """Of a trip declared too long, whose 31.2 km lie in two segments, on a day with another trip."""
+    facts = {
+        "divergence": divergences(divergence(**(about or {}))).iloc[0],
+        "trips": trips(trip(**INFLATED | (of or {})), trip(saida_utc=DEPARTURE + 3 * HOUR)),
+        "segments": segments(
+            segment(saida_utc=DEPARTURE + HOUR / 3, km_medido="16.1", registro=2),
+            segment(chegada_utc=DEPARTURE + HOUR / 4, km_medido="15.1", situacao_odometro="salto"),
+            segment(viagem_id=trip_id(2), saida_utc=DEPARTURE + 3 * HOUR, raw_key="another/page"),
+        ),
+        "hours": hours(),
+        "terms": terms(),
+        "rules": RULES.as_json(),
+        "rules_version": RULES.version,
+        "zone": ZONE,
+    }
+    return Evidence(**facts | said)
+
+
+def test_both_sides_stand_on_the_page_with_where_they_come_from():
+    said = text_of(evidence_page(evidence(of={"aba": "Plan1", "linha": 17, "declaracoes": 2})))
+    assert "boletim.csv, Plan1, linha 17 0017 A 07:00 07:45 1.000,0 km 1.048,0 km 48,0 km" in said
+    assert "em 2 linhas de boletim" in said
+    measured = said.partition("O que foi medido")[2]
+    assert measured.index("15,1 km Odômetro Saltou") < measured.index("16,1 km Odômetro Bom")
+    assert "Total 31,2 km" in measured
+    assert said.count("raw_telemetry/data=2026-03-10/hora=07/c1/pagina-00001.json.zst sha256=abab") == 2
+    assert "another/page" not in said
+
+
+def test_the_decision_is_told_step_by_step():
+    steps = [li.text for li in parsed(evidence_page(evidence(of={"divergencia": 0.5385}))).iter("li")]
+    assert steps == [
+        "Busca até 30 min em torno da viagem declarada: 2 viagens medidas do veículo.",
+        "Declarados 48,0 km, medidos 31,2 km (fonte: odômetro): diferença de +16,8 km (+53,9 %), fora da "
+        "tolerância de 10 % e 1 km.",
+        "100 % da viagem declarada está em horas com telemetria recebida (mínimo de 100 %; abaixo disso não "
+        "se conclui).",
+        "O equipamento foi ouvido antes e depois da viagem.",
+        "Contam 31,2 km na medição: vale o que a telemetria comprova.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("of", "about", "says"),
+    [
+        (
+            {"km_medido": None, "segmentos": 0, "km_auditado": 0, "base_auditoria": "nao_comprovado"},
+            {"tipo": "sem_telemetria", "km_medido": None, "valor_brl": "131.04"},
+            ["nenhuma viagem medida do veículo.", "48,000 km × R$ 2,73/km = R$ 131,04", "contam 0,0 km"],
+        ),
+        (
+            {"sinal": "perdido", "km_sem_sinal": "12.5", "base_auditoria": "boletim_substitui"},
+            {"veredito": "inconclusivo"},
+            ["O odômetro andou 12,5 km sem que", "não há prova suficiente em contrário: vale o boletim"],
+        ),
+        (
+            {"km_declarado": None, "km_medido": 20, "fonte": "telemetria", "base_auditoria": "nao_declarado"},
+            {"tipo": "nao_declarada", "km_declarado": None, "km_medido": 20, "valor_brl": "54.60"},
+            ["Nenhum boletim declara esta viagem", "20,000 km × R$ 2,73/km = R$ 54,60"],
+        ),
+        (
+            {"dif_saida_min": 41.0, "dif_chegada_min": -3.0},
+            {"tipo": "horario_divergente", "valor_brl": 0},
+            ["difere da declarada em +41 min e a chegada em -3 min", "não muda o valor a pagar"],
+        ),
+        (
+            {"motorista_medido": "M-ffffffff"},
+            {"tipo": "motorista_divergente", "valor_brl": 0},
+            ["o motorista M-0a1b2c3d, e a telemetria identificou M-ffffffff"],
+        ),
+        (
+            {"cobertura": 0.5, "base_auditoria": "boletim_substitui"},
+            {"tipo": "veiculo_desconhecido", "valor_brl": None, "tarifa_brl_km": None},
+            ["50 % da viagem", "GDP4J68 não está no cadastro", "sem tarifa em vigor para o veículo"],
+        ),
+    ],
+)
+def test_each_kind_says_what_it_rests_on(of, about, says):
+    said = text_of(evidence_page(evidence(of, about)))
+    assert [part for part in says if part.lower() not in said.lower()] == []
+
+
+def test_without_segments_the_hours_that_were_searched_are_the_proof():
+    found = evidence(
+        of={"km_medido": None, "segmentos": 0},
+        about={"evidencia_telemetria": "hora/07 sha256=aa; hora/08 sha256=bb"},
+        segments=segments(),
+    )
+    said = text_of(evidence_page(found))
+    assert "Telemetria da hora hora/07 sha256=aa Telemetria da hora hora/08 sha256=bb" in said
+
+
+def test_the_money_names_clause_and_validity():
+    assert (
+        "contrato C-1, cláusula 4.1 (linha 3 do arquivo de contratos), em vigor desde 01/01/2026, sem data"
+        in text_of(evidence_page(evidence()))
+    )
+    assert "até 30/06/2026" in text_of(evidence_page(evidence(terms=terms(vigencia_fim="2026-06-30"))))
+    assert "nenhum contrato em vigor" in text_of(evidence_page(evidence(terms=None)))
+
+
+def test_other_rules_than_todays_are_told():
+    told = "As tolerâncias citadas no passo a passo são as de hoje"
+    assert told in text_of(evidence_page(evidence()))
+    assert told not in text_of(evidence_page(evidence(about={"versao_regras": RULES.version})))
+
+
+@pytest.mark.parametrize("hostile", [HOSTILE, FORMULA, "{{ 7 * 7 }}", "</td></table>"])
+def test_what_senders_wrote_is_text_and_nothing_is_fetched(hostile):
+    page = evidence_page(
+        evidence(
+            of={"arquivo": hostile, "numero_ata": hostile, "turno": hostile, "aba": hostile},
+            about={"arquivo": hostile, "transportadora": hostile, "frase": hostile, "equipamento": hostile},
+        )
+    )
+    assert_alone(page)
+    assert text_of(page).count(hostile) == 9
+
+
+def bars(svg: str) -> list[tuple[float, float, str]]:
+    """Left edge, width and tooltip of every bar."""
+    found = re.findall(r'<title>([^<]*km)</title><rect x="([\d.]+)" y="\d+" width="([\d.]+)"', svg)
+    return [(float(x), float(width), said) for said, x, width in found]
+
+
+def test_the_timeline_is_to_scale():
+    facts = evidence()
+    svg = day_timeline(facts.trips, facts.segments, facts.hours, trip_id(1), ZONE)
+    parsed(f"<html>{svg}</html>")
+    drawn = {said: (x, width) for x, width, said in bars(svg)}
+    assert set(drawn) == {
+        "07:00 às 07:45, 48,0 km",
+        "10:00 às 10:45, 20,0 km",
+        "07:20 às 08:05, 16,1 km",
+        "07:00 às 07:15, 15,1 km",
+    }
+    hour = (drawn["10:00 às 10:45, 20,0 km"][0] - drawn["07:00 às 07:45, 48,0 km"][0]) / 3
+    assert drawn["07:00 às 07:45, 48,0 km"][1] == pytest.approx(hour * 0.75, abs=0.2)
+    assert drawn["07:20 às 08:05, 16,1 km"][0] == pytest.approx(
+        drawn["07:00 às 07:15, 15,1 km"][0] + hour / 3, abs=0.2
+    )
+
+
+def test_hours_without_telemetry_are_shaded_and_a_trip_past_midnight_is_drawn():
+    late = trips(trip(saida_utc=DEPARTURE + 16 * HOUR, chegada_utc=DEPARTURE + 18 * HOUR))
+    states = {23: "missing", 24: "open", 3: "missing"}
+    svg = day_timeline(late, segments(), hours(states=states), trip_id(1), ZONE)
+    assert svg.count("<title>Hora sem telemetria</title>") == 2
+    assert [said for _, _, said in bars(svg)] == ["23:00 às 01:00, 20,0 km"]
+    assert "Listrado" in svg
+    assert "Listrado" not in day_timeline(late, segments(), hours(), trip_id(1), ZONE)
