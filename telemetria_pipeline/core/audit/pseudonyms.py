@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 
 import numpy as np
+import pandas as pd
 
 
 def pseudonyms(plain_names: Iterable[str], key: str) -> list[str]:
@@ -12,13 +13,16 @@ def pseudonyms(plain_names: Iterable[str], key: str) -> list[str]:
     return [f"M-{hashlib.blake2b(n.encode(), digest_size=4, key=secret).hexdigest()}" for n in plain_names]
 
 
-def same_driver(left: np.ndarray, right: np.ndarray, plain_names: np.ndarray) -> np.ndarray:
-    """Whether each pair of numbers of `plain_names` is one person: all words of one are in the other.
+def same_driver(left: np.ndarray, right: np.ndarray, plain_names: pd.Series) -> np.ndarray:
+    """Whether each pair of positions in `plain_names` is one person: all words of one are in the other.
 
     Sheets leave out middle names: `JOSE SILVA` is `JOSE DA SILVA`.
     """
     words = [set(name.split()) for name in plain_names]
-    pairs, place = np.unique(left * len(words) + right, return_inverse=True)
+    same = left == right
+    others = np.flatnonzero(~same)
+    place, pairs = pd.factorize(left[others] * len(words) + right[others])
     split = [divmod(pair, len(words)) for pair in pairs.tolist()]
     alike = np.array([words[a] <= words[b] or words[b] <= words[a] for a, b in split], bool)
-    return alike[place]
+    same[others] = alike[place]
+    return same

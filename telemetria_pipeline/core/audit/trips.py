@@ -3,30 +3,32 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
-from hashlib import blake2b
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from telemetria_pipeline.contracts.audit import SITUATIONS, TRIP_SEGMENTS
 from telemetria_pipeline.contracts.base import KM
 from telemetria_pipeline.core.audit.coverage import covered_share
 from telemetria_pipeline.core.audit.days import business_days
+from telemetria_pipeline.core.audit.ids import hexadecimal, row_hashes
 from telemetria_pipeline.core.audit.matching import match
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.sides import Side, Sides
 from telemetria_pipeline.core.audit.signal import SIGNALS, UNKNOWN, Odometers, hear
 from telemetria_pipeline.core.audit.tariffs import price_trips
-from telemetria_pipeline.core.audit.timeline import MISSING, instants, sorting
+from telemetria_pipeline.core.audit.timeline import MISSING, instants
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.exact import decimals, metres
 
 _MINUTE = 60_000_000
+_AS_DECLARED = (
+    *("km_saida", "km_chegada", "turno", "numero_ata"),
+    *("arquivo_id", "arquivo", "aba", "linha"),
+)
 _SOURCES = ("odometro", "telemetria", "mista")
 _SITUATIONS = [s for s in SITUATIONS if s != "ok"]
 # What each set of odometer flags, a bit each, is called.
@@ -114,73 +116,72 @@ def validate_trips(
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Who goes with whom, in the order of the result. Positions are those of the sides; -1 is none."""
+    """Who goes with whom. Trips are in the order of the result; positions are those of the sides, -1 is none."""
 
     ids: pd.api.extensions.ExtensionArray  # of each trip
     declared: np.ndarray  # the declared trip of each trip
     first_segment: np.ndarray  # the first segment of each trip
-    segment: np.ndarray  # the segments of all trips, trip by trip, in order of departure
-    trip: np.ndarray  # the trip of each of those
-    begin: np.ndarray  # where in `segment` the segments of each trip that has some begin
+    trip_of_declared: np.ndarray
+    trip_of_segment: np.ndarray
+    segment: np.ndarray  # the segments of the trips, those of a trip together, in order of departure
+    begin: np.ndarray  # where in `segment` those of another trip begin
 
     @classmethod
     def of(cls, sides: Sides, chosen: np.ndarray, start: int, end: int) -> "_Pairs":
         """The trips that depart in [start, end), given the declared trip that each segment chose."""
         declared, segments = sides.declared, sides.segments
         # A trip is a declared one or, counted on after those, a segment that found none.
-        number = np.where(chosen < 0, len(declared) + np.arange(len(segments)), chosen)
         alone = np.flatnonzero(chosen < 0)
-        numbers = np.append(np.arange(len(declared)), len(declared) + alone)
         departures = np.append(declared.times.start, segments.times.start[alone])
         owned = (departures >= start) & (departures < end)
-        numbers, departures = numbers[owned], departures[owned]
+        numbers = np.append(np.arange(len(declared)), len(declared) + alone)[owned]
         ids = _trip_ids(sides, numbers)
-        order = sorting(departures, pd.DataFrame({"viagem_id": ids}), ["viagem_id"])
-        numbers = numbers[order]
+        order = np.lexsort((ids, departures[owned]))
+        ids, numbers = ids[order], numbers[order]
 
-        place = np.full(len(declared) + len(segments), -1)
-        place[numbers] = np.arange(len(numbers))
-        trip = place[number]
-        segment = np.argsort(trip, kind="stable")[np.count_nonzero(trip < 0) :]
-        trip = trip[segment]
-        begin = np.flatnonzero(np.append(True, np.diff(trip) > 0)[: len(trip)])
+        trip = np.full(len(declared) + len(segments), -1)
+        trip[numbers] = np.arange(len(numbers))
+        number = np.where(chosen < 0, len(declared) + np.arange(len(segments)), chosen)
+        segment = np.argsort(number, kind="stable")
+        segment = segment[trip[number[segment]] >= 0]
+        begin = np.flatnonzero(np.diff(number[segment], prepend=-1))
         first_segment = np.full(len(numbers), -1)
-        first_segment[trip[begin]] = segment[begin]
+        first_segment[trip[number[segment[begin]]]] = segment[begin]
         return cls(
-            ids.take(order),
+            hexadecimal(ids),
             np.where(numbers < len(declared), numbers, -1),
             first_segment,
+            trip[: len(declared)],
+            trip[number],
             segment,
-            trip,
             begin,
         )
+
+    @property
+    def trip(self) -> np.ndarray:
+        """The trip of each of `segment`."""
+        return self.trip_of_segment[self.segment]
 
     def fold(self, reduce: np.ufunc, values: np.ndarray, without: Any = 0) -> np.ndarray:
         """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""
         folded = np.full(len(self.ids), without, values.dtype)
         if len(values):
-            folded[self.trip[self.begin]] = reduce.reduceat(values, self.begin)
+            folded[self.trip_of_segment[self.segment[self.begin]]] = reduce.reduceat(values, self.begin)
         return folded
 
 
-def _trip_ids(sides: Sides, numbers: np.ndarray) -> pd.api.extensions.ExtensionArray:
-    """What names each trip: 16 hex digits of what is declared, or of the vehicle and its departure."""
+def _trip_ids(sides: Sides, numbers: np.ndarray) -> np.ndarray:
+    """A hash for each trip: of what is declared, or of the carrier's vehicle and the departure."""
     declared, segments = sides.declared, sides.segments
     claimed = numbers[numbers < len(declared)]
     alone = numbers[numbers >= len(declared)] - len(declared)
-    keys = [
-        _joined("D", declared, ("placa", "saida_utc", "chegada_utc", "km_saida", "km_chegada"), claimed),
-        _joined("M", segments, ("veiculo_id", "saida_utc"), alone),
-    ]
-    names = [blake2b(text.encode(), digest_size=8).hexdigest() for key in keys for text in key]
-    return pd.array(names, dtype="str")
-
-
-def _joined(letter: str, side: Side, columns: tuple[str, ...], trips: np.ndarray) -> np.ndarray:
-    texts = [pc.cast(pa.array(side.column(name, trips)), pa.large_string()) for name in columns]
-    letters = pa.scalar(letter, pa.large_string())
-    joined = pc.binary_join_element_wise(letters, *texts, pa.scalar("|", pa.large_string()))
-    return joined.to_numpy(zero_copy_only=False)
+    km = [declared.frame[name].to_numpy()[declared.row[claimed]] for name in ("km_saida", "km_chegada")]
+    plates = pd.Series(declared.column("placa", claimed))
+    vehicles = pd.Series(segments.column("veiculo_id", alone))
+    return np.append(
+        row_hashes("D|" + plates, declared.times.start[claimed], declared.times.end[claimed], *km),
+        row_hashes("M|" + vehicles, segments.times.start[alone]),
+    )
 
 
 def _vehicle_columns(sides: Sides, pairs: _Pairs, vehicles: pd.DataFrame | None) -> dict[str, Any]:
@@ -232,11 +233,7 @@ def _declared_columns(declared: Side, pairs: _Pairs) -> dict[str, Any]:
         "km_declarado": km,
         "empresa_declarada": declared.column("empresa", trips),
         "declaracoes": np.append(declared.copies, 0)[trips],
-        **{
-            name: declared.column(name, trips)
-            for name in ("km_saida", "km_chegada", "turno", "numero_ata")
-            + ("arquivo_id", "arquivo", "aba", "linha")
-        },
+        **{name: declared.column(name, trips) for name in _AS_DECLARED},
     }
 
 
@@ -303,7 +300,7 @@ def _evidence_columns(
 ) -> dict[str, Any]:
     """How sure we are of what was, or was not, measured in each declared window; missing without one."""
     # In order of vehicle and departure, as searches are fastest.
-    trips = np.argsort(pairs.declared, kind="stable")[np.count_nonzero(pairs.declared < 0) :]
+    trips = pairs.trip_of_declared[pairs.trip_of_declared >= 0]
     declared = sides.declared.times.take(pairs.declared[trips])
     declared = replace(declared, end=np.maximum(declared.end, declared.start + 1))  # some last no time
 
@@ -355,11 +352,10 @@ def _neighbouring_days(departures: np.ndarray, zone: ZoneInfo) -> tuple[np.ndarr
 
 def _segments_of(sides: Sides, pairs: _Pairs) -> pd.DataFrame:
     """The segments of the trips under contract TRIP_SEGMENTS, in order of vehicle and departure."""
-    order = np.argsort(pairs.segment)
-    segment = pairs.segment[order]
+    segment = np.flatnonzero(pairs.trip_of_segment >= 0)
     side = sides.segments
     made = {
-        "viagem_id": pairs.ids.take(pairs.trip[order]),
+        "viagem_id": pairs.ids.take(pairs.trip_of_segment[segment]),
         "veiculo": sides.vehicles.array.take(side.times.vehicle[segment]),
         "km_medido": decimals(side.metres[segment], KM, pd.RangeIndex(len(segment))),
     }

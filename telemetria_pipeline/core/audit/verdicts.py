@@ -32,7 +32,7 @@ def judge(trips: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.DataFram
     seen = trips["segmentos"].to_numpy() > 0
     short = measured <= rules.minimum_m
 
-    known = (trips["cobertura"] >= _least(rules)) & (trips["cobertura_busca"] >= _least(rules))
+    known = trips[["cobertura", "cobertura_busca"]].min(axis=1, skipna=False) >= float(rules.min_coverage)
     explained = (unseen > 0) & ((declared <= proven) | sides_agree(declared, proven, rules))
     doubtful = ~known.to_numpy() | (trips["sinal"] == "desconhecido").to_numpy() | explained
     claims_others = _declares_that_day(trips, claimed, zone)
@@ -63,13 +63,9 @@ def judge(trips: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.DataFram
 
 
 def sides_agree(declared_m: np.ndarray, measured_m: np.ndarray, rules: AuditRules) -> np.ndarray:
-    """Whether metres differ by no more than the share of what was measured, or by no more than the minimum."""
+    """Whether metres differ by no more than the share of the measured ones, or no more than the minimum."""
     apart = np.abs(declared_m - measured_m)
     return (apart * 10_000 <= rules.share_units * measured_m) | (apart <= rules.minimum_m)
-
-
-def _least(rules: AuditRules) -> float:
-    return float(rules.min_coverage)
 
 
 def _declares_that_day(trips: pd.DataFrame, claimed: np.ndarray, zone: ZoneInfo) -> np.ndarray:
