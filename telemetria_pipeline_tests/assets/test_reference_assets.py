@@ -1,12 +1,15 @@
-"""`vehicles` and `drivers` on a real instance: taken, refused, and what boletins are told of them."""
+"""The reference tables on a real instance: taken, refused, and what boletins are told of them."""
+
+from decimal import Decimal
 
 import dagster as dg
 import duckdb
 import pytest
 
 from telemetria_pipeline.assets.file_intake import landed_files, read_file_manifest
-from telemetria_pipeline.assets.reference import NoReferenceFile, read_reference, reference_file
-from telemetria_pipeline.contracts.reference import DRIVERS, VEHICLES
+from telemetria_pipeline.assets.reference import NoReferenceFile, read_reference, read_tables, reference_file
+from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.core.reference import read_vehicles
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
@@ -14,6 +17,10 @@ from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip
 
 VEHICLES_CSV = b"PLACA;FROTA;FUSO\nGDP-4J68;3803;\nABC-1234;3804;America/Cuiaba\n"
 DRIVERS_CSV = "MOTORISTA;MATRÍCULA\nJosé da Silva;17\nMaria Souza;18\n".encode()
+CONTRACTS_CSV = """CONTRATO;CLÁUSULA;TIPO;TARIFA;CUSTO FIXO;DE;ATÉ
+4600123;4.1;Ônibus;2,73;R$ 40.314,14;16/10/2026;31/10/2026
+4600123;4.2;Ônibus;2,81;R$ 40.314,14;01/11/2026;
+""".encode()
 
 
 @pytest.fixture
@@ -53,13 +60,15 @@ def everything_said(result: dg.ExecuteInProcessResult) -> str:
     return " ".join(str(event) for event in result.all_events)
 
 
-def test_both_tables_are_made_and_say_what_they_hold(refresh, lake):
+def test_the_tables_are_made_and_say_what_they_hold(refresh, lake):
     lake.store.put("reference/vehicles.csv", VEHICLES_CSV)
     lake.store.put("reference/drivers.csv", DRIVERS_CSV)
+    lake.store.put("reference/contracts.csv", CONTRACTS_CSV)
     result = refresh()
     assert result.success
     assert lake.read_table("vehicles", {}).schema.equals(VEHICLES.arrow_schema)
     assert lake.read_table("drivers", {})["motorista_chave"].to_pylist() == ["JOSE DA SILVA", "MARIA SOUZA"]
+    assert lake.read_table("contracts", {}).schema.equals(CONTRACTS.arrow_schema)
     (made,) = result.asset_materializations_for_node("vehicles")
     assert made.metadata["dagster/row_count"].value == 2
     assert made.metadata["dagster/uri"].value == lake.store.uri("vehicles/part-0.parquet")
@@ -81,6 +90,7 @@ def test_an_outsider_reads_a_table_without_partitions(refresh, lake):
 def test_a_table_with_problems_is_refused_whole_and_the_earlier_one_stays(refresh, lake):
     lake.store.put("reference/vehicles.csv", VEHICLES_CSV)
     lake.store.put("reference/drivers.csv", DRIVERS_CSV)
+    lake.store.put("reference/contracts.csv", CONTRACTS_CSV)
     assert refresh().success
     before = lake.store.info("vehicles/part-0.parquet").etag
     lake.store.put("reference/vehicles.csv", VEHICLES_CSV + b"QQQ;1;\nABC1C34;2;Lua\n")
@@ -91,8 +101,9 @@ def test_a_table_with_problems_is_refused_whole_and_the_earlier_one_stays(refres
         assert cell in said
     assert "vehicles stays as it was" in said
     assert lake.store.info("vehicles/part-0.parquet").etag == before
-    # The other table is not held up.
-    assert [e.asset_key.path[-1] for e in result.get_asset_materialization_events()] == ["drivers"]
+    # The other tables are not held up.
+    made = {e.asset_key.path[-1] for e in result.get_asset_materialization_events()}
+    assert made == {"drivers", "contracts"}
 
 
 def test_problems_of_drivers_name_nobody(refresh, lake):
@@ -139,6 +150,28 @@ def test_reference_is_what_was_made_and_nothing_where_nothing_was(refresh, lake)
     assert DRIVERS.broken_by(read_reference(lake).drivers) is None
 
 
+def test_two_contract_rows_for_one_day_stop_the_line_and_are_both_named(refresh, lake):
+    lake.store.put("reference/contracts.csv", CONTRACTS_CSV.replace(b"31/10/2026", b"01/11/2026"))
+    assert "F3: a linha 2 já vale para os mesmos veículos em dias desta vigência" in failure(
+        refresh("contracts")
+    )
+    assert read_tables(lake).contracts is None
+    lake.store.put("reference/contracts.csv", CONTRACTS_CSV)
+    assert refresh("contracts").success
+    known = read_tables(lake)
+    assert CONTRACTS.broken_by(known.contracts) is None
+    assert known.contracts["tarifa_brl_km"].tolist() == [Decimal("2.73"), Decimal("2.81")]
+    assert (known.vehicles, known.drivers) == (None, None)
+
+
+def test_a_table_written_before_vehicles_had_days_is_still_read(lake):
+    earlier = VEHICLES.table(read_vehicles(VEHICLES_CSV, "vehicles.csv").frame)
+    lake.write_table("vehicles", {}, earlier.drop_columns(["entrada", "saida"]))
+    known = read_tables(lake).vehicles
+    assert VEHICLES.broken_by(known) is None
+    assert known["entrada"].isna().all()
+
+
 def test_a_boletim_is_held_against_the_tables(refresh, lake, tmp_path, monkeypatch):
     monkeypatch.setenv("TELEMETRIA_UNKNOWN_PLATE", "erro")
     lake.store.put("reference/vehicles.csv", VEHICLES_CSV)
@@ -156,7 +189,7 @@ def test_a_boletim_is_held_against_the_tables(refresh, lake, tmp_path, monkeypat
 
 def test_the_tables_describe_themselves():
     graph = build_definitions().resolve_asset_graph()
-    for contract in (VEHICLES, DRIVERS):
+    for contract in (VEHICLES, DRIVERS, CONTRACTS):
         node = graph.get(dg.AssetKey(contract.name))
         assert contract.description in node.description
         assert (node.group_name, bool(node.owners), bool(node.kinds)) == ("reference", True, True)

@@ -9,17 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.boletim import normalise_header
-from telemetria_pipeline.contracts.reference import DRIVER_HEADERS, DRIVERS, VEHICLE_HEADERS, VEHICLES
+from telemetria_pipeline.contracts.reference import (
+    CONTRACT_HEADERS,
+    CONTRACTS,
+    DRIVER_HEADERS,
+    DRIVERS,
+    VEHICLE_HEADERS,
+    VEHICLES,
+)
 from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.boletim.validation import validate_file
 from telemetria_pipeline.core.plates import canonical_plates
-from telemetria_pipeline.core.reference import read_drivers, read_vehicles
+from telemetria_pipeline.core.reference import read_contracts, read_drivers, read_vehicles
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip
 
-FULL = """Placa;Frota;Fuso horário;Empresa;Tipo do veículo;Garagem;Rota;Operação
-GDP-4J68;3803;America/Sao_Paulo;Viação  Glória;Ônibus;Glória;Norte;AGR
-abc 1234;3804;America/Cuiaba;Viação Glória;Micro-ônibus;-;;administrativa
-XYZ1A23;;;;;;;
+FULL = """Placa;Frota;Fuso horário;Empresa;Tipo do veículo;Garagem;Rota;Operação;Entrada;Saída
+GDP-4J68;3803;America/Sao_Paulo;Viação  Glória;Ônibus;Glória;Norte;AGR;16/10/2026;2026-11-15
+abc 1234;3804;America/Cuiaba;Viação Glória;Micro-ônibus;-;;administrativa;;
+XYZ1A23;;;;;;;;;
 """
 
 
@@ -49,11 +56,11 @@ def test_a_sound_table_of_vehicles():
     rows = found.frame.astype(object).where(found.frame.notna(), None).values.tolist()
     assert rows[0] == [
         *("GDP4J68", "GDP-4J68", "3803", "America/Sao_Paulo", "Viação Glória", "Ônibus", "Glória", "Norte"),
-        "AGR",
+        *("AGR", "2026-10-16", "2026-11-15"),
     ]
     assert rows[1][:2] == ["ABC1C34", "abc 1234"]
     assert (rows[1][6], rows[1][7], rows[1][8]) == (None, None, "IND")
-    assert rows[2] == ["XYZ1A23", "XYZ1A23", *[None] * 7]
+    assert rows[2] == ["XYZ1A23", "XYZ1A23", *[None] * 9]
 
 
 def test_excel_and_other_encodings_give_the_same_table():
@@ -93,6 +100,26 @@ def test_each_problem_of_a_vehicle_names_its_cell_and_refuses_the_table(row, sai
     assert said in problem
     assert found.frame.empty
     assert list(found.frame.columns) == VEHICLES.names
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("30/02/2026;", "B2: 30/02/2026 não é uma data; escreva dd/mm/aaaa."),
+        (
+            ";13/31/2026",
+            "C2: 13/31/2026 não é uma data; escreva dd/mm/aaaa, ou deixe vazia se não há último dia.",
+        ),
+        ("16/10/2026;15/10/2026", "C2: 15/10/2026 é antes de ENTRADA; corrija uma das duas."),
+    ],
+)
+def test_the_days_of_a_vehicle_under_contract_are_days_in_order(row, said):
+    assert vehicles(f"PLACA;ENTRADA;SAÍDA\nABC1D23;{row}\n").problems == [said]
+
+
+def test_a_vehicle_may_be_under_contract_for_one_day():
+    found = vehicles("PLACA;DESDE;ATÉ\nABC1D23;16/10/2026;16/10/2026\n")
+    assert found.frame[["entrada", "saida"]].values.tolist() == [["2026-10-16", "2026-10-16"]]
 
 
 def test_all_problems_are_named_from_top_to_bottom():
@@ -186,12 +213,13 @@ def test_two_people_of_one_name_differ_by_id_or_carrier():
 
 
 def test_no_header_means_two_columns():
-    for names in (VEHICLE_HEADERS, DRIVER_HEADERS):
+    for names in (VEHICLE_HEADERS, DRIVER_HEADERS, CONTRACT_HEADERS):
         plain = [normalise_header(n) for said in names.values() for n in said]
         assert len(plain) == len(set(plain))
         assert all(plain)
     assert set(VEHICLE_HEADERS) <= set(VEHICLES.names)
     assert set(DRIVER_HEADERS) <= set(DRIVERS.names)
+    assert set(CONTRACT_HEADERS) | {"contrato_linha"} == set(CONTRACTS.names)
 
 
 def test_boletins_are_held_against_the_tables_as_they_are_read():
@@ -226,10 +254,10 @@ def test_a_table_is_taken_with_every_plate_or_refused_for_its_repeats(plates):
     assert set(canonical) == (set() if repeats else different)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     st.lists(
-        st.tuples(*[st.text(string.ascii_uppercase[:4] + "0123-/ .é\t", max_size=8)] * 4),
+        st.tuples(*[st.text(string.ascii_uppercase[:4] + "0123-/ .,é\t", max_size=8)] * 5),
         min_size=1,
         max_size=6,
     )
@@ -238,8 +266,10 @@ def test_any_cells_give_a_table_under_contract_or_problems(rows):
     for names, read, contract in (
         (("PLACA", "FUSO", "OPERAÇÃO", "FROTA"), read_vehicles, VEHICLES),
         (("MOTORISTA", "ID", "EMPRESA", "OBS"), read_drivers, DRIVERS),
+        (("PLACA", "ENTRADA", "SAÍDA", "OBS"), read_vehicles, VEHICLES),
+        (("CONTRATO", "CLÁUSULA", "TARIFA", "VIGÊNCIA INÍCIO", "TIPO"), read_contracts, CONTRACTS),
     ):
-        text = "\n".join(";".join(row) for row in (names, *rows)) + "\n"
+        text = "\n".join(";".join(row) for row in (names, *(row[: len(names)] for row in rows))) + "\n"
         found = read(text.encode(), "x.csv")
         assert contract.broken_by(found.frame) is None
         assert bool(found.problems) == found.frame.empty
