@@ -1,6 +1,6 @@
 """The bill: held against a plain Decimal reckoning, by example and for any fleet, contracts and trips."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -10,66 +10,14 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.billing import BILLING, PRICED_TRIPS
-from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.audit.billing import NO_OPERATION, TOTAL, TOTALLED, Bill, make_bill, totals
-from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.cycles import Cycle
-from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, trip, trips
+from telemetria_pipeline.core.audit.billing import NO_OPERATION, TOTAL, TOTALLED, Bill, totals
+from telemetria_pipeline_tests.core.audit.bills import DAYS, PLATES, bill, on, terms, vehicle
 
-CYCLE = Cycle.from_key("2026-02-16")  # 28 days
-DAYS = [day.isoformat() for day in CYCLE.days]
-PLATES = ("ABC1A00", "ABC1A01", "ABC1A02")
 METRE, CENT = Decimal("0.001"), Decimal("0.01")
 
 
 def half_up(value: Decimal, unit: Decimal) -> Decimal:
     return value.quantize(unit, ROUND_HALF_UP)
-
-
-def vehicle(plate: str = PLATES[0], **said: Any) -> dict[str, Any]:
-    return {
-        "placa": plate,
-        "placa_recebida": plate,
-        "transportadora": "VIAÇÃO TESTE",
-        "tipo": "ONIBUS",
-        "operacao": "AGR",
-        **said,
-    }
-
-
-def terms(row: int = 2, **said: Any) -> dict[str, Any]:
-    """A row of the contracts: all buses, R$ 2,73 a km and R$ 28.000 a month, for ever."""
-    return {
-        "contrato": "C-1",
-        "clausula": "4.1",
-        "contrato_linha": row,
-        "modalidade": "contrato",
-        "tipo": None if "placa" in said else "ONIBUS",
-        "tarifa_brl_km": "2.73",
-        "custo_fixo_mensal_brl": 28_000,
-        "franquia_km": 0,
-        "vigencia_inicio": "2025-01-01",
-        **said,
-    }
-
-
-def on(day: str, clock: time = time(7), **said: Any) -> dict[str, Any]:
-    """A trip of that day."""
-    departure = datetime.combine(date.fromisoformat(day), clock, tzinfo=ZONE)
-    plate = said.pop("placa", PLATES[0])
-    return trip(saida_utc=departure, placa=plate, veiculo=plate, **said)
-
-
-def bill(rows: list[dict], vehicles: list[dict] | None, contracts: list[dict] | None) -> Bill:
-    frame = trips(*rows)
-    frame["data"] = frame["saida_utc"].dt.tz_convert(ZONE).dt.strftime("%Y-%m-%d").astype("str")
-    return make_bill(
-        frame,
-        None if vehicles is None else frame_of(VEHICLES, vehicles),
-        None if contracts is None else frame_of(CONTRACTS, contracts),
-        CYCLE,
-        AuditRules(),
-    )
 
 
 def only_line(made: Bill) -> pd.Series:
