@@ -7,6 +7,7 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.audit import DAILY_KM, VEHICLE
 from telemetria_pipeline.contracts.base import KM
+from telemetria_pipeline.core.audit.timeline import microseconds, sorting
 from telemetria_pipeline.core.exact import decimals, metres, units
 
 _NAMES = [column.name for column in VEHICLE if column.name != "veiculo"]
@@ -35,7 +36,7 @@ def daily_km(
     Returns:
         A frame under contract DAILY_KM, sorted by `veiculo`. Its kilometres sum to those of `trips`.
     """
-    in_time = trips.sort_values(["saida_utc", "viagem_id"])
+    in_time = trips.take(sorting(microseconds(trips["saida_utc"]), trips, ["viagem_id"]))
     seen = in_time.groupby("veiculo")[_NAMES].first().reset_index()
     fleet = pd.concat([seen, _idle(vehicles, day, seen["veiculo"])] if vehicles is not None else [seen])
     fleet = fleet.sort_values("veiculo", ignore_index=True)

@@ -260,7 +260,7 @@ def test_numbers_are_written_as_in_brazil():
     assert window_text(late - timedelta(hours=1), late, ZONE) == ["das 23:00 às 00:00 de 11/03"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(audited_days(), st.randoms(use_true_random=False))
 def test_every_verdict_has_its_row_at_its_exact_price_in_whatever_order_the_rows_come(day, random):
     trips, segments = day
