@@ -1,6 +1,5 @@
 """What a materialisation says of itself in Dagster's UI."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -34,15 +33,15 @@ def table_schema(contract: Contract) -> dg.TableSchema:
 def preview(frame: pd.DataFrame, contract: Contract) -> dg.MarkdownMetadataValue:
     """The first rows without personal data, as Markdown."""
     shown = [c.name for c in contract.columns if not c.personal]
-    rows = [["" if pd.isna(v) else str(v) for v in row] for row in _first_rows(frame, shown)]
-    lines = [shown, ["---"] * len(shown), *rows]
-    return dg.MetadataValue.md(
-        "\n".join("| " + " | ".join(v.replace("|", "¦") for v in line) + " |" for line in lines)
-    )
+    return dg.MetadataValue.md(markdown_table(frame[shown].head(_PREVIEW_ROWS)))
 
 
-def _first_rows(frame: pd.DataFrame, columns: list[str]) -> Iterable[tuple[Any, ...]]:
-    return zip(*(frame[name].iloc[:_PREVIEW_ROWS].tolist() for name in columns), strict=True)
+def markdown_table(frame: pd.DataFrame) -> str:
+    """The frame as Markdown, empty where there is no value."""
+    columns = [frame[name].tolist() for name in frame.columns]
+    rows = [["" if pd.isna(v) else str(v) for v in row] for row in zip(*columns, strict=True)]
+    lines = [list(frame.columns), ["---"] * len(frame.columns), *rows]
+    return "\n".join("| " + " | ".join(v.replace("|", "¦") for v in line) + " |" for line in lines)
 
 
 def raw_metadata(manifest: HourManifest, uri: str) -> dict[str, Any]:

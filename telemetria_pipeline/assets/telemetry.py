@@ -1,11 +1,11 @@
 """`raw_telemetry` and `telemetry_trips`: the carrier's hours, as received and as trips."""
 
-import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from telemetria_pipeline.assets.failures import log_failure, run_failure, said
 from telemetria_pipeline.assets.hour_ingest import (
     RAW,
     HourRefused,
@@ -24,6 +24,7 @@ from telemetria_pipeline.assets.resources import CarrierResource, LakeResource
 from telemetria_pipeline.carriers.errors import AuthError, CarrierError, PermanentError, TransientError
 from telemetria_pipeline.carriers.profile import ProfileError
 from telemetria_pipeline.checks import telemetry as checks
+from telemetria_pipeline.checks.findings import Findings
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.hours import Hour
@@ -32,7 +33,6 @@ from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import StorageError
 
-_NAMED = 10
 _OURS = (CarrierError, NoCapture, HourRefused, StorageError, ProfileError, SettingsError)
 _DAY = timedelta(days=1)
 
@@ -80,7 +80,7 @@ def telemetry(
     """
     selected = context.selected_asset_keys
     capturing, publishing = RAW_TELEMETRY.key in selected, TELEMETRY_TRIPS.key in selected
-    findings, failures, schema = checks.Findings(), dict[str, Exception](), table_schema(TRIPS)
+    findings, failures, schema = Findings(checks.SPECS, "hours"), dict[str, Exception](), table_schema(TRIPS)
     try:
         open_lake, profile = lake.open(), carrier.profile()
         requests = RequestLog(context.log)
@@ -122,14 +122,9 @@ def telemetry(
     if _worth_a_retry(failures, context.retry_number):
         wait = Settings.from_env().hour_retry_wait_s
         raise dg.RetryRequested(max_retries=Settings.from_env().hour_retries, seconds_to_wait=wait)
-    if findings.hours:
-        yield from findings.results(context.selected_asset_check_keys)
+    yield from findings.results(context.selected_asset_check_keys)
     if failures:
-        raise dg.Failure(
-            f"{len(failures)} of {len(hours)} hours failed. " + _named(failures),
-            metadata={f"hour/{hour}": _said(error) for hour, error in list(failures.items())[:_NAMED]},
-            allow_retries=False,
-        )
+        raise run_failure(failures, len(hours), "hours", _OURS)
 
 
 def _hours_of(context: dg.AssetExecutionContext, lake: Lake) -> list[Hour]:
@@ -168,25 +163,16 @@ def _tell(
     context: dg.AssetExecutionContext, hour: Hour, error: Exception, manifest: HourManifest | None
 ) -> None:
     """Say why an hour failed, in the log and at the hour itself."""
-    if not isinstance(error, _OURS):
-        # Where it happened, and not what it says: the text of a library's error may hold a row's values.
-        where = "".join(traceback.format_tb(error.__traceback__))
-        context.log.error(f"{hour.key} failed: {type(error).__name__}\n{where}")
-    else:
-        context.log.error(f"{hour.key} failed: {error}")
+    log_failure(context, hour.key, error, _OURS)
     state = manifest.state if manifest else "missing"
     attempts = manifest.failure.attempts if manifest and manifest.failure else 0
     context.log_event(
         dg.AssetObservation(
             RAW_TELEMETRY.key,
             partition=hour.key,
-            metadata={"hour_state": state, "attempts": attempts, "error": _said(error)},
+            metadata={"hour_state": state, "attempts": attempts, "error": said(error, _OURS)},
         )
     )
-
-
-def _said(error: Exception) -> str:
-    return str(error) if isinstance(error, _OURS) else type(error).__name__
 
 
 def _worth_a_retry(failures: Mapping[str, Exception], tried: int) -> bool:
@@ -194,8 +180,3 @@ def _worth_a_retry(failures: Mapping[str, Exception], tried: int) -> bool:
         return False
     passing = [e for e in failures.values() if isinstance(e, TransientError | StorageError)]
     return bool(passing) and tried < Settings.from_env().hour_retries
-
-
-def _named(failures: Mapping[str, Exception]) -> str:
-    said = [f"{hour}: {_said(error)}" for hour, error in list(failures.items())[:_NAMED]]
-    return " | ".join([*said, *([f"and {len(failures) - _NAMED} more"] if len(failures) > _NAMED else [])])

@@ -8,20 +8,10 @@ import dagster as dg
 from telemetria_pipeline.assets.boletins import boletins
 from telemetria_pipeline.assets.file_intake import landed_files
 from telemetria_pipeline.assets.resources import InboxResource
+from telemetria_pipeline.automation.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
 from telemetria_pipeline.core.inbox import InboxPlan, Landed, Tried, plan_inbox
 from telemetria_pipeline.partitions import BOLETIM_FILES
 from telemetria_pipeline.settings import Settings
-
-MAX_TRIES = 5
-PARTITION_TAG = "dagster/partition"
-_ACTIVE = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-_FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 boletim_job = dg.define_asset_job(
     "boletim_job",
@@ -47,11 +37,11 @@ def boletim_inbox_sensor(context: dg.SensorEvaluationContext, inbox: InboxResour
     on its way; a lost cursor, a tick that dies, or a new instance repeats and skips nothing.
     """
     settings, instance = Settings.from_env(), context.instance
-    active = instance.get_runs(dg.RunsFilter(job_name=boletim_job.name, statuses=_ACTIVE))
+    active = instance.get_runs(dg.RunsFilter(job_name=boletim_job.name, statuses=ACTIVE))
     busy = {run.tags.get(PARTITION_TAG) for run in active}
 
     def tried(file: Landed) -> Tried:
-        of_file = dg.RunsFilter(tags={PARTITION_TAG: file.file_id}, statuses=_FAILED)
+        of_file = dg.RunsFilter(tags={PARTITION_TAG: file.file_id}, statuses=FAILED)
         return Tried(file.file_id in busy, instance.get_runs_count(of_file))
 
     plan = plan_inbox(
