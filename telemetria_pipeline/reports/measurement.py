@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,7 +10,7 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.reference import OPERATIONS
 from telemetria_pipeline.reports.plots import at_stake_by_carrier, cost_by_carrier, markdown_image
-from telemetria_pipeline.reports.text import brl, day_of, km, number, place_in_boletim, word
+from telemetria_pipeline.reports.text import brl, day_of, exact_sum, km, number, place_in_boletim, word
 from telemetria_pipeline.reports.workbook import Column, Formula, Table, Workbook, days, local
 
 NO_OPERATION = "Sem operação"
@@ -88,13 +87,13 @@ def measurement_markdown(measurement: Measurement) -> str:
     rows = [
         [
             operation,
-            *(brl(_sum(_of(measurement.billing, operation)[name])) for name in _MONEY),
-            brl(_sum(_of(measurement.adjustments, operation)["ajuste_brl"])),
+            *(brl(exact_sum(_of(measurement.billing, operation)[name])) for name in _MONEY),
+            brl(exact_sum(_of(measurement.adjustments, operation)["ajuste_brl"])),
         ]
         for operation in measurement.operations
     ]
-    every = [brl(_sum(measurement.billing[name])) for name in _MONEY]
-    rows.append(["**Total**", *every, brl(_sum(measurement.adjustments["ajuste_brl"]))])
+    every = [brl(exact_sum(measurement.billing[name])) for name in _MONEY]
+    rows.append(["**Total**", *every, brl(exact_sum(measurement.adjustments["ajuste_brl"]))])
     head = ["Operação", "Variável", "Parcela", "Total", "Pelos km declarados", "Ajustes"]
     table = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(
@@ -107,11 +106,6 @@ def measurement_markdown(measurement: Measurement) -> str:
             markdown_image(at_stake_by_carrier(measurement.divergences), "R$ em jogo por transportadora"),
         ]
     )
-
-
-def _sum(amounts: pd.Series) -> Decimal:
-    """The exact sum of R$; 0.00 of none."""
-    return Decimal(str(amounts.sum()))
 
 
 _MONEY = ("variavel_brl", "fixo_brl", "total_brl", "variavel_declarado_brl")
@@ -189,8 +183,8 @@ def _adjustments(book: Workbook, measurement: Measurement) -> Table:
 
 def _totals(book: Workbook, measurement: Measurement, lines: Mapping[str, Table], adjustments: Table) -> None:
     bills = {operation: _of(measurement.billing, operation) for operation in lines}
-    owed = {o: _sum(_of(measurement.adjustments, o)["ajuste_brl"]) for o in lines}
-    declared = {o: _sum(bill["variavel_declarado_brl"]) for o, bill in bills.items()}
+    owed = {o: exact_sum(_of(measurement.adjustments, o)["ajuste_brl"]) for o in lines}
+    declared = {o: exact_sum(bill["variavel_declarado_brl"]) for o, bill in bills.items()}
 
     def sheets(header: str) -> list[Formula]:
         return [table.total(header) for table in lines.values()]
@@ -234,7 +228,7 @@ def _divergences(book: Workbook, measurement: Measurement) -> None:
     dearest = every.head(MOST_DIVERGENCES)
     at_stake = " · ".join(
         f"{word(verdict)}: {number((every['veredito'] == verdict).sum(), 0)}, "
-        f"{brl(_sum(every.loc[every['veredito'] == verdict, 'valor_brl']))}"
+        f"{brl(exact_sum(every.loc[every['veredito'] == verdict, 'valor_brl']))}"
         for verdict in ("divergente", "inconclusivo")
     )
     left = len(every) - len(dearest)

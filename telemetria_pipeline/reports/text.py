@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 NONE = "–"
+HEARD = ("captured", "confirmed_empty")
+"""The states of an hour in which silence means that nothing was driven."""
 WORDS = {
     "km_divergente": "Quilometragem divergente",
     "sem_telemetria": "Declarada sem telemetria",
@@ -137,6 +139,11 @@ def place_in_boletim(rows: pd.DataFrame) -> list[str | None]:
         else ", ".join([file, *([] if missing(sheet) else [sheet]), *([] if missing(n) else [f"linha {n}"])])
         for file, sheet, n in zip(rows["arquivo"], rows["aba"], rows["linha"], strict=True)
     ]
+
+
+def exact_sum(amounts: pd.Series) -> Decimal:
+    """The sum of a decimal column; zero of nothing."""
+    return Decimal(str(amounts.sum()))
 
 
 def half_up(value: Decimal | float, places: int) -> Decimal:

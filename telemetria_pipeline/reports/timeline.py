@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from telemetria_pipeline.reports.pages import render
-from telemetria_pipeline.reports.text import clock, km
+from telemetria_pipeline.reports.text import HEARD, clock, km
 
 _WIDTH, _LEFT, _RIGHT = 1_000, 92, 24
 _LEAST = timedelta(hours=4)  # a shorter axis would show a short trip larger than it is
@@ -50,7 +50,7 @@ def day_timeline(
             )
         return sorted(found, key=lambda bar: bool(bar["own"]))  # its own on top of the others
 
-    silent = hours[~hours["estado"].isin(["captured", "confirmed_empty"])]
+    silent = hours[~hours["estado"].isin(HEARD)]
     shaded = [
         {"x": place(begin), "width": round(place(end) - place(begin), 1)}
         for begin, end in zip(silent["inicio_utc"], silent["fim_utc"], strict=True)

@@ -1,0 +1,323 @@
+"""Yesterday's report: what the day cost, where the sides differ, and what is missing to know better."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from telemetria_pipeline.contracts.base import MONEY
+from telemetria_pipeline.reports.pages import render
+from telemetria_pipeline.reports.plots import (
+    at_stake_by_carrier,
+    data_uri,
+    declared_and_measured,
+    markdown_image,
+)
+from telemetria_pipeline.reports.text import (
+    HEARD,
+    brl,
+    day_of,
+    exact_sum,
+    km,
+    missing,
+    number,
+    place_in_boletim,
+    word,
+)
+from telemetria_pipeline.reports.workbook import Column, Workbook, local
+
+NO_CARRIER = "(sem transportadora)"
+_DEAREST = 20
+_FLAGS = {
+    "sem_dados": "sem dados",
+    "sem_telemetria": "sem telemetria",
+    "sem_boletim": "sem boletim",
+    "regressoes": "odômetro andou para trás",
+    "viradas": "odômetro virou",
+    "saltos": "odômetro saltou",
+    "unidades": "unidade do odômetro trocada",
+    "ausentes": "odômetro ausente",
+    "parados": "odômetro parado",
+}
+
+
+@dataclass(frozen=True)
+class DailyFacts:
+    """What the report of a day is made of.
+
+    Attributes:
+        day: the business day, in `zone`.
+        trips: VALIDATED_TRIPS; `km`: DAILY_KM; `divergences`: DIVERGENCES, all of the day.
+        hours: a row an hour of the day: `hora` (its clock), `estado`, `tentativas`, `erro` (the last one).
+        boletins: a row a file that declares the day or came for it: `arquivo`, `veredito`, `recebido_utc`,
+            `recebidas`, `aceitas`, `repetidas`, `rejeitadas` (rows).
+        tolerance: share and least km of the audit's rules.
+    """
+
+    day: date
+    zone: ZoneInfo
+    trips: pd.DataFrame
+    km: pd.DataFrame
+    divergences: pd.DataFrame
+    hours: pd.DataFrame
+    boletins: pd.DataFrame
+    tolerance: tuple[Decimal, Decimal]
+
+    @cached_property
+    def vehicles(self) -> pd.DataFrame:
+        """DAILY_KM with `gasto_brl`, `declarado_brl` and `observacoes`, most expensive first.
+
+        R$ are rounded once a vehicle, as the bill does, before its franchise; the sums that people see are
+        sums of these.
+        """
+        priced = self.km.assign(
+            gasto_brl=self._price("km_auditado"),
+            declarado_brl=self._price("km_declarado"),
+            observacoes=[
+                ", ".join(said for name, said in _FLAGS.items() if row[name])
+                for row in self.km[list(_FLAGS)].to_dict("records")
+            ],
+        )
+        return priced.sort_values(["gasto_brl", "veiculo"], ascending=[False, True], ignore_index=True)
+
+    def _price(self, kilometres: str) -> pd.Series:
+        """R$ of the vehicles' kilometres at the tariff of each trip, in the order of `km`."""
+        of_vehicle = (
+            (self.trips[kilometres] * self.trips["tarifa_brl_km"]).groupby(self.trips["veiculo"]).sum()
+        )
+        exact = of_vehicle.reindex(self.km["veiculo"])
+        cents = [
+            Decimal(0) if missing(v) else v.quantize(Decimal("0.01"), ROUND_HALF_UP) for v in exact.tolist()
+        ]
+        return pd.Series(cents, dtype=pd.ArrowDtype(MONEY), index=self.km.index)
+
+    @property
+    def spent(self) -> Decimal:
+        """What the audited kilometres cost."""
+        return exact_sum(self.vehicles["gasto_brl"])
+
+    @property
+    def declared(self) -> Decimal:
+        """What the declared kilometres would have cost."""
+        return exact_sum(self.vehicles["declarado_brl"])
+
+    def at_stake(self, verdict: str) -> Decimal:
+        """R$ at stake in divergences of a verdict."""
+        return exact_sum(self.divergences.loc[self.divergences["veredito"] == verdict, "valor_brl"])
+
+    @property
+    def hours_missing(self) -> pd.DataFrame:
+        """The hours of which nothing, or not all, is known."""
+        return self.hours[~self.hours["estado"].isin(HEARD)]
+
+    @property
+    def rejected(self) -> int:
+        """How many boletins were sent back."""
+        return int((self.boletins["veredito"] == "rejected").sum())
+
+    @property
+    def without_tariff(self) -> int:
+        """How many trips with audited kilometres have no price."""
+        return int((self.trips["tarifa_brl_km"].isna() & (self.trips["km_auditado"] > 0)).sum())
+
+    def headline(self) -> list[tuple[str, str]]:
+        """The day in a few numbers: what, and how much."""
+        km_sums = {side: exact_sum(self.km[f"km_{side}"]) for side in ("declarado", "medido", "auditado")}
+        return [
+            ("Gasto variável", brl(self.spent)),
+            ("Pelos km declarados", brl(self.declared)),
+            ("Viagens", number(len(self.trips), 0)),
+            *((f"Km {side}s", km(total)) for side, total in km_sums.items()),
+            ("Em jogo, divergente", brl(self.at_stake("divergente"))),
+            ("Em jogo, inconclusivo", brl(self.at_stake("inconclusivo"))),
+            ("Horas sem telemetria", number(len(self.hours_missing), 0)),
+            ("Boletins devolvidos", f"{self.rejected} de {len(self.boletins)}"),
+        ]
+
+    def remarks(self) -> list[str]:
+        """What a reader of the numbers must know."""
+        said = ["O gasto é o dos km auditados à tarifa do dia, antes da franquia do ciclo."]
+        if self.without_tariff:
+            said.append(f"Viagens sem tarifa, fora do gasto: {number(self.without_tariff, 0)}.")
+        if len(self.hours_missing):
+            said.append("Onde falta telemetria, vale o boletim; ninguém é acusado pelo que não se mediu.")
+        return said
+
+
+def daily_page(facts: DailyFacts) -> str:
+    """The report as an HTML page that stands alone, with its plots inside."""
+    dearest = facts.divergences.sort_values("posicao").head(_DEAREST)
+    return render(
+        "daily.html.j2",
+        day=day_of(facts.day),
+        headline=facts.headline(),
+        remarks=facts.remarks(),
+        plots=[
+            (
+                "Quilômetros declarados e medidos",
+                data_uri(declared_and_measured(facts.trips, facts.tolerance)),
+            ),
+            ("R$ em jogo por transportadora", data_uri(at_stake_by_carrier(facts.divergences))),
+        ],
+        divergences=[
+            {**row, "place": place}
+            for row, place in zip(dearest.to_dict("records"), place_in_boletim(dearest), strict=True)
+        ],
+        more=len(facts.divergences) - len(dearest),
+        hours=facts.hours_missing.to_dict("records"),
+        boletins=[
+            {**row, "received": f"{at:%d/%m %H:%M}"}
+            for row, at in zip(
+                facts.boletins.to_dict("records"),
+                local(facts.boletins["recebido_utc"], facts.zone),
+                strict=True,
+            )
+        ],
+        vehicles=facts.vehicles.to_dict("records"),
+        totals=facts.vehicles[["km_declarado", "km_medido", "km_auditado", "gasto_brl"]].sum(),
+    )
+
+
+def daily_markdown(facts: DailyFacts) -> str:
+    """The numbers, the five dearest divergences and the plots, for Dagster's metadata."""
+    dearest = facts.divergences.sort_values("posicao").head(5)
+    return "\n".join(
+        [
+            f"**{day_of(facts.day)}**",
+            "",
+            "| | |",
+            "| --- | ---: |",
+            *(f"| {what} | {how_much} |" for what, how_much in facts.headline()),
+            "",
+            *(
+                f"{n}. {brl(value)}, {word(kind).lower()}, {vehicle}"
+                for n, (value, kind, vehicle) in enumerate(
+                    zip(dearest["valor_brl"], dearest["tipo"], dearest["veiculo"], strict=True), start=1
+                )
+            ),
+            "",
+            markdown_image(declared_and_measured(facts.trips, facts.tolerance), "Km declarados e medidos"),
+            markdown_image(at_stake_by_carrier(facts.divergences), "R$ em jogo por transportadora"),
+        ]
+    )
+
+
+def daily_workbook(facts: DailyFacts) -> bytes:
+    """The report as .xlsx: summary by carrier, vehicles, divergences, hours, boletins."""
+    book = Workbook()
+    _summary(book, facts)
+    _vehicles(book, facts)
+    _divergences(book, facts)
+    book.add(
+        "Horas",
+        [f"Horas de {day_of(facts.day)}", "Numa hora sem telemetria, vale o boletim"],
+        [
+            Column("Hora", facts.hours["hora"].tolist(), width=9),
+            Column("Situação", facts.hours["estado"].map(word).tolist(), width=16),
+            Column("Tentativas sem resposta", facts.hours["tentativas"].tolist(), "count", 14),
+            Column("Último erro", facts.hours["erro"].tolist(), "long", 90),
+        ],
+    )
+    book.add(
+        "Boletins",
+        [f"Boletins de {day_of(facts.day)}", "Os que declaram o dia, e os que chegaram nele ou no seguinte"],
+        [
+            Column("Arquivo", facts.boletins["arquivo"].tolist(), width=44),
+            Column("Situação", facts.boletins["veredito"].map(word).tolist(), width=13),
+            Column("Recebido em", local(facts.boletins["recebido_utc"], facts.zone), "instant", 17),
+            *(
+                Column(f"Linhas {name}", facts.boletins[name].tolist(), "count", 12, summed=True)
+                for name in ("recebidas", "aceitas", "repetidas", "rejeitadas")
+            ),
+        ],
+    )
+    return book.save()
+
+
+def _summary(book: Workbook, facts: DailyFacts) -> None:
+    said = facts.headline()
+    heading = [
+        f"Relatório diário de {day_of(facts.day)}",
+        *facts.remarks(),
+        *(" · ".join(f"{what}: {how_much}" for what, how_much in part) for part in (said[:6], said[6:])),
+    ]
+    of_carrier = facts.vehicles.groupby(facts.vehicles["transportadora"].fillna(NO_CARRIER))
+    sums = of_carrier[
+        ["viagens_declaradas", "viagens_medidas", "km_declarado", "km_medido", "km_auditado", "gasto_brl",
+         "declarado_brl"]
+    ].sum()  # fmt: skip
+    found = facts.divergences
+    by_carrier = found.groupby(found["transportadora"].fillna(NO_CARRIER))
+    sums = sums.join(by_carrier["valor_brl"].sum().rename("em_jogo_brl"), how="outer")
+    sums = sums.join(by_carrier.size().rename("divergencias")).sort_values("gasto_brl", ascending=False)
+
+    def values(name: str) -> list[object]:
+        return [0 if missing(value) else value for value in sums[name].tolist()]
+
+    book.add(
+        "Resumo",
+        heading,
+        [
+            Column("Transportadora", [str(name) for name in sums.index], width=30),
+            Column("Viagens declaradas", values("viagens_declaradas"), "count", 13, summed=True),
+            Column("Viagens medidas", values("viagens_medidas"), "count", 13, summed=True),
+            Column("Km declarado", values("km_declarado"), "km", 15, summed=True),
+            Column("Km medido", values("km_medido"), "km", 15, summed=True),
+            Column("Km auditado", values("km_auditado"), "km", 15, summed=True),
+            Column("Gasto variável", values("gasto_brl"), "brl", 18, summed=True),
+            Column("Pelos km declarados", values("declarado_brl"), "brl", 18, summed=True),
+            Column("Divergências", values("divergencias"), "count", 13, summed=True),
+            Column("R$ em jogo", values("em_jogo_brl"), "brl", 18, summed=True),
+        ],
+    )
+
+
+def _vehicles(book: Workbook, facts: DailyFacts) -> None:
+    rows = facts.vehicles
+    book.add(
+        "Veículos",
+        [f"Veículos em {day_of(facts.day)}", "Um veículo sem dados tem zeros que nada dizem"],
+        [
+            Column("Veículo", rows["veiculo"].tolist(), width=12),
+            Column("Frota", rows["equipamento"].tolist(), width=9),
+            Column("Transportadora", rows["transportadora"].tolist(), width=26),
+            Column("Operação", rows["operacao"].tolist(), width=10),
+            Column("Viagens declaradas", rows["viagens_declaradas"].tolist(), "count", 12, summed=True),
+            Column("Viagens medidas", rows["viagens_medidas"].tolist(), "count", 12, summed=True),
+            Column("Km declarado", rows["km_declarado"].tolist(), "km", 13, summed=True),
+            Column("Km por odômetro", rows["km_odometro"].tolist(), "km", 13, summed=True),
+            Column("Km por telemetria", rows["km_telemetria"].tolist(), "km", 13, summed=True),
+            Column("Km medido", rows["km_medido"].tolist(), "km", 13, summed=True),
+            Column("Km auditado", rows["km_auditado"].tolist(), "km", 13, summed=True),
+            Column("Gasto variável", rows["gasto_brl"].tolist(), "brl", 16, summed=True),
+            Column("Observações", rows["observacoes"].tolist(), "long", 44),
+        ],
+        frozen=1,
+    )
+
+
+def _divergences(book: Workbook, facts: DailyFacts) -> None:
+    rows = facts.divergences.sort_values("posicao")
+    book.add(
+        "Divergências",
+        [f"Divergências de {day_of(facts.day)}", "Na ordem do valor em jogo vezes a confiança"],
+        [
+            Column("Posição", rows["posicao"].tolist(), "count", 9),
+            Column("Tipo", rows["tipo"].map(word).tolist(), width=26),
+            Column("Veredito", rows["veredito"].map(word).tolist(), width=13),
+            Column("Severidade", rows["severidade"].map(word).tolist(), width=11),
+            Column("R$ em jogo", rows["valor_brl"].tolist(), "brl", 14),
+            Column("Confiança", rows["confianca"].tolist(), "share", 11),
+            Column("Transportadora", rows["transportadora"].tolist(), width=24),
+            Column("Veículo", rows["veiculo"].tolist(), width=11),
+            Column("Saída", local(rows["saida_utc"], facts.zone), "clock", 8),
+            Column("Km declarado", rows["km_declarado"].tolist(), "km", 12),
+            Column("Km medido", rows["km_medido"].tolist(), "km", 12),
+            Column("Explicação", rows["frase"].tolist(), "long", 70),
+            Column("Boletim", place_in_boletim(rows), width=40),
+            Column("Divergência", rows["divergencia_id"].tolist(), width=22),
+        ],
+    )

@@ -1,0 +1,147 @@
+"""Yesterday's report: page, workbook and Markdown say the same, to the cent."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pandas as pd
+
+from telemetria_pipeline.reports.daily import DailyFacts, daily_markdown, daily_page, daily_workbook
+from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE, trip, trips
+from telemetria_pipeline_tests.reports.html import assert_alone, text_of
+from telemetria_pipeline_tests.reports.rows import (
+    FORMULA,
+    HOSTILE,
+    divergence,
+    divergences,
+    vehicle_day,
+    vehicle_days,
+)
+from telemetria_pipeline_tests.reports.sheets import Sheets
+
+OTHER = {"veiculo": "ABC1C34", "placa": "ABC1C34", "transportadora": "OUTRA"}
+
+
+def hours_of_day(**said) -> pd.DataFrame:
+    rows = [{"hora": f"{n:02d}:00", "estado": "captured", "tentativas": 0, "erro": None} for n in range(24)]
+    rows[13] |= said
+    return pd.DataFrame(rows)
+
+
+def boletins_of_day(*rows: tuple[str, str]) -> pd.DataFrame:
+    landed = pd.Timestamp(datetime(2026, 3, 11, 9, 30, tzinfo=UTC))
+    counts = {"recebidas": 40, "aceitas": 0, "repetidas": 0, "rejeitadas": 40}
+    columns = ["arquivo", "veredito", "recebido_utc", *counts]
+    found = pd.DataFrame(
+        [{"arquivo": f, "veredito": v, "recebido_utc": landed, **counts} for f, v in rows], columns=columns
+    )
+    return found.astype({"recebido_utc": "datetime64[us, UTC]"})
+
+
+def facts(**said) -> DailyFacts:
+    """Two vehicles, 20 km at R$ 2.73 and 10.5 km at R$ 3.01 of 12 declared; one hour without an answer."""
+    found = {
+        "trips": trips(
+            trip(), trip(**OTHER, km_declarado=12, km_medido="10.5", km_auditado="10.5", tarifa_brl_km="3.01")
+        ),
+        "km": vehicle_days(
+            vehicle_day(),
+            vehicle_day(**OTHER, km_declarado=12, km_medido="10.5", km_auditado="10.5", saltos=1),
+        ),
+        "divergences": divergences(divergence(**OTHER, valor_brl="4.52")),
+        "hours": hours_of_day(estado="missing", tentativas=4, erro="the carrier answered 503"),
+        "boletins": boletins_of_day(("depot.xlsx", "accepted"), (HOSTILE, "rejected")),
+        "tolerance": (Decimal("0.1"), Decimal(1)),
+    }
+    return DailyFacts(DAY, ZONE, **found | said)
+
+
+def test_the_day_in_numbers():
+    assert dict(facts().headline()) == {
+        "Gasto variável": "R$ 86,21",  # 54.60 + 31.605, half up
+        "Pelos km declarados": "R$ 90,72",
+        "Viagens": "2",
+        "Km declarados": "32,0 km",
+        "Km medidos": "30,5 km",
+        "Km auditados": "30,5 km",
+        "Em jogo, divergente": "R$ 4,52",
+        "Em jogo, inconclusivo": "R$ 0,00",
+        "Horas sem telemetria": "1",
+        "Boletins devolvidos": "1 de 2",
+    }
+
+
+def test_page_workbook_and_markdown_agree():
+    day = facts()
+    sheets = Sheets(daily_workbook(day))
+    assert sheets.book.sheetnames == ["Resumo", "Veículos", "Divergências", "Horas", "Boletins"]
+    for sheet in ("Resumo", "Veículos"):
+        assert sheets.total(sheet, "Gasto variável") == day.spent == Decimal("86.21")
+        assert sheets.total(sheet, "Km auditado") == Decimal("30.5")
+    assert sheets.total("Resumo", "R$ em jogo") == Decimal("4.52")
+    assert all(sheets.value(s, c) == sheets.stored(s, c) for s, c in sheets.formulas())
+    for said in (text_of(daily_page(day)), daily_markdown(day)):
+        assert "R$ 86,21" in said
+        assert "R$ 4,52" in said
+
+
+def test_vehicles_are_listed_with_what_is_odd_about_them():
+    idle = vehicle_day(
+        veiculo="ZZZ1A11", km_auditado=0, sem_dados=True, sem_telemetria=True, sem_boletim=True
+    )
+    day = facts(km=vehicle_days(vehicle_day(), vehicle_day(**OTHER, saltos=1), idle))
+    sheets = Sheets(daily_workbook(day))
+    assert sheets.column("Veículos", "Veículo") == ["GDP4J68", "ABC1C34", "ZZZ1A11"]
+    assert sheets.column("Veículos", "Observações") == [
+        None,
+        "odômetro saltou",
+        "sem dados, sem telemetria, sem boletim",
+    ]
+    assert sheets.column("Veículos", "Gasto variável")[2] == 0
+    assert "ZZZ1A11" in text_of(daily_page(day))
+
+
+def test_hours_without_an_answer_are_told_with_tries_and_error():
+    page = text_of(daily_page(facts()))
+    assert "13:00 Sem resposta 4 the carrier answered 503" in page
+    assert "12:00" not in page
+    whole = text_of(daily_page(facts(hours=hours_of_day())))
+    assert "todas as horas do dia foram recebidas" in whole
+    assert len(Sheets(daily_workbook(facts())).column("Horas", "Hora")) == 24
+
+
+def test_boletins_are_told_with_their_verdict_and_the_zones_clock():
+    page = text_of(daily_page(facts()))
+    assert f"{HOSTILE} Devolvido 11/03 06:30 40 0 0 40" in page
+    assert_alone(daily_page(facts()))
+    assert "Nenhum boletim declara este dia" in text_of(daily_page(facts(boletins=boletins_of_day())))
+
+
+def test_names_that_senders_gave_stay_text():
+    day = facts(boletins=boletins_of_day((FORMULA, "rejected")))
+    assert Sheets(daily_workbook(day)).column("Boletins", "Arquivo") == [FORMULA]
+    assert FORMULA in text_of(daily_page(day))
+
+
+def test_trips_without_a_tariff_are_counted_not_guessed():
+    day = facts(trips=trips(trip(tarifa_brl_km=None)), km=vehicle_days(vehicle_day()))
+    assert day.spent == 0
+    assert "Viagens sem tarifa, fora do gasto: 1." in text_of(daily_page(day))
+
+
+def test_the_dearest_come_first_and_the_rest_is_counted():
+    many = divergences(*(divergence(valor_brl=100 - n, frase=f"frase {n:02d}") for n in range(23)))
+    page = text_of(daily_page(facts(divergences=many)))
+    assert page.index("frase 00") < page.index("frase 19")
+    assert "frase 20" not in page
+    assert "Outras 3 estão na planilha" in page
+    said = daily_markdown(facts(divergences=many))
+    assert "5. R$ 96,00, quilometragem divergente, GDP4J68" in said
+    assert "\n6. " not in said
+    assert said.count("](data:image/png;base64,") == 2
+
+
+def test_a_day_without_anything_is_a_report_too():
+    nothing = facts(trips=trips(), km=vehicle_days(), divergences=divergences(), boletins=boletins_of_day())
+    assert "Nenhuma divergência" in text_of(daily_page(nothing))
+    assert Sheets(daily_workbook(nothing)).total("Resumo", "Gasto variável") == 0
+    assert "R$ 0,00" in daily_markdown(nothing)
