@@ -11,7 +11,7 @@ from telemetria_pipeline.contracts.base import KM, MONEY
 from telemetria_pipeline.contracts.billing import PATTERNS
 from telemetria_pipeline.core.audit.phrases import km_text, money_text, percent_text
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.audit.timeline import microseconds, sorting
+from telemetria_pipeline.core.audit.timeline import Axis, microseconds, sorting
 from telemetria_pipeline.core.distinct import by_distinct
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, metres, units
 from telemetria_pipeline.core.names import plain_name
@@ -26,6 +26,12 @@ ODOMETER_GAP_M = 1_000
 MIN_ODOMETER_GAPS = 3
 
 _LEVELS = {"veiculo": "veiculo", "motorista": "motorista_declarado", "transportadora": "transportadora_chave"}
+
+_USED = [
+    *("viagem_id", "veiculo", "transportadora", "empresa_declarada", "motorista_declarado", "saida_utc"),
+    *("km_declarado", "km_medido", "km_saida", "km_chegada", "veredito", "cobertura", "sinal"),
+    "tarifa_brl_km",
+]
 
 
 def find_patterns(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
@@ -63,9 +69,11 @@ def find_patterns(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
 
 
 def _declared(trips: pd.DataFrame) -> pd.DataFrame:
-    """The declared trips in order of time, their numbers exact, and the keys of `_LEVELS`."""
-    rows = trips[trips["fonte"] != "telemetria"]
-    rows = rows.take(sorting(microseconds(rows["saida_utc"]), rows, ["viagem_id"])).reset_index(drop=True)
+    """The declared trips by vehicle and departure, their numbers exact, with the keys of `_LEVELS`."""
+    rows = trips.loc[trips["fonte"] != "telemetria", _USED]
+    departure, vehicle = microseconds(rows["saida_utc"]), pd.factorize(rows["veiculo"], sort=True)[0]
+    order = sorting(Axis(departure).at(vehicle, departure), rows, ["viagem_id"])
+    rows = rows.take(order).reset_index(drop=True)
 
     def plain(names: pd.Series) -> pd.Series:
         return by_distinct(names, lambda different: different.map(plain_name))
@@ -181,12 +189,11 @@ def _repeated_km(declared: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
 
 def _odometer_gaps(declared: pd.DataFrame) -> pd.DataFrame:
     """Declares initial odometers that do not continue the final one of the trip before."""
-    trips = declared.sort_values("veiculo", kind="stable", ignore_index=True)
-    gap = (trips["saida_m"] - trips["chegada_m"].shift(fill_value=0)).abs()
-    breaks = (trips["veiculo"] == trips["veiculo"].shift()) & (gap > ODOMETER_GAP_M)
-    groups = _groups(trips, "odometro_descontinuo", "veiculo", breaks)
+    gap = (declared["saida_m"] - declared["chegada_m"].shift(fill_value=0)).abs()
+    breaks = (declared["veiculo"] == declared["veiculo"].shift()) & (gap > ODOMETER_GAP_M)
+    groups = _groups(declared, "odometro_descontinuo", "veiculo", breaks)
     groups = groups[groups["ocorrencias"] >= MIN_ODOMETER_GAPS]
-    lost = gap.where(breaks, 0).groupby(trips["veiculo"]).sum()[groups.index]
+    lost = gap.where(breaks, 0).groupby(declared["veiculo"]).sum()[groups.index]
     said = zip(groups["ocorrencias"], groups["viagens"], km_text(lost.tolist()), strict=True)
     return groups.assign(
         frase=[
