@@ -1,0 +1,314 @@
+"""The truth about every trip of the golden month, worked out the slow way: plain loops over plain values.
+
+It follows the audit's rules, which stand beside the code by their numbers, and shares no line with the
+pipeline: where the two differ, one of them is wrong. Distances are whole metres.
+"""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from telemetria_pipeline.simulator.boletins import DeclaredTrip
+from telemetria_pipeline.simulator.golden.cast import Member
+from telemetria_pipeline.simulator.golden.reference import Terms
+from telemetria_pipeline.simulator.records import Carrier
+from telemetria_pipeline.simulator.truth import odometer_status
+
+_Trip = TypeVar("_Trip")
+_ByDay = dict[str, dict[date, list[_Trip]]]
+
+MATCH = timedelta(minutes=30)
+SHARE_PERCENT, LEAST_M = 10, 1_000
+LONGEST = timedelta(hours=12)
+NOISE_M = 1_000
+FASTEST_KMH, SLACK_M = 160, 5_000
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A measured trip. `odometer` has both readings where they are good."""
+
+    plate: str
+    vehicle_id: str
+    departure: datetime
+    arrival: datetime
+    metres: int
+    driver: str | None
+    odometer: tuple[int, int] | None
+
+
+@dataclass(slots=True)
+class TrueVerdict:
+    """A validated trip as it must come out; `kinds` are its divergences with their verdicts.
+
+    `vehicle_id` is the carrier's id, None where nothing was measured; `terms` the contract row of its day.
+    """
+
+    day: date
+    plate: str
+    vehicle_id: str | None
+    departure: datetime
+    arrival: datetime
+    declared: DeclaredTrip | None
+    segments: list[Segment]
+    declared_m: int | None
+    measured_m: int | None
+    verdict: str
+    audited_m: int
+    basis: str
+    covered: bool
+    kinds: dict[str, str] = field(default_factory=dict)
+    terms: Terms | None = None
+
+    @property
+    def source(self) -> str:
+        """Which sides there are."""
+        if self.declared is None:
+            return "telemetria"
+        return "ambos" if self.segments else "boletim"
+
+    @property
+    def at_stake(self) -> Decimal | None:
+        """R$ between the two sides at the tariff of the day; None where no tariff is."""
+        if self.terms is None:
+            return None
+        return price(abs((self.declared_m or 0) - (self.measured_m or 0)), self.terms.tariff)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the audit knows: both sides, the hours captured, the vehicles registered, the contracts."""
+
+    declared: Sequence[DeclaredTrip]
+    segments: Sequence[Segment]
+    captured: frozenset[datetime]  # the hours' first instants, UTC
+    members: Mapping[str, Member]  # registered ones, by plate
+    terms: Sequence[Terms]
+    zone: ZoneInfo
+
+
+def plain(name: str) -> str:
+    """A name as names are compared: upper case, without accents."""
+    folded = unicodedata.normalize("NFKD", name)
+    return "".join(c for c in folded if not unicodedata.combining(c)).upper()
+
+
+def price(metres: int, tariff: Decimal) -> Decimal:
+    """Metres at R$/km, half up to the cent."""
+    return (tariff * metres / 1000).quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def terms_of(known: Known, plate: str, day: date) -> Terms | None:
+    """Rule 10: the contract row for a vehicle and day; one for its plate goes before one for its type."""
+    found = [t for t in known.terms if t.plate == plate and t.in_force(day)]
+    member = known.members.get(plate)
+    if not found and member:
+        found = [t for t in known.terms if t.plate is None and t.is_for(member) and t.in_force(day)]
+    return found[0] if found else None
+
+
+def segments_of(
+    carrier: Carrier, start: datetime, end: datetime, as_of: datetime, captured: frozenset[datetime]
+) -> list[Segment]:
+    """The measured trips that depart in captured hours of [start, end), in their last version."""
+    found = []
+    for trip in carrier.trips(start, end):
+        story = carrier.story(trip)
+        hour = trip.departure.replace(minute=0, second=0)
+        for _, _, reading in story.versions(as_of)[-1:] if hour in captured else []:
+            out, arrived = reading.odometer_departure_m, reading.odometer_arrival_m
+            duration = reading.arrival - trip.departure
+            good = None
+            if out and arrived and odometer_status(out, arrived, reading.distance_m / 1000, duration) == "ok":
+                good = out, arrived
+            reported = Decimal(str(reading.distance_m)).quantize(Decimal(1), ROUND_HALF_UP)
+            found.append(
+                Segment(
+                    plate=trip.vehicle.plate,
+                    vehicle_id=trip.vehicle.id,
+                    departure=trip.departure,
+                    arrival=reading.arrival,
+                    metres=good[1] - good[0] if good else int(reported),
+                    driver=None if "null_driver" in story.faults else trip.driver.name,
+                    odometer=good,
+                )
+            )
+    return found
+
+
+def true_verdicts(known: Known) -> list[TrueVerdict]:
+    """Every validated trip, by departure and plate."""
+    return sorted(_Audit(known).verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
+
+
+class _Audit:
+    def __init__(self, known: Known) -> None:
+        self.known = known
+        self.declared: _ByDay[DeclaredTrip] = defaultdict(lambda: defaultdict(list))
+        for trip in _without_repeats(known.declared):
+            self.declared[trip.plate][self._day(trip.departure)].append(trip)
+        self.segments: _ByDay[Segment] = defaultdict(lambda: defaultdict(list))
+        for segment in sorted(known.segments, key=lambda s: s.departure):
+            self.segments[segment.plate][self._day(segment.departure)].append(segment)
+
+    def verdicts(self) -> Iterable[TrueVerdict]:
+        for plate in sorted({*self.declared, *self.segments}):
+            covered: dict[DeclaredTrip, list[Segment]] = {
+                trip: [] for trips in self.declared[plate].values() for trip in trips
+            }
+            for segment in [s for found in self.segments[plate].values() for s in found]:
+                trip = _chosen(segment, _around(self.declared[plate], self._day(segment.departure)))
+                if trip is None:
+                    yield self._told(self._measured_only(segment))
+                else:
+                    covered[trip].append(segment)
+            for trip, own in covered.items():
+                yield self._told(self._declared(trip, own))
+
+    def _day(self, when: datetime) -> date:
+        return when.astimezone(self.known.zone).date()
+
+    def _declared(self, trip: DeclaredTrip, own: list[Segment]) -> TrueVerdict:
+        """Rules 2 to 6."""
+        claimed, measured = trip.distance_m, sum(s.metres for s in own)
+        covered = self._is_covered(trip.departure - MATCH, trip.arrival)
+        verdict = TrueVerdict(
+            day=self._day(trip.departure),
+            plate=trip.plate,
+            vehicle_id=own[0].vehicle_id if own else None,
+            departure=trip.departure,
+            arrival=trip.arrival,
+            declared=trip,
+            segments=own,
+            declared_m=claimed,
+            measured_m=measured if own else None,
+            verdict="ok",
+            audited_m=claimed,
+            basis="acordo",
+            covered=self._is_covered(trip.departure, trip.arrival),
+        )
+        signal, unseen = self._signal(trip, own)
+        unsure = not covered or signal == "desconhecido"
+        agrees = _agree(claimed, measured) if own else claimed <= LEAST_M
+        proven = measured + unseen
+        if not agrees:
+            if unsure or (unseen > 0 and (claimed <= proven or _agree(claimed, proven))):
+                verdict.verdict, verdict.basis = "inconclusivo", "boletim_substitui"
+            else:
+                verdict.verdict, verdict.audited_m = "divergente", min(claimed, proven)
+                verdict.basis = "medido" if own or proven > 0 else "nao_comprovado"
+            verdict.kinds["km_divergente" if own else "sem_telemetria"] = verdict.verdict
+        if own:
+            late = abs(own[0].departure - trip.departure), abs(own[-1].arrival - trip.arrival)
+            if max(late) > MATCH:
+                verdict.kinds["horario_divergente"] = "inconclusivo" if unsure else "divergente"
+            if not _drivers_may_agree(trip.driver, [s.driver for s in own]):
+                verdict.kinds["motorista_divergente"] = "divergente"
+        return verdict
+
+    def _measured_only(self, segment: Segment) -> TrueVerdict:
+        """Rule 7."""
+        day = self._day(segment.departure)
+        claimed_others = day in self.declared[segment.plate]
+        short = segment.metres <= LEAST_M
+        verdict = "ok" if short else "divergente" if claimed_others else "inconclusivo"
+        return TrueVerdict(
+            day=day,
+            plate=segment.plate,
+            vehicle_id=segment.vehicle_id,
+            departure=segment.departure,
+            arrival=segment.arrival,
+            declared=None,
+            segments=[segment],
+            declared_m=None,
+            measured_m=segment.metres,
+            verdict=verdict,
+            audited_m=0 if claimed_others else segment.metres,
+            basis="nao_declarado" if claimed_others else "telemetria_substitui",
+            covered=True,
+            kinds={} if short else {"nao_declarada": verdict},
+        )
+
+    def _told(self, verdict: TrueVerdict) -> TrueVerdict:
+        if verdict.plate not in self.known.members:
+            verdict.kinds["veiculo_desconhecido"] = "divergente"
+        verdict.terms = terms_of(self.known, verdict.plate, verdict.day)
+        return verdict
+
+    def _is_covered(self, start: datetime, end: datetime) -> bool:
+        """Rule 4, where all hours are asked for: whether each that the window touches is captured."""
+        hour = start.replace(minute=0, second=0)
+        while hour < end or hour == start:
+            if hour not in self.known.captured:
+                return False
+            hour += HOUR
+        return True
+
+    def _signal(self, trip: DeclaredTrip, own: Sequence[Segment]) -> tuple[str, int]:
+        """Rule 5: the signal, and the metres that the odometer moved unseen in the trip's window."""
+        if own and own[0].departure <= trip.departure and own[-1].arrival >= trip.arrival and len(own) == 1:
+            return "presente", 0
+        loaded = _around(self.segments[trip.plate], self._day(trip.departure))
+        good = [s for s in loaded if s.odometer]
+        unseen = 0
+        for before, after in pairwise(good):
+            if max(before.arrival, trip.departure) >= min(after.departure, trip.arrival):
+                continue
+            assert before.odometer and after.odometer
+            between = [s for s in loaded if before.departure < s.departure < after.departure]
+            moved = after.odometer[0] - before.odometer[1] - sum(s.metres for s in between)
+            hours = Decimal((after.departure - before.arrival) // timedelta(seconds=1)) / 3600
+            if moved > FASTEST_KMH * 1000 * hours + SLACK_M:
+                return "desconhecido", 0
+            unseen += moved if moved > NOISE_M else 0
+        bracketed = good and good[0].departure <= trip.departure and good[-1].arrival >= trip.arrival
+        heard = loaded and loaded[0].departure < trip.departure and loaded[-1].departure > trip.arrival
+        if not bracketed and not heard:
+            return "desconhecido", unseen
+        return ("perdido" if unseen else "presente"), unseen
+
+
+def _around(by_day: Mapping[date, list[_Trip]], day: date) -> list[_Trip]:
+    """What departs from the day before to the day after; by departure, if each day is."""
+    return [t for n in (-1, 0, 1) for t in by_day.get(day + timedelta(days=n), ())]
+
+
+def _without_repeats(declared: Iterable[DeclaredTrip]) -> list[DeclaredTrip]:
+    """Rule 0."""
+    first = {(t.plate, t.departure, t.arrival, t.km_out_m, t.km_in_m): t for t in declared}
+    return list(first.values())
+
+
+def _chosen(segment: Segment, trips: Iterable[DeclaredTrip]) -> DeclaredTrip | None:
+    """Rule 1: the declared trip that the segment overlaps most."""
+
+    def rank(trip: DeclaredTrip) -> tuple:
+        apart = abs(trip.departure - segment.departure)
+        return -_overlap(segment, trip), apart, trip.departure, trip.arrival, trip.km_out_m, trip.km_in_m
+
+    return min((t for t in trips if _overlap(segment, t) >= -MATCH), key=rank, default=None)
+
+
+def _overlap(one: Segment | DeclaredTrip, other: Segment | DeclaredTrip) -> timedelta:
+    ends = (min(t.arrival, t.departure + LONGEST) for t in (one, other))
+    return min(ends) - max(one.departure, other.departure)
+
+
+def _agree(claimed: int, measured: int) -> bool:
+    """Rule 3."""
+    off = abs(claimed - measured)
+    return not (100 * off > SHARE_PERCENT * measured and off > LEAST_M)
+
+
+def _drivers_may_agree(said: str, heard: Sequence[str | None]) -> bool:
+    """Rule 11."""
+    words = set(plain(said).split())
+    others = [set(plain(name).split()) for name in heard if name]
+    return not words or not others or any(words <= o or o <= words for o in others)
