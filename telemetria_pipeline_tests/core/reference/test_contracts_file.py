@@ -83,7 +83,7 @@ def test_a_sound_table_of_contracts():
 
 
 def test_excel_gives_the_same_table_to_the_last_decimal():
-    as_text = csv(row(FRANQUIA="1234,5", ATÉ="15/11/2026"), row(TIPO="Van", TARIFA="0,1"))
+    as_text = csv(row(FRANQUIA="1234,5", ATÉ="15/11/2026"), row(TIPO="Van", TARIFA="2,731"))
     as_cells = xlsx(
         row(
             TARIFA=2.73,
@@ -92,7 +92,7 @@ def test_excel_gives_the_same_table_to_the_last_decimal():
             ATÉ=date(2026, 11, 15),
             **{"CUSTO FIXO": 40314.14},
         ),
-        row(TIPO="Van", TARIFA=0.1, DE=46311, **{"CUSTO FIXO": "R$ 40.314,14"}),
+        row(TIPO="Van", TARIFA=2.731, DE=46311, **{"CUSTO FIXO": "R$ 40.314,14"}),
     )
     assert as_cells.problems == []
     assert as_cells.frame.equals(as_text.frame)
@@ -139,7 +139,7 @@ def test_amounts_are_read_as_brazil_writes_them(column, text, value):
         ({"TARIFA": "a combinar"}, "I2: a combinar não é um valor"),
         ({"CUSTO FIXO": ""}, "J2: falta CUSTO FIXO; escreva 0 se não há (só em SPOT pode ficar vazio)."),
         ({"TIPO": ""}, "E2: falta PLACA ou TIPO; diga para que veículos a linha vale."),
-        ({"PLACA": "ABCO234"}, "E2: ABCO234 não é uma placa; seria ABC0234?"),
+        ({"PLACA": "ABCO234", "TIPO": "Van"}, "E2: ABCO234 não é uma placa; seria ABC0234?"),
         ({"MODALIDADE": "diária"}, "D2: diária não é uma modalidade; escreva CONTRATO ou SPOT."),
         ({"REGIME": "estadual"}, "C2: estadual não é um regime; escreva MUNICIPAL ou INTERMUNICIPAL."),
         ({"OPERAÇÃO": "X"}, "H2: X não é uma operação; escreva AGR ou IND."),
