@@ -10,8 +10,8 @@ import pyarrow as pa
 def row_hashes(texts: pd.Series, *numbers: np.ndarray) -> np.ndarray:
     """A 64-bit hash (uint64) of each row: a text, of few different ones, and int64 or float64 numbers.
 
-    The text is hashed by blake2b, and each number stirred in by the finaliser of splitmix64: a million rows at
-    once, two of which meet with a chance of 3 in 10^8.
+    The text is hashed by blake2b, and each number stirred in by the finaliser of splitmix64, a million rows
+    at once; the chance that two of them meet is 3 in 10^8.
     """
     codes, different = pd.factorize(texts)
     digests = b"".join([blake2b(text.encode(), digest_size=8).digest() for text in different])

@@ -116,7 +116,7 @@ def validate_trips(
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Who goes with whom. Trips are in the order of the result; positions are those of the sides, -1 is none."""
+    """Who goes with whom. Trips in the order of the result; positions are those of the sides, -1 is none."""
 
     ids: pd.api.extensions.ExtensionArray  # of each trip
     declared: np.ndarray  # the declared trip of each trip

@@ -1,0 +1,153 @@
+"""Which declared trip a segment belongs to."""
+
+from datetime import timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline_tests.core.audit.rows import PLATE
+from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, measured, one, vehicles
+from telemetria_pipeline_tests.core.audit.worlds import said, seen
+
+TOLERANCE = timedelta(minutes=AuditRules().match_minutes)
+LONGEST = timedelta(hours=AuditRules().max_trip_hours)
+
+
+def chosen(said: list[dict], segment: dict) -> pd.Series:
+    """The declared row that the segment went to; its `linha` is missing where it found none."""
+    trips = audit(said, [segment], days=(-2, 3)).trips
+    return trips[trips["segmentos"] == 1].iloc[0]
+
+
+def test_a_trip_covers_all_segments_that_overlap_it():
+    trip = one(
+        [declared(at("07:00"), at("08:00"), 30)],
+        [measured(at("07:02"), at("07:20"), 10), measured(at("07:25"), at("07:58"), 20)],
+    )
+    assert (trip["segmentos"], trip["fonte"]) == (2, "ambos")
+    assert str(trip["km_medido"]) == "30.000"
+    assert trip["saida_medida_utc"] == at("07:02")
+    assert trip["chegada_medida_utc"] == at("07:58")
+
+
+def test_a_segment_goes_to_the_trip_that_it_overlaps_most_and_to_no_other():
+    trips = audit(
+        [declared(at("07:00"), at("08:00"), 20, linha=2), declared(at("08:00"), at("09:00"), 20, linha=3)],
+        [measured(at("07:40"), at("08:30"), 20)],
+    ).trips
+    assert trips.set_index("linha")["segmentos"].to_dict() == {2: 0, 3: 1}
+
+
+@pytest.mark.parametrize(("minutes", "found"), [(29, True), (30, True), (31, False)])
+def test_half_an_hour_apart_is_still_one_trip(minutes, found):
+    late = at("08:00") + timedelta(minutes=minutes)
+    trips = audit(
+        [declared(at("07:00"), at("08:00"), 20)], [measured(late, late + timedelta(minutes=40), 20)]
+    ).trips
+    assert (len(trips) == 1) == found
+    early = at("07:00") - timedelta(minutes=minutes)
+    trips = audit(
+        [declared(at("07:00"), at("08:00"), 20)], [measured(early - timedelta(minutes=9), early, 20)]
+    ).trips
+    assert (len(trips) == 1) == found
+
+
+def test_of_equal_overlaps_the_nearer_departure_wins_then_the_earlier_trip():
+    segment = measured(at("07:30"), at("07:40"), 5)
+    wide, near = (
+        declared(at("07:00"), at("09:00"), 20, linha=2),
+        declared(at("07:25"), at("08:00"), 20, linha=3),
+    )
+    assert chosen([wide, near], segment)["linha"] == 3
+    before, behind = (
+        declared(at("07:20"), at("08:00"), 20, linha=4),
+        declared(at("07:40"), at("08:00"), 20, linha=5),
+    )
+    apart = measured(at("07:30"), at("07:30"), 5)
+    assert chosen([behind, before], apart)["linha"] == 4  # inside beats ten minutes away
+    same = [
+        declared(at("07:20"), at("08:00"), 20, linha=6, km_saida=5.0, km_chegada=25.0),
+        declared(at("07:20"), at("08:00"), 20, linha=7, km_saida=4.0, km_chegada=24.0),
+    ]
+    assert chosen(same, segment)["linha"] == 7
+
+
+def test_a_long_trip_behind_a_short_one_is_still_found():
+    said = [declared(at("01:00"), at("12:00"), 20, linha=2), declared(at("02:00"), at("02:10"), 5, linha=3)]
+    assert chosen(said, measured(at("11:00"), at("11:30"), 5))["linha"] == 2
+
+
+def test_only_the_first_twelve_hours_of_a_trip_match():
+    endless = declared(at("00:00"), at("23:00"), 20)
+    assert chosen([endless], measured(at("12:30"), at("13:00"), 5))["linha"] == 2
+    assert pd.isna(chosen([endless], measured(at("12:31"), at("13:00"), 5))["linha"])
+
+
+def test_a_segment_of_another_vehicle_never_matches():
+    trips = audit(
+        [declared(at("07:00"), at("08:00"), 20)],
+        [measured(at("07:00"), at("08:00"), 20, placa="ABC1C34", veiculo_id="v-2")],
+    ).trips
+    assert dict(zip(trips["veiculo"], trips["fonte"], strict=True)) == {
+        PLATE: "boletim",
+        "ABC1C34": "telemetria",
+    }
+
+
+def test_a_segment_without_plate_takes_that_of_the_one_vehicle_of_its_fleet_number():
+    segment = measured(at("07:00"), at("08:00"), 20, placa=None, equipamento="3803")
+    trip = one(
+        [declared(at("07:00"), at("08:00"), 20)], [segment], vehicles=vehicles({"equipamento": "3803"})
+    )
+    assert (trip["fonte"], trip["veiculo"]) == ("ambos", PLATE)
+
+
+@pytest.mark.parametrize(
+    "fleet",
+    [None, vehicles(), vehicles({"equipamento": "3803"}, {"placa": "ABC1C34", "equipamento": "3803"})],
+)
+def test_without_it_the_vehicle_is_the_carriers_id_and_has_no_plate(fleet):
+    segment = measured(at("07:00"), at("08:00"), 20, placa=None, equipamento="3803")
+    trip = one([], [segment], vehicles=fleet)
+    assert trip["veiculo"] == "v-1"
+    assert pd.isna(trip["placa"])
+    assert not trip["veiculo_conhecido"]
+
+
+def by_the_book(segment: dict, said: list[dict]) -> dict | None:
+    """The rule, trip by trip."""
+
+    def overlap(trip: dict) -> timedelta:
+        ends = [min(side["chegada_utc"], side["saida_utc"] + LONGEST) for side in (trip, segment)]
+        return min(ends) - max(trip["saida_utc"], segment["saida_utc"])
+
+    def preference(trip: dict) -> tuple:
+        distance = abs(trip["saida_utc"] - segment["saida_utc"])
+        order = tuple(trip[name] for name in ("saida_utc", "chegada_utc", "km_saida", "km_chegada"))
+        return -overlap(trip), distance, order
+
+    of_vehicle = [t for t in said if t["placa"] == segment["placa"] and overlap(t) >= -TOLERANCE]
+    return min(of_vehicle, key=preference, default=None)
+
+
+@settings(max_examples=50, deadline=None)
+@given(said(), seen())
+def test_it_chooses_as_the_book_says(said, seen):
+    result = audit(said, seen, days=(-1, 4))
+    found = result.segments.merge(result.trips, on="viagem_id", suffixes=("", "_da_viagem"))
+    assert len(found) == len(seen)
+    for segment in seen:
+        row = found[
+            (found["veiculo_id"] == segment["veiculo_id"]) & (found["saida_utc"] == segment["saida_utc"])
+        ].iloc[0]
+        trip = by_the_book(segment, said)
+        if trip is None:
+            assert row["fonte"] == "telemetria"
+        else:
+            wanted = [trip[name] for name in ("saida_utc", "chegada_utc", "km_saida", "km_chegada")]
+            got = row[["saida_utc_da_viagem", "chegada_utc_da_viagem", "km_saida", "km_chegada"]].tolist()
+            assert got == wanted
+    assert np.isin(result.segments["viagem_id"], result.trips["viagem_id"]).all()

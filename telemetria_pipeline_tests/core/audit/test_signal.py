@@ -1,0 +1,173 @@
+"""Coverage and signal: how sure we are that nothing, or no more, was driven."""
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+
+from telemetria_pipeline_tests.core.audit import rows
+from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE
+from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, measured, one, parked
+from telemetria_pipeline_tests.core.audit.worlds import said, seen
+
+TRIP = [declared(at("10:00"), at("12:00"), 40)]
+
+
+@pytest.mark.parametrize(
+    ("states", "coverage", "searched"),
+    [
+        ({}, 1, 1),
+        ({10: "confirmed_empty"}, 1, 1),
+        ({11: "missing"}, 0.5, 0.6),
+        ({11: "open"}, 0.5, 0.6),
+        ({10: "missing", 11: "missing"}, 0, 0.2),
+        ({9: "missing"}, 1, 0.8),
+        ({12: "missing"}, 1, 1),
+    ],
+)
+def test_coverage_is_the_share_of_the_window_in_known_hours(states, coverage, searched):
+    trip = one(TRIP, [], hours=rows.hours(states=states))
+    assert trip["cobertura"] == pytest.approx(coverage)
+    assert trip["cobertura_busca"] == pytest.approx(searched)
+
+
+def test_an_hour_that_the_lake_does_not_know_is_missing():
+    known = rows.hours()
+    gone = known[known["inicio_utc"] != at("10:00")]
+    assert one(TRIP, [], hours=gone)["cobertura"] == 0.5
+    assert one(TRIP, [], hours=known.iloc[:0])["cobertura"] == 0
+
+
+def test_a_window_without_length_counts_as_its_hour_does():
+    instant = [declared(at("10:00"), at("10:00"), 40)]
+    assert one(instant, [])["cobertura"] == 1
+    assert one(instant, [], hours=rows.hours(states={10: "missing"}))["cobertura"] == 0
+    assert one(instant, [], hours=rows.hours(states={9: "missing"}))["cobertura"] == 1
+
+
+def heard(said: list[dict], seen: list[dict]) -> tuple[str, str]:
+    trips = audit(said, seen).trips
+    trip = trips[trips["km_declarado"].notna()].iloc[0]
+    return trip["sinal"], str(trip["km_sem_sinal"])
+
+
+@pytest.mark.parametrize(
+    ("moved", "signal"),
+    [
+        (0, ("presente", "0.000")),
+        (1, ("presente", "0.000")),  # noise
+        (1.001, ("perdido", "1.001")),
+        (40, ("perdido", "40.000")),
+        (6_000, ("desconhecido", "<NA>")),  # no vehicle drives that far in 32 hours: a broken reading
+        (-30, ("presente", "0.000")),
+    ],
+)
+def test_the_odometer_tells_what_moved_unseen(moved, signal):
+    assert heard(TRIP, parked(1_000, 1_000 + moved)) == signal
+
+
+def test_what_bad_readings_measured_was_not_unseen():
+    bad = measured(at("14:00"), at("15:00"), 40, situacao_odometro="ausente")
+    assert heard(TRIP, [*parked(1_000, 1_040), bad]) == ("presente", "0.000")
+
+
+def test_only_gaps_that_meet_the_trip_count():
+    before, after = (
+        measured(at("08:00"), at("10:00"), 5, odometro=900),
+        measured(at("12:00"), at("13:00"), 5, odometro=905),
+    )
+    lost_elsewhere = parked(odometer_before=800, odometer_after=990)
+    assert heard(TRIP, [*lost_elsewhere, before, after]) == ("presente", "0.000")
+    late = {**after, "saida_utc": at("11:59"), "odometro_saida_km": 907.0}
+    assert heard(TRIP, [*lost_elsewhere, before, late]) == ("perdido", "2.000")
+
+
+def test_without_good_readings_around_it_a_heartbeat_before_and_after_will_do():
+    beats = [{**segment, "situacao_odometro": "ausente"} for segment in parked()]
+    assert heard(TRIP, beats) == ("presente", "0.000")
+    assert heard(TRIP, beats[:1]) == ("desconhecido", "<NA>")
+    assert heard(TRIP, beats[1:]) == ("desconhecido", "<NA>")
+    assert heard(TRIP, []) == ("desconhecido", "<NA>")
+    assert heard(TRIP, [beats[0], parked()[1]]) == ("presente", "0.000")
+
+
+def test_silence_beyond_the_neighbouring_days_is_not_looked_at():
+    far = [measured(at("20:00", -2), at("20:10", -2), 5), measured(at("04:00", 2), at("04:10", 2), 5)]
+    assert heard(TRIP, far) == ("desconhecido", "<NA>")
+    month = audit(TRIP, far, days=(-10, 10)).trips
+    assert month.loc[month["fonte"] == "boletim", "sinal"].tolist() == ["desconhecido"]
+
+
+def test_a_trip_that_its_segments_fill_needs_no_other_proof():
+    within = measured(at("09:50"), at("12:10"), 30, situacao_odometro="ausente")
+    assert heard(TRIP, [within]) == ("presente", "0.000")
+    halves = [
+        {**within, "chegada_utc": at("11:00")},
+        {**within, "saida_utc": at("11:00"), "registro": 2},
+    ]
+    assert heard(TRIP, halves) == ("presente", "0.000")
+    assert heard(TRIP, halves[:1]) == ("desconhecido", "<NA>")
+
+
+def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tuple[str, int]:
+    """Signal and metres unseen of a declared trip, step by step."""
+    saida, chegada = (
+        trip["saida_utc"],
+        max(trip["chegada_utc"], trip["saida_utc"] + timedelta(microseconds=1)),
+    )
+    filled = sum(
+        (max(min(s["chegada_utc"], chegada) - max(s["saida_utc"], saida), timedelta(0)) for s in own),
+        timedelta(0),
+    )
+    if filled >= chegada - saida:
+        return "presente", 0
+    midnight = datetime.combine(saida.astimezone(ZONE).date(), datetime.min.time(), ZONE)
+    loaded = sorted(
+        (s for s in of_vehicle if timedelta(days=-1) <= s["saida_utc"] - midnight < timedelta(days=2)),
+        key=lambda s: s["saida_utc"],
+    )
+    good = [s for s in loaded if s["situacao_odometro"] == "ok"]
+    unseen, unknown = 0, False
+    for before, after in pairwise(good):
+        gap = before["chegada_utc"], after["saida_utc"]
+        if not (gap[0] < gap[1] and saida < gap[1] and chegada > gap[0]):
+            continue
+        between = [
+            s
+            for s in loaded
+            if before["saida_utc"] < s["saida_utc"] < after["saida_utc"] and s["situacao_odometro"] != "ok"
+        ]
+        moved = metres(after["odometro_saida_km"]) - metres(before["odometro_chegada_km"])
+        moved -= sum(metres(s["distancia_km"]) for s in between)
+        hours = (gap[1] - gap[0]) / timedelta(hours=1)
+        unknown |= moved > 160_000 * hours + 5_000
+        unseen += moved if moved > 1_000 else 0
+    enclosed = good and good[0]["saida_utc"] <= saida and good[-1]["chegada_utc"] >= chegada
+    beats = loaded and loaded[0]["saida_utc"] < saida and loaded[-1]["saida_utc"] > chegada
+    if unknown or not (enclosed or beats):
+        return "desconhecido", 0
+    return ("perdido", unseen) if unseen else ("presente", 0)
+
+
+def metres(km: float) -> int:
+    return int(km * 1_000 + 0.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(said(), seen())
+def test_it_hears_what_the_book_says(said, seen):
+    result = audit(said, seen, days=(-1, 4))
+    trip_of = {(s.veiculo_id, s.saida_utc): s.viagem_id for s in result.segments.itertuples()}
+    for _, trip in result.trips[result.trips["km_declarado"].notna()].iterrows():
+        of_vehicle = [s for s in seen if s["placa"] == trip["placa"]]
+        own = [s for s in of_vehicle if trip_of[s["veiculo_id"], s["saida_utc"]] == trip["viagem_id"]]
+        signal, unseen = by_the_book(trip, own, of_vehicle)
+        assert trip["sinal"] == signal
+        if signal != "desconhecido":
+            assert trip["km_sem_sinal"] * 1_000 == unseen
+
+
+def test_the_hours_of_the_test_are_the_days_around_it():
+    assert rows.hours()["inicio_utc"].iloc[24] == pd.Timestamp(DAY, tz=ZONE)
