@@ -37,15 +37,19 @@ EVENTS = {
     "phantom": 0.12,  # a trip in a gap in which it stood
     "undeclared": 0.12,  # a trip that nobody declares
     "no_boletim": 0.06,  # nothing declared all day
-    "shifted": 0.12,  # the first trip, declared 41 minutes early
+    "shifted": 0.16,  # the first trip, declared 41 minutes early
     "other_driver": 0.10,
     "joined": 0.12,  # two trips declared as one
     "two_files": 0.08,  # one trip in both depots' files
 }
-# What happens whatever the dice say, by the vehicle's number: on the demo's day and on a cycle's last night.
+# What happens whatever the dice say, by the vehicle's number: what will come late, the demo's day, and the
+# last night of a cycle.
 SET_PIECES = {
+    date(2026, 3, 6): {1: "no_boletim", 4: "no_boletim"},
+    date(2026, 3, 7): {1: "undeclared"},
     date(2026, 3, 10): {
-        1: "phantom", 4: "undeclared", 13: "phantom", 22: "shifted", 25: "other_driver", 31: "undeclared",
+        1: "phantom", 4: "undeclared", 13: "phantom", 19: "shifted", 25: "other_driver", 28: "shifted",
+        31: "undeclared",
     },
     date(2026, 3, 15): {1: "joined", 13: "joined"},
 }  # fmt: skip

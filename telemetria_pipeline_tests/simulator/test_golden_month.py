@@ -1,0 +1,268 @@
+"""The golden month: what was seeded is what its truth says, and nobody honest is accused."""
+
+import csv
+import json
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from telemetria_pipeline.core.boletim.settings import Reference
+from telemetria_pipeline.core.boletim.validation import validate_file
+from telemetria_pipeline.core.reference import read_contracts, read_drivers, read_vehicles
+from telemetria_pipeline.simulator.golden import GoldenMonth
+from telemetria_pipeline.simulator.golden.cast import FABULA, MIRAGEM, QUIMERA, RESERVE_PLATE, SENDERS
+from telemetria_pipeline.simulator.golden.story import EVENTS, HOLES, OUTAGES
+from telemetria_pipeline.simulator.golden.trips import plain
+
+FIRST, LAST = date(2026, 3, 2), date(2026, 3, 22)
+CYCLE, NEXT = date(2026, 2, 16), date(2026, 3, 16)
+
+
+@pytest.fixture(scope="module")
+def month() -> GoldenMonth:
+    """Three weeks of twenty vehicles: every habit, across a cycle's end."""
+    return GoldenMonth(7, 20, FIRST, LAST)
+
+
+def plates(month: GoldenMonth, *habits: str) -> set[str]:
+    return {m.vehicle.plate for m in month.cast if m.habit in habits and m.registered}
+
+
+def plate(month: GoldenMonth, number: int) -> str:
+    return month.cast[number - 1].vehicle.plate
+
+
+def found(month: GoldenMonth) -> dict[tuple[str, datetime], Counter]:
+    verdicts: dict[tuple[str, datetime], Counter] = {}
+    for trip in month.truth().trips:
+        key = trip.plate, trip.departure
+        verdicts.setdefault(key, Counter())[trip.verdict, frozenset(trip.kinds.items())] += 1
+    return verdicts
+
+
+def assert_judged_as_intended(month: GoldenMonth) -> None:
+    verdicts = found(month)
+    for event in month.expected():
+        assert verdicts[event.plate, event.departure] == {
+            (event.verdict, frozenset(event.kinds.items())): 1
+        }, event
+
+
+@pytest.mark.parametrize("seed", [8, 21])
+def test_other_months_are_judged_as_intended_too(seed: int) -> None:
+    assert_judged_as_intended(GoldenMonth(seed, 12, FIRST, LAST))
+
+
+def test_every_seeded_event_is_judged_as_intended(month: GoldenMonth) -> None:
+    assert_judged_as_intended(month)
+    told = Counter(event.event for event in month.expected())
+    assert told.keys() >= {
+        *EVENTS, "not heard", "twice", "reserve", "exact", "careless", "declared_twice", "overstates_9",
+        "overstates_12", "driver_overstates_12", "restarts",
+    }  # fmt: skip
+
+
+def test_nobody_is_accused_but_those_who_were_seeded_to_be(month: GoldenMonth) -> None:
+    seeded = {
+        (e.plate, e.departure) for e in month.expected() if "divergente" in (e.verdict, *e.kinds.values())
+    }
+    habitual = plates(month, "overstates_12", "driver_overstates_12", "round_numbers", "same_km")
+    accused = {
+        (t.plate, t.departure)
+        for t in month.truth().trips
+        if "divergente" in (t.verdict, *t.kinds.values())
+        and t.plate not in habitual | plates(month, "declared_twice")
+    }
+    assert accused <= seeded
+    honest = [t for t in month.truth().trips if t.plate in plates(month, "exact", "restarts", "overstates_9")]
+    assert {t.verdict for t in honest} == {"ok", "inconclusivo"}
+
+
+def test_the_carrier_that_adds_nine_percent_is_seen_only_in_the_pattern(month: GoldenMonth) -> None:
+    own = plates(month, "overstates_9")
+    trips = [t for t in month.truth().trips if t.plate in own]
+    assert not [t for t in trips if t.verdict == "divergente"]
+    claimed, measured = (
+        sum(getattr(t, side) for t in trips if t.segments) for side in ("declared_m", "measured_m")
+    )
+    assert claimed / measured == pytest.approx(1.09, abs=0.002)
+    for cycle in (CYCLE, NEXT):
+        biased = {(level, whose) for kind, level, whose in month.truth().patterns[cycle] if kind == "vies"}
+        assert {whose for level, whose in biased if level == "transportadora"} == {plain(MIRAGEM)}
+        assert {whose for level, whose in biased if level == "veiculo"} == own | plates(
+            month, "overstates_12"
+        )
+
+
+def test_each_habit_leaves_its_own_pattern_and_honesty_none(month: GoldenMonth) -> None:
+    for cycle in (CYCLE, NEXT):
+        by_pattern: dict[str, set[str]] = {}
+        for kind, level, whose in month.truth().patterns[cycle]:
+            if level == "veiculo":
+                by_pattern.setdefault(kind, set()).add(whose)
+        assert by_pattern["duas_transportadoras"] == plates(month, "declared_twice")
+        assert by_pattern["numeros_redondos"] == plates(month, "round_numbers")
+        assert by_pattern["km_repetido"] >= plates(month, "same_km")
+        assert by_pattern["odometro_descontinuo"] >= plates(month, "restarts")
+        honest = plates(month, "exact") | {RESERVE_PLATE}
+        assert not honest & set().union(*by_pattern.values())
+
+
+def test_telemetry_that_fails_makes_nobody_guilty(month: GoldenMonth) -> None:
+    (hour,) = [o for o in OUTAGES if FIRST <= o[0] <= LAST]
+    midnight = month.story.midnight(hour[0])
+    start, end = midnight + timedelta(hours=hour[1]), midnight + timedelta(hours=hour[2])
+    lost = [t for t in month.truth().trips if start <= t.departure < end]
+    assert len(lost) >= 15
+    assert {(t.source, t.verdict, t.basis) for t in lost} == {
+        ("boletim", "inconclusivo", "boletim_substitui")
+    }
+    assert all(t.audited_m == t.declared_m for t in lost)
+    mended = [t for t in month.truth(outages=False).trips if start <= t.departure < end]
+    assert {t.source for t in mended} == {"ambos"}
+    assert {t.verdict for t in mended if t.plate in plates(month, "exact", "careless", "overstates_9")} == {
+        "ok"
+    }
+
+    unheard = plates(month, "exact")
+    days = {day for day, _, _ in HOLES} & set(month.days)
+    alone = [t for t in month.truth().trips if t.plate in unheard and t.day in days and t.source == "boletim"]
+    assert {t.day for t in alone} == days
+    assert {(t.verdict, t.covered) for t in alone} == {("inconclusivo", True)}
+
+
+def test_a_night_trip_belongs_to_the_cycle_that_it_departs_in(month: GoldenMonth) -> None:
+    end = month.story.midnight(NEXT)
+    across = [t for t in month.truth().trips if t.departure < end < t.arrival]
+    assert len(across) >= 5
+    assert any(len(t.segments) == 2 for t in across)
+    assert {t.day for t in across} == {date(2026, 3, 15)}
+    billed = {id(p.trip) for p in month.truth().priced[CYCLE]}
+    assert billed >= {id(t) for t in across if t.terms}
+
+
+def test_the_bill_by_hand(month: GoldenMonth) -> None:
+    truth = month.truth()
+    lines = {(line.plate, line.terms.clause): line for line in truth.bills[CYCLE]}
+    entered, left = lines[plate(month, 8), "7.5"], lines[plate(month, 5), "2"]
+    assert (entered.days, entered.fixed) == (10, Decimal("13971.43"))  # 39,120.01 x 10 / 28 = 13,971.4321
+    assert (left.days, left.fixed) == (25, Decimal("20420.85"))  # 22,871.35 x 25 / 28 = 20,420.8482
+    assert (left.free_m, left.billed_m) == (2_232_143, max(left.audited_m - 2_232_143, 0))  # 2,500 x 25 / 28
+    before, after = lines[plate(month, 13), "2"], lines[plate(month, 16), "4.1-A"]
+    assert (before.days, before.free_m, before.billed_m) == (28, 2_500_000, before.audited_m - 2_500_000)
+    assert (after.days, after.fixed) == (7, Decimal("10301.27"))  # 41,205.07 x 7 / 28 = 10,301.2675
+    assert lines[plate(month, 16), "4.1"].days == 21
+    spot = lines[plate(month, 4), "1"]
+    assert (spot.days, spot.fixed, spot.terms.tariff) == (7, 0, Decimal("4.105"))
+    reserve = lines[RESERVE_PLATE, "1"]
+    assert (reserve.audited_m, reserve.variable) == (14 * 31_400, Decimal("1934.24"))  # 439.6 km x 4.40
+    assert plate(month, 10) not in {line.plate for line in truth.bills[CYCLE]}
+
+
+def test_the_parts_of_the_bill_sum_to_its_totals(month: GoldenMonth) -> None:
+    truth = month.truth()
+    for cycle in month.cycles:
+        lines, priced = truth.bills[cycle], truth.priced[cycle]
+        assert sum(truth.totals(cycle).values()) == sum(line.variable + line.fixed for line in lines)
+        assert sum(line.billed_m for line in lines) == sum(p.billed_m for p in priced)
+        assert sum(line.audited_m for line in lines) == sum(p.trip.audited_m for p in priced)
+    assert set(truth.totals(CYCLE)) == {"AGR", "IND", None}
+    own = [t for t in truth.trips if t.terms]
+    assert sum(len(truth.priced[cycle]) for cycle in month.cycles) == len(own)
+
+
+def test_every_measured_kilometre_belongs_to_one_trip(month: GoldenMonth) -> None:
+    trips = month.truth().trips
+    served = month.simulator(outages=())
+    with served:
+        heard = served.truth(month.story.midnight(FIRST), month.story.midnight(LAST + timedelta(days=1)))
+    (lost,) = [o for o in month.story.outages if month.story.midnight(FIRST) <= o[0]]
+    heard = [t for t in heard if not lost[0] <= t.saida_utc < lost[1]]
+    assert Counter((s.plate, s.departure) for t in trips for s in t.segments) == Counter(
+        (t.placa, t.saida_utc) for t in heard
+    )
+    metres = sum(t.measured_m or 0 for t in trips)
+    assert metres / 1000 == pytest.approx(sum(t.distancia_km for t in heard), abs=0.0005 * len(heard))
+
+
+def test_a_late_boletim_changes_only_what_it_is_about(month: GoldenMonth) -> None:
+    found = month.adjustments(CYCLE)
+    assert {a.trip.plate for a in found} == {plate(month, 1), plate(month, 4)}
+    assert {a.cause for a in found} == {"viagem_nova", "viagem_retirada", "km_alterado"}
+    before, after = (sum(p.value for p in month.truth(late=late).priced[CYCLE]) for late in (False, True))
+    assert sum(a.amount for a in found) == after - before != 0
+    assert all(a.cycle == CYCLE for a in found)
+    (late,) = month.late_boletins().values()
+    assert late.count(b"\r\n") == 1 + len([t for t in month.truth(late=True).trips if t.declared]) - len(
+        [t for t in month.truth().trips if t.declared]
+    )
+
+
+def test_the_demos_day_has_dear_divergences_of_many_kinds() -> None:
+    month = GoldenMonth(7, first=date(2026, 3, 9), last=date(2026, 3, 11))
+    day = [t for t in month.truth().trips if t.day == date(2026, 3, 10)]
+    dearest = sorted((t for t in day if t.verdict != "ok"), key=lambda t: -(t.at_stake or 0))[:8]
+    assert all((t.at_stake or 0) > 20 for t in dearest)
+    kinds = {kind for t in day for kind in t.kinds}
+    assert {kind for t in dearest for kind in t.kinds} >= {"km_divergente", "sem_telemetria", "nao_declarada"}
+    assert kinds >= {"horario_divergente", "motorista_divergente", "veiculo_desconhecido"}
+
+
+def test_a_day_is_the_same_in_every_month_that_holds_it(month: GoldenMonth) -> None:
+    day = date(2026, 3, 10)
+    alone = month.boletins_of(day)
+    assert sorted(alone) == sorted(f"{s.name}_{day}.{'xlsx' if s.excel else 'csv'}" for s in SENDERS)
+    texts = {name: data for name, data in alone.items() if name.endswith(".csv")}
+    assert texts.items() <= month.boletins().items()
+    assert texts.items() <= GoldenMonth(7, 20).boletins_of(day).items()
+    assert texts != {n: d for n, d in GoldenMonth(8, 20).boletins_of(day).items() if n in texts}
+
+
+def test_the_pipeline_takes_every_file() -> None:
+    month = GoldenMonth(7, 20, date(2026, 3, 5), date(2026, 3, 8))
+    files = month.reference_files()
+    vehicles = read_vehicles(files["vehicles.csv"], "vehicles.csv")
+    drivers = read_drivers(files["drivers.csv"], "drivers.csv")
+    contracts = read_contracts(files["contracts.csv"], "contracts.csv")
+    assert [vehicles.problems, drivers.problems, contracts.problems] == [[], [], []]
+    assert len(vehicles.frame) == 19  # of twenty: one is unknown
+    assert set(vehicles.frame["transportadora"]) == {QUIMERA, MIRAGEM, FABULA}
+    assert [str(t) for t in contracts.frame["tarifa_brl_km"]][:2] == ["2.7300", "2.8941"]
+    seen: dict[tuple, int] = {}
+    for name, data in (month.boletins() | month.late_boletins()).items():
+        said = validate_file(
+            data, name, received_on=date(2026, 4, 1), reference=Reference(vehicles.frame, drivers.frame)
+        )
+        assert (said.verdict, said.rows.accepted) == ("accepted", said.rows.received), name
+        for row in said.accepted.itertuples():
+            key = row.placa, row.saida_utc.to_pydatetime(), row.chegada_utc.to_pydatetime()
+            seen[key] = round(row.km_declarado * 1000)
+    assert seen == {
+        (t.plate, t.departure, t.arrival): t.declared_m for t in month.truth(late=True).trips if t.declared
+    }
+
+
+def test_the_truth_lies_beside_it(month: GoldenMonth, tmp_path: Path) -> None:
+    month.write_truth(tmp_path / "truth")
+    trips = [json.loads(s) for s in (tmp_path / "truth/trips.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(trips) == len(month.truth().trips)
+    assert Counter(t["veredito"] for t in trips) == Counter(t.verdict for t in month.truth().trips)
+    for name, many in (("billing", 40), ("adjustments", 10), ("patterns", 20)):
+        with (tmp_path / f"truth/{name}.csv").open(encoding="utf-8", newline="") as file:
+            assert len(list(csv.DictReader(file))) > many
+
+
+def test_a_month_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(ValueError, match="before it begins"):
+        GoldenMonth(first=LAST, last=FIRST)
+
+
+def test_the_whole_month_is_of_this_size() -> None:
+    month = GoldenMonth()
+    assert (len(month.cast), len(month.days), month.cycles) == (
+        40, 46, [date(2026, 1, 16), CYCLE, NEXT],
+    )  # fmt: skip
+    assert month.as_of > datetime(2026, 3, 29, tzinfo=UTC)
