@@ -160,6 +160,29 @@ def template(file: Path) -> None:
     click.echo(f"Modelo gravado em {file}")
 
 
+@main.command()
+@click.argument("divergence")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to write the page.  [default: evidencia_<DIVERGENCE>.html]",
+)
+def evidence(divergence: str, output: Path | None) -> None:
+    """Write the page of a DIVERGENCE (its id, such as 20260310-0a1b2c3d4e) for the carrier's desk."""
+    from telemetria_pipeline.assets.report_facts import UnknownDivergence, evidence_of
+    from telemetria_pipeline.reports.evidence import evidence_page
+    from telemetria_pipeline.storage.lake import Lake
+
+    settings = Settings.from_env()
+    try:
+        page = evidence_page(evidence_of(Lake.open(settings.lake), divergence, settings))
+    except UnknownDivergence as error:
+        raise click.ClickException(str(error)) from None
+    output = output or Path(f"evidencia_{divergence}.html")
+    output.write_text(page, encoding="utf-8")
+    click.echo(f"Página gravada em {output}")
+
+
 @main.group()
 def carrier() -> None:
     """The carrier's API."""

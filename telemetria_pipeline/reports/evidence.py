@@ -42,10 +42,13 @@ _SIGNALS = {
 class Evidence:
     """All that a page shows of a divergence.
 
-    `trips` (VALIDATED_TRIPS) and `segments` (TRIP_SEGMENTS) are those of the vehicle on the day, with the
-    trip in question among them; `hours` has `inicio_utc`, `fim_utc`, `estado` of the day's hours; `terms` is
-    the row of CONTRACTS in force, None where none is; `rules` are today's tolerances, as AuditRules writes
-    them, `rules_version` their version.
+    Attributes:
+        divergence: a row of DIVERGENCES.
+        trips: VALIDATED_TRIPS of the vehicle on the day, the trip in question among them; `segments`:
+            TRIP_SEGMENTS likewise.
+        hours: `inicio_utc`, `fim_utc`, `estado` of the day's hours.
+        terms: the row of CONTRACTS that gave the price; None where there is none (any more).
+        rules: today's tolerances, as AuditRules writes them; `rules_version`: their version.
     """
 
     divergence: pd.Series
@@ -154,8 +157,11 @@ def _money(evidence: Evidence) -> dict[str, Any]:
         reckoning = f"{number(at_stake, 3)} km × {price} = {brl(found['valor_brl'])}"
     else:
         reckoning = "esta divergência não muda o valor a pagar"
-    clause = "nenhum contrato em vigor para o veículo neste dia"
-    if terms is not None:
+    if missing(found["contrato"]):
+        clause = "nenhum contrato em vigor para o veículo neste dia"
+    elif terms is None:
+        clause = f"contrato {found['contrato']}; a tabela de contratos mudou depois desta conferência"
+    else:
         end = terms["vigencia_fim"]
         until = "sem data de fim" if missing(end) else f"até {_day(end)}"
         clause = (

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import OPERATIONS
 from telemetria_pipeline.reports.plots import at_stake_by_carrier, cost_by_carrier, markdown_image
 from telemetria_pipeline.reports.text import brl, day_of, exact_sum, km, number, place_in_boletim, word
@@ -26,8 +26,7 @@ MOST_DIVERGENCES = 5_000
 class Measurement:
     """What a medição is made of.
 
-    `closing` tells of the cycle's closing (`closed_at`, `hash`), None while it is open; `divergences` are
-    those of all its days.
+    `divergences` are those of all the cycle's days; `closing` is None while it is open.
     """
 
     first: date
@@ -37,7 +36,7 @@ class Measurement:
     adjustments: pd.DataFrame
     divergences: pd.DataFrame
     patterns: pd.DataFrame
-    closing: Mapping[str, Any] | None = None
+    closing: Closing | None = None
 
     @property
     def period(self) -> str:
@@ -49,8 +48,8 @@ class Measurement:
         """Whether the cycle is closed, since when, and under which hash."""
         if not self.closing:
             return "Ciclo aberto: os valores ainda podem mudar"
-        at = datetime.fromisoformat(self.closing["closed_at"]).astimezone(self.zone)
-        return f"Ciclo fechado em {at:%d/%m/%Y às %H:%M} · hash {self.closing['hash']}"
+        at = self.closing.closed_at.astimezone(self.zone)
+        return f"Ciclo fechado em {at:%d/%m/%Y às %H:%M} · hash {self.closing.hash}"
 
     @property
     def versions(self) -> str:

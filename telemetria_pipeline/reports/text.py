@@ -47,6 +47,7 @@ WORDS = {
     "accepted": "Aceito",
     "rejected": "Devolvido",
     "duplicate": "Já recebido",
+    "replaced": "Substituído",
     "captured": "Capturada",
     "confirmed_empty": "Sem viagens",
     "open": "Em aberto",

@@ -143,7 +143,9 @@ def test_the_money_names_clause_and_validity():
         in text_of(evidence_page(evidence()))
     )
     assert "até 30/06/2026" in text_of(evidence_page(evidence(terms=terms(vigencia_fim="2026-06-30"))))
-    assert "nenhum contrato em vigor" in text_of(evidence_page(evidence(terms=None)))
+    assert "a tabela de contratos mudou" in text_of(evidence_page(evidence(terms=None)))
+    unpriced = evidence(about={"contrato": None, "tarifa_brl_km": None, "valor_brl": None}, terms=None)
+    assert "nenhum contrato em vigor" in text_of(evidence_page(unpriced))
 
 
 def test_other_rules_than_todays_are_told():

@@ -1,7 +1,7 @@
 """The medição workbook: read back, its sums computed, and held against the tables to the cent."""
 
 import dataclasses
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO
 from zipfile import ZipFile
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.reports import measurement as reports
 from telemetria_pipeline.reports.measurement import Measurement, measurement_markdown, measurement_workbook
 from telemetria_pipeline_tests.core.audit.rows import ZONE
@@ -33,7 +34,19 @@ COLUMNS = [
     "Km rodado", "Custo variável (R$/km)", "Total variável", "Custo fixo", "Parcela",
     "Total mensal a faturar",
 ]  # fmt: skip
-CLOSED = {"closed_at": "2026-11-17T11:12:00+00:00", "hash": "0123abcd" * 8}
+CLOSED = Closing(
+    cycle="2026-10-16",
+    closed_at=datetime(2026, 11, 17, 11, 12, tzinfo=UTC),
+    hash="0123abcd" * 8,
+    rules={},
+    rules_version="1-abc123",
+    tariffs_version="def456",
+    totals=[],
+    adjustments_brl="0.00",
+    rows={},
+    days={},
+    reference="",
+)
 
 
 def medicao(**said) -> Measurement:
@@ -165,7 +178,7 @@ def test_the_heading_says_period_state_and_versions():
         "Regras 1-abc123 · Tarifas def456",
     ]
     closed = sheets_of(medicao(closing=CLOSED)).book["AGR"]["A3"].value
-    assert closed == f"Ciclo fechado em 17/11/2026 às 08:12 · hash {CLOSED['hash']}"
+    assert closed == f"Ciclo fechado em 17/11/2026 às 08:12 · hash {CLOSED.hash}"
 
 
 @pytest.mark.parametrize("text", [FORMULA, "+1", "-1", "@SUM(A1)", HOSTILE])
