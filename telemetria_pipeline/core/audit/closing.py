@@ -28,7 +28,7 @@ _SENTENCES = {
     "viagem_retirada": "{trip} constava no fechamento e deixou de existir: eram {before_km} km, {before}.",
     "km_alterado": "{trip}: {why}. De {before_km} para {after_km} km, de {before} para {after}.",
     "tarifa_alterada": "{trip}: a tarifa passou a R$ {tariff} por km. De {before} para {after}.",
-    "fixo_alterado": "O custo fixo passou de {before} para {after}: mudaram o contrato ou os dias do veículo.",
+    "fixo_alterado": "O custo fixo passou de {before} para {after}: mudou o contrato ou o cadastro.",
 }
 _TELEMETRY = "a telemetria do dia chegou ou mudou depois do fechamento"
 _BOLETIM = "chegou boletim do veículo para esse dia depois do fechamento"
