@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.core.changed_days import (
     DayState,
     Mark,
@@ -77,7 +78,7 @@ def test_a_key_says_all_of_its_mark_and_never_less(start, lasts, source):
 
 def rows(*windows: tuple[datetime, datetime]) -> pd.DataFrame:
     frame = pd.DataFrame(windows, columns=["saida_utc", "chegada_utc"])
-    return frame.astype(object).apply(lambda c: pd.to_datetime(c, utc=True).astype("datetime64[us, UTC]"))
+    return frame.apply(lambda c: pd.to_datetime(c, utc=True).astype("datetime64[us, UTC]"))
 
 
 def test_declared_trips_of_days_in_a_row_are_one_window():
@@ -94,7 +95,7 @@ def test_a_day_between_that_nobody_declares_is_left_out():
 
 
 def test_no_trips_no_window():
-    assert spans(rows(), ZONE) == []
+    assert spans(BOLETIM_TRIPS.empty(), ZONE) == []
 
 
 def test_an_hour_reaches_to_its_last_arrival_and_a_day_around_where_it_took_something_back():
