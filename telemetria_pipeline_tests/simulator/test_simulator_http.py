@@ -17,7 +17,7 @@ from urllib.parse import unquote
 import pytest
 import requests
 
-from telemetria_pipeline.simulator import TRANSPORT_FAULTS, FaultPlan, Fleet, Simulator
+from telemetria_pipeline.simulator import TRANSPORT_FAULTS, FaultPlan, Fleet, Silence, Simulator
 from telemetria_pipeline.simulator.replies import Slice
 from telemetria_pipeline_tests.simulator.conftest import DAY, HOUR, TOKEN, Client, z
 
@@ -449,3 +449,48 @@ def test_the_command_serves_until_told_to_stop(tmp_path: Path) -> None:
             process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=5) == 0
     assert TOKEN not in line
+
+
+# Outages and silences
+
+
+def test_an_outage_lasts_until_it_is_lifted(serve: Serve) -> None:
+    out = (DAY + 9 * HOUR, DAY + 10 * HOUR)
+    client = serve(outages=(out,))
+    for _ in range(5):  # no patience helps
+        answer = client.trips(*out)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+    padded = client.trips(out[0] - HOUR / 2, out[1] + HOUR / 2)
+    assert padded.status_code == 503
+    assert client.trips(DAY + 8 * HOUR, DAY + 9.9 * HOUR).status_code == 200
+    assert client.trips(*(t + HOUR for t in out)).status_code == 200
+    assert {r.fault for r in client.simulator.requests if r.status == 503} == {"outage"}
+    client.simulator.outages = ()
+    assert client.trips(*out).status_code == 200
+
+
+def test_a_silent_device_is_never_heard_of(serve: Serve) -> None:
+    loud = serve()
+    deaf = loud.simulator.fleet.vehicles[2].id
+    window = DAY + 8 * HOUR, DAY + 14 * HOUR
+    client = serve(silences=(Silence({deaf}, *window),))
+
+    def listed(client: Client) -> dict[str, str]:
+        return {r["id"]: r["asset"]["id"] for r in client.all_trips(limit=1000)}
+
+    gone = listed(loud).items() - listed(client).items()
+    hidden = [t for t in loud.simulator.fleet.trips(*window) if t.vehicle.id == deaf]
+    assert {trip for trip, _ in gone} == {t.id for t in hidden}
+    assert len(hidden) >= 3
+    truth = {t.id_origem for t in client.simulator.truth(DAY, DAY + 24 * HOUR)}
+    whole = {t.id_origem for t in loud.simulator.truth(DAY, DAY + 24 * HOUR)}
+    assert whole - truth == {t.id for t in hidden}
+
+
+def test_a_sound_odometer_is_always_right(serve: Serve) -> None:
+    rates = {"odometer_jump": 1.0, "missing_field": 1.0}
+    sound = Fleet(7, 12).vehicles[0].id
+    client = serve(FaultPlan(1, rates, sound_odometers=(sound,)))
+    truth = client.simulator.truth(DAY, DAY + 24 * HOUR)
+    assert {t.situacao_odometro for t in truth if t.veiculo_id == sound} == {"ok"}
+    assert "salto" in {t.situacao_odometro for t in truth if t.veiculo_id != sound}

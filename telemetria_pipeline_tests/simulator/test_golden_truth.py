@@ -1,0 +1,176 @@
+"""The truth's rules on trips made by hand: each edge that the golden month keeps away from."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from telemetria_pipeline.simulator.boletins import DeclaredTrip
+from telemetria_pipeline.simulator.golden.money import _beyond, cycle_of, days_of, price
+from telemetria_pipeline.simulator.golden.trips import Known, Segment, TrueVerdict, true_verdicts
+
+ZONE = ZoneInfo("America/Sao_Paulo")
+DAY = datetime(2026, 3, 10, 3, tzinfo=UTC)  # midnight in São Paulo
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+PLATE = "ABC1D23"
+
+
+def at(clock: str) -> datetime:
+    hours, minutes = clock.split(":")
+    return DAY + int(hours) * HOUR + int(minutes) * MINUTE
+
+
+def said(left: str, arrived: str, km: float, driver: str = "", out: int = 100_000) -> DeclaredTrip:
+    return DeclaredTrip(
+        PLATE, PLATE, "1", str(ZONE), at(left), at(arrived), "", "", out, out + round(km * 1000), driver, "X"
+    )
+
+
+def heard(left: str, arrived: str, km: float, out: int | None = None, driver: str | None = None) -> Segment:
+    metres = round(km * 1000)
+    odometer = None if out is None else (out, out + metres)
+    return Segment(PLATE, "v-1", at(left), at(arrived), metres, driver, odometer)
+
+
+def judge(*trips: DeclaredTrip | Segment, missing: tuple[str, ...] = ()) -> list[TrueVerdict]:
+    hours = {DAY + n * HOUR for n in range(-24, 48)} - {at(clock) for clock in missing}
+    return true_verdicts(
+        Known(
+            [t for t in trips if isinstance(t, DeclaredTrip)],
+            [t for t in trips if isinstance(t, Segment)],
+            frozenset(hours),
+            {},
+            [],
+            ZONE,
+        )
+    )
+
+
+def outcome(verdict: TrueVerdict) -> tuple[str, float, str]:
+    return verdict.verdict, verdict.audited_m / 1000, verdict.basis
+
+
+# Before and after, so that every trip between 06:00 and 22:00 is bracketed by good readings.
+AROUND = (heard("05:00", "05:30", 20, 80_000), heard("22:00", "22:30", 20, 100_000))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "measured", "found"),
+    [
+        (11.0, 10.0, ("ok", 11.0, "acordo")),  # exactly 1 km
+        (22.0, 20.0, ("ok", 22.0, "acordo")),  # exactly 10 %
+        (22.001, 20.0, ("divergente", 20.0, "medido")),
+        (3.0, 2.0, ("ok", 3.0, "acordo")),  # 50 %, but only 1 km
+        (3.001, 2.0, ("divergente", 2.0, "medido")),
+        (9.0, 20.0, ("divergente", 9.0, "medido")),  # paid as declared
+    ],
+)
+def test_both_tolerances_must_be_exceeded(claimed: float, measured: float, found: tuple) -> None:
+    own = heard("10:00", "11:00", measured, 100_000)
+    after = heard("22:00", "22:30", 20, 100_000 + own.metres)
+    (trip,) = [t for t in judge(AROUND[0], own, after, said("10:00", "11:00", claimed)) if t.declared]
+    assert outcome(trip) == found
+
+
+@pytest.mark.parametrize(
+    ("moved_km", "claimed", "found"),
+    [
+        (0, 18, ("divergente", 0, "nao_comprovado")),
+        (1, 18, ("divergente", 0, "nao_comprovado")),  # noise of an odometer
+        (8, 18, ("divergente", 8, "medido")),
+        (17, 18, ("inconclusivo", 18, "boletim_substitui")),
+        (40, 18, ("inconclusivo", 18, "boletim_substitui")),
+        (9_000, 18, ("inconclusivo", 18, "boletim_substitui")),  # faster than any bus: a broken reading
+        (0, 1, ("ok", 1, "acordo")),
+    ],
+)
+def test_a_trip_that_nothing_shows_is_worth_what_the_odometer_moved(
+    moved_km: int, claimed: float, found: tuple
+) -> None:
+    before, after = (
+        heard("05:00", "05:30", 20, 80_000),
+        heard("22:00", "22:30", 20, 100_000 + 1000 * moved_km),
+    )
+    (trip,) = [t for t in judge(before, after, said("10:00", "10:30", claimed)) if t.declared]
+    assert outcome(trip) == found
+
+
+def test_nobody_is_accused_on_silence() -> None:
+    trip = said("10:00", "10:30", 18)
+    inconclusive = ("inconclusivo", 18, "boletim_substitui")
+    assert outcome(judge(trip)[0]) == inconclusive
+    for lonely in AROUND:
+        assert [outcome(t) for t in judge(trip, lonely) if t.declared] == [inconclusive]
+    for hour in ("9:00", "10:00"):  # where it is, and where its segments may depart
+        found = judge(trip, *AROUND, missing=(hour,))
+        assert [outcome(t) for t in found if t.declared] == [inconclusive]
+    assert [t.verdict for t in judge(trip, *AROUND, missing=("8:00", "11:00")) if t.declared] == [
+        "divergente"
+    ]
+    unread = heard("05:00", "05:30", 20), heard("22:00", "22:30", 20)  # no odometer, but signs of life
+    assert [t.verdict for t in judge(trip, *unread) if t.declared] == ["divergente"]
+
+
+def test_a_segment_goes_to_the_trip_that_it_overlaps_most() -> None:
+    one, two = said("10:00", "10:30", 20), said("10:30", "11:30", 40, out=120_000)
+    found = judge(one, two, heard("10:10", "10:55", 30))
+    assert {t.declared: len(t.segments) for t in found} == {one: 0, two: 1}
+    near = judge(one, heard("11:00", "11:20", 20))
+    assert [len(t.segments) for t in near] == [1]  # exactly 30 minutes after
+    assert [len(t.segments) for t in judge(one, heard("11:01", "11:20", 20))] == [0, 1]
+    both = judge(said("10:00", "11:00", 40), heard("10:00", "10:20", 18), heard("10:30", "11:00", 22))
+    assert [(len(t.segments), t.measured_m) for t in both] == [(2, 40_000)]
+
+
+def test_the_same_row_in_two_files_is_one_trip() -> None:
+    assert len(judge(said("10:00", "10:30", 20), said("10:00", "10:30", 20))) == 1
+
+
+def test_what_was_not_declared() -> None:
+    lonely = heard("10:00", "10:30", 20)
+    assert [outcome(t) for t in judge(lonely)] == [("inconclusivo", 20, "telemetria_substitui")]
+    beside = judge(lonely, said("15:00", "15:30", 20))
+    assert [outcome(t) for t in beside if not t.declared] == [("divergente", 0, "nao_declarado")]
+    (short,) = [t for t in judge(heard("10:00", "10:30", 1), said("15:00", "15:30", 20)) if not t.declared]
+    assert (outcome(short), short.kinds) == (
+        ("ok", 0, "nao_declarado"),
+        {"veiculo_desconhecido": "divergente"},
+    )
+    other_day = judge(lonely, said("24:10", "24:40", 20))
+    assert [t.verdict for t in other_day if not t.declared] == ["inconclusivo"]
+
+
+@pytest.mark.parametrize(("minutes", "kinds"), [(30, set()), (31, {"horario_divergente"})])
+def test_clocks_may_be_half_an_hour_apart(minutes: int, kinds: set[str]) -> None:
+    own = Segment(
+        PLATE, "v-1", at("10:00") + minutes * MINUTE, at("11:00") + minutes * MINUTE, 20_000, None, None
+    )
+    (trip,) = judge(said("10:00", "11:00", 20), own)
+    assert set(trip.kinds) - {"veiculo_desconhecido"} == kinds
+
+
+@pytest.mark.parametrize(
+    ("declared", "driver", "differ"),
+    [
+        ("José Leitão", "JOSE LEITAO", False),
+        ("José Carlos Leitão", "José Leitão", False),
+        ("Leitão", "José Leitão", False),
+        ("José Leitão", "José Falcão", True),
+        ("", "José Falcão", False),
+        ("José Leitão", None, False),
+    ],
+)
+def test_drivers_differ_only_where_both_are_known(declared: str, driver: str | None, differ: bool) -> None:
+    (trip,) = judge(said("10:00", "11:00", 20, declared), heard("10:00", "11:00", 20, driver=driver))
+    assert ("motorista_divergente" in trip.kinds) == differ
+
+
+def test_money() -> None:
+    assert price(1_000, Decimal("2.675")) == Decimal("2.68")  # half up, where a float would say 2.67
+    assert _beyond([10, 20, 30], 25) == [0, 5, 30]
+    assert _beyond([10], 0) == [10]
+    assert [cycle_of(date(2026, m, d)) for m, d in ((1, 15), (1, 16), (3, 15))] == [
+        date(2025, 12, 16), date(2026, 1, 16), date(2026, 2, 16),
+    ]  # fmt: skip
+    assert len(days_of(date(2026, 2, 16))) == 28
