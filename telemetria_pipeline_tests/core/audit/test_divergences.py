@@ -228,7 +228,7 @@ def test_the_evidence_of_a_measured_trip_is_its_pages_each_once():
     [
         (0, "hora+06 sha256=00; hora+07 sha256=00"),  # from half past six on: a segment may depart then
         (30, "hora+07 sha256=00; hora+08 sha256=00"),
-        (14, "hora+06 sha256=00; hora+07 sha256=00"),
+        (15, "hora+06 sha256=00; hora+07 sha256=00"),  # arrives at eight: the hour before
     ],
 )
 def test_the_evidence_of_a_phantom_is_the_hours_that_show_nothing(minutes, seen):

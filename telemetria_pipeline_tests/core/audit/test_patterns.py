@@ -85,6 +85,11 @@ def test_too_little_is_a_bias_without_a_price_and_so_is_one_without_a_tariff():
     assert unpriced["vies", "veiculo", "GDP4J68"]["valor_brl"] is pd.NA
 
 
+def test_what_some_trips_declare_too_little_pays_for_nothing():
+    rows = cycle(20, lambda n: {"km_declarado": "21.8" if n % 5 else "19.5"})
+    assert str(found(rows)["vies", "veiculo", "GDP4J68"]["valor_brl"]) == "78.62"  # 16 times 1.8 km
+
+
 def test_one_vehicle_s_bias_is_not_its_carrier_s_when_the_others_are_honest():
     biased = cycle(20, lambda n: {"km_declarado": "21.8", "motorista_declarado": None})
     honest = cycle(80, lambda n: {"placa": "ABC1C34", "km_declarado": "20.2", "motorista_declarado": None})
@@ -157,13 +162,13 @@ def test_round_numbers_are_more_than_half_of_the_trips():
 
 
 def test_one_distance_again_and_again_is_found_only_while_the_measured_ones_spread():
-    def rows(count: int, same: int, spread: str, **more: object) -> list[dict]:
+    def rows(count: int, same: int, spread: str, least: int = 20, **more: object) -> list[dict]:
         return cycle(
             count,
             lambda n: (
                 {
                     "km_declarado": "20.3" if n < same else f"{20 + n / 1000:.3f}",
-                    "km_medido": Decimal(20) + Decimal(spread) * (n % 2),
+                    "km_medido": Decimal(least) + Decimal(spread) * (n % 2),
                 }
                 | more
             ),
@@ -174,8 +179,10 @@ def test_one_distance_again_and_again_is_found_only_while_the_measured_ones_spre
     assert row["frase"] == (
         "Em 11 de 20 viagens foram declarados 20,3 km; a telemetria mediu de 20,0 a 23,0 km."
     )
-    for honest in (rows(20, 10, "3"), rows(19, 19, "3"), rows(20, 20, "2"), rows(20, 20, "0")):
+    for honest in (rows(20, 10, "3"), rows(19, 19, "3"), rows(20, 20, "0")):
         assert kinds(honest) == set()
+    assert kinds(rows(20, 20, "2", least=19)) == set()  # exactly 10 % of their mean
+    assert kinds(rows(20, 20, "1", least=2, veredito="divergente")) == set()  # far more, but exactly 1 km
     assert kinds(rows(20, 20, "3", cobertura=0.9)) == set()
     assert kinds(rows(20, 20, "3", sinal="perdido")) == set()
 
@@ -209,10 +216,10 @@ def test_a_vehicle_that_two_carriers_declare_is_found():
 
 
 def test_what_costs_most_comes_first_and_measured_trips_alone_show_nothing():
-    costly = cycle(20, lambda n: {"km_declarado": "21.8", "placa": "ABC1C34", "motorista_declarado": None})
-    cheap = cycle(20, lambda n: {"km_declarado": "21.3", "km_medido": 20, "motorista_declarado": None})
+    cheap = cycle(20, lambda n: {"km_declarado": "21.3", "placa": "ABC1C34", "motorista_declarado": None})
+    costly = cycle(20, lambda n: {"km_declarado": "21.8", "motorista_declarado": None})
     ranked = find_patterns(trips(*cheap, *costly), RULES)
-    assert ranked["chave"].tolist() == ["VIAÇÃO TESTE", "ABC1C34", "GDP4J68"]
+    assert ranked["chave"].tolist() == ["VIAÇÃO TESTE", "GDP4J68", "ABC1C34"]
     alone = [trip(km_declarado=None) for _ in range(30)]
     assert kinds(alone) == kinds([]) == set()
 
