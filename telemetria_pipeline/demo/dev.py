@@ -1,0 +1,92 @@
+"""Dagster's UI beside the simulated carrier, with the demo's history in it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import dagster as dg
+
+from telemetria_pipeline.assets.hour_ingest import read_manifest
+from telemetria_pipeline.assets.resources import LakeResource
+from telemetria_pipeline.demo.day import DAY, run_demo
+from telemetria_pipeline.demo.stage import dagster_home, project_file, simulated_carrier
+from telemetria_pipeline.partitions import hour_of
+from telemetria_pipeline.settings import Settings, SettingsError
+
+_POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 15
+
+
+def run_dev(port: int, say: Callable[[str], None]) -> int:
+    """Dagster's UI on `port`, with the demo's history; beside the simulator, unless a carrier is set.
+
+    Returns the exit code of Dagster.
+    """
+    if Settings.from_env().api_url:
+        with dagster_home() as instance:
+            fail_orphans(instance)
+        return _dagster(port)
+    if read_manifest(LakeResource().open(), hour_of(f"{DAY}-00:00")) is None:
+        run_demo(say)
+    with simulated_carrier(as_of=None), dagster_home() as instance:
+        fail_orphans(instance)
+        say(f"Simulated carrier at {os.environ['TELEMETRIA_API_URL']}; Dagster at http://127.0.0.1:{port}")
+        return _dagster(port)
+
+
+def fail_orphans(instance: dg.DagsterInstance) -> None:
+    """Say of the runs that an earlier Dagster left behind when it was killed that they failed.
+
+    Their processes died with it, but nothing tells the database: they would hold their pool for ever.
+    """
+    left = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    for run in instance.get_runs(dg.RunsFilter(statuses=left)):
+        instance.report_run_failed(run, "Its process died with the Dagster that had launched it")
+
+
+def _dagster(port: int) -> int:
+    """Run Dagster's webserver and daemon until one of them ends or we are told to stop.
+
+    They and the runs that they start are stopped together: a run left behind would go on asking.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise SettingsError(f"port {port} is taken: write make dev PORT={port + 1}") from None
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    # Started in the background of a script we ignore Ctrl-C, and so would Dagster: unstoppable.
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    bin_folder, workspace = Path(sys.executable).parent, project_file("workspace.yaml")
+    started = [
+        subprocess.Popen([bin_folder / name, *words, "-w", workspace], start_new_session=True)
+        for name, words in (
+            ("dagster-webserver", ["--host", "127.0.0.1", "--port", str(port)]),
+            ("dagster-daemon", ["run"]),
+        )
+    ]
+    try:
+        while all(process.poll() is None for process in started):
+            time.sleep(_POLL_SECONDS)
+        return next(p.returncode for p in started if p.returncode is not None)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        for number, patience in ((signal.SIGTERM, _PATIENCE_SECONDS), (signal.SIGKILL, _PATIENCE_SECONDS)):
+            for process in started:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            for process in started:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(patience)
