@@ -2,8 +2,10 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,9 @@ import click
 from telemetria_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from telemetria_pipeline.assets.cycle_steps import CycleLook
     from telemetria_pipeline.core.boletim.validation import FileVerdict
+    from telemetria_pipeline.core.cycles import Cycle
 
 # Each command imports what it needs: Dagster and pandas cost seconds that `--help` should not.
 
@@ -30,7 +34,40 @@ class _Instant(click.ParamType):
         return instant if instant.tzinfo else instant.replace(tzinfo=Settings.from_env().timezone)
 
 
-INSTANT = _Instant()
+class _Cycle(click.ParamType):
+    """A billing cycle by its first day."""
+
+    name = "cycle"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Cycle":
+        from telemetria_pipeline.core.cycles import Cycle
+
+        try:
+            return Cycle.from_key(value)
+        except ValueError as error:
+            self.fail(f"{error}; write one like 2026-10-16", param, ctx)
+
+
+class _Decimal(click.ParamType):
+    """A number from 0 up, exactly as written, with so many decimals at most."""
+
+    name = "number"
+
+    def __init__(self, decimals: int, most: int | None = None) -> None:
+        self._decimals, self._most = decimals, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        found = re.fullmatch(rf"\d{{1,9}}(?:[.,](\d{{1,{self._decimals}}}))?", value)
+        number = Decimal(value.replace(",", ".")) if found else None
+        if number is None or (self._most is not None and number > self._most):
+            most = "" if self._most is None else f" to {self._most}"
+            self.fail(
+                f"{value!r}: write a number from 0{most}, {self._decimals} decimals at most", param, ctx
+            )
+        return number
+
+
+INSTANT, CYCLE = _Instant(), _Cycle()
 
 
 class _Polite(click.Group):
@@ -40,7 +77,7 @@ class _Polite(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            told = {"SettingsError", "StorageError", "ProfileError", "CarrierError"}
+            told = {"SettingsError", "StorageError", "ProfileError", "CarrierError", "CycleRefused"}
             if told & {kind.__name__ for kind in type(error).__mro__}:
                 raise click.ClickException(str(error)) from None
             raise
@@ -181,6 +218,85 @@ def evidence(divergence: str, output: Path | None) -> None:
     output = output or Path(f"evidencia_{divergence}.html")
     output.write_text(page, encoding="utf-8")
     click.echo(f"Página gravada em {output}")
+
+
+@main.group()
+def cycle() -> None:
+    """A billing cycle, from the 16th to the 15th, by its first day."""
+
+
+@cycle.command("show")
+@click.argument("key", type=CYCLE, metavar="CYCLE")
+def cycle_show(key: "Cycle") -> None:
+    """Totals of a CYCLE and whether it is closed; the hash of a closed one is checked."""
+    from telemetria_pipeline.assets.cycle_steps import look_at
+    from telemetria_pipeline.storage.lake import Lake
+
+    settings = Settings.from_env()
+    click.echo(_cycle_text(look_at(Lake.open(settings.lake), key, settings), settings))
+
+
+@cycle.command("close")
+@click.argument("key", type=CYCLE, metavar="CYCLE")
+@click.option(
+    "--force", is_flag=True, help="Close although days or hours are missing; the closing names them."
+)
+def cycle_close(key: "Cycle", force: bool) -> None:
+    """Freeze the bill of a CYCLE; what arrives later becomes adjustments of the next one."""
+    from telemetria_pipeline.assets.cycle_steps import close_cycle, look_at
+    from telemetria_pipeline.storage.lake import Lake
+
+    settings = Settings.from_env()
+    lake = Lake.open(settings.lake)
+    close_cycle(lake, key, settings, force=force)
+    click.echo(_cycle_text(look_at(lake, key, settings), settings))
+
+
+@cycle.command("what-if")
+@click.argument("key", type=CYCLE, metavar="CYCLE")
+@click.option("--tolerance", "km_share", type=_Decimal(4, 1), help="Share by which km may differ, e.g. 0.08.")
+@click.option("--minimum", "km_minimum", type=_Decimal(3), help="Km that the difference must exceed as well.")
+@click.option("--coverage", "min_coverage", type=_Decimal(4, 1), help="Share of hours that must be covered.")
+@click.option(
+    "--contracts",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Another contracts file, CSV or XLSX.",
+)
+def cycle_what_if(key: "Cycle", contracts: Path | None, **tolerances: Decimal | None) -> None:
+    """Price a CYCLE again with other tolerances or tariffs; nothing is written."""
+    from telemetria_pipeline.assets.cycle_steps import what_if
+    from telemetria_pipeline.core.audit.billing import totals
+    from telemetria_pipeline.core.reference import read_contracts
+    from telemetria_pipeline.reports.cycle import what_if_text
+    from telemetria_pipeline.storage.lake import Lake
+
+    changed = {name: value for name, value in tolerances.items() if value is not None}
+    if not changed and not contracts:
+        raise click.UsageError(
+            "say what is to be otherwise: --tolerance, --minimum, --coverage or --contracts"
+        )
+    others = read_contracts(contracts.read_bytes(), contracts.name) if contracts else None
+    if others and others.problems:
+        raise click.ClickException("\n".join([f"{contracts}:", *others.problems]))
+    settings = Settings.from_env()
+    found = what_if(Lake.open(settings.lake), key, settings, changed, others.frame if others else None)
+    now, then = found.now.billing, found.then.billing
+    click.echo(what_if_text(totals(now), totals(then), now, then))
+
+
+def _cycle_text(look: "CycleLook", settings: Settings) -> str:
+    from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING
+    from telemetria_pipeline.core.audit.billing import totals
+    from telemetria_pipeline.reports.cycle import cycle_text
+
+    return cycle_text(
+        (look.cycle.first, look.cycle.last),
+        totals(look.tables[BILLING]),
+        look.tables[ADJUSTMENTS],
+        look.closing.model_dump() if look.closing else None,
+        look.closing.accepted if look.closing else look.missing,
+        settings.timezone,
+    )
 
 
 @main.group()

@@ -26,7 +26,7 @@ class CycleRefused(Exception):
     """The cycle cannot be billed or closed; `reasons` say why and what to do, in Portuguese."""
 
     def __init__(self, reasons: list[str]) -> None:
-        super().__init__(" | ".join(reasons))
+        super().__init__("\n".join(reasons))
         self.reasons = reasons
 
 

@@ -44,6 +44,7 @@ from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.object_store import ObjectExists
 
 _READERS = 8  # S3 answers each in its own time
+_BILL_FIRST = "Materialize `billing` para {}, confira a medição e tente de novo"
 
 
 class TariffsMissing(CycleRefused):
@@ -67,6 +68,16 @@ class WhatIf:
 
     now: Bill
     then: Bill
+
+
+@dataclass(frozen=True)
+class CycleLook:
+    """A cycle as it stands: its last bill, and what is `missing` of it, or its closing."""
+
+    cycle: Cycle
+    tables: Tables
+    missing: list[str]
+    closing: Closing | None
 
 
 @dataclass(frozen=True)
@@ -114,20 +125,18 @@ def close_cycle(
     """
     now = now or datetime.now(UTC)
     _refuse(_not_closable(lake, cycle, settings, now))
+    stored = _stored(lake, cycle)
+    if stored is None:
+        raise CycleRefused([_never_billed(cycle)])
     gaps = gaps_of(lake, cycle, settings)
     if not force:
         _refuse([*gaps, *(["Para fechar mesmo assim, use --force."] if gaps else [])])
     read, reference, rules = _read(lake, cycle), read_tables(lake), AuditRules.of(settings)
     tables = _make(lake, read, reference, rules, settings)
-    digest, stored = content_hash(tables), _stored(lake, cycle)
-    if stored is None or content_hash(stored) != digest:
-        then = "ainda não foi feita" if stored is None else "mudou desde que foi feita pela última vez"
-        _refuse(
-            [
-                f"A conta do ciclo {cycle.key} {then}. Materialize `billing` para {cycle.key}, confira a "
-                "medição e feche de novo: fecha-se o que foi visto."
-            ]
-        )
+    digest = content_hash(tables)
+    if content_hash(stored) != digest:
+        changed = f"A conta do ciclo {cycle.key} mudou desde que foi feita pela última vez."
+        raise CycleRefused([f"{changed} {_BILL_FIRST.format(cycle.key)}: fecha-se o que foi visto."])
     sums = totals(tables[BILLING]).astype("str").to_dict("records")
     closing = Closing(
         cycle=cycle.key,
@@ -148,6 +157,18 @@ def close_cycle(
     except ObjectExists:
         _refuse(_not_closable(lake, cycle, settings, now))
     return closing
+
+
+def look_at(lake: Lake, cycle: Cycle, settings: Settings) -> CycleLook:
+    """The cycle as it stands, without making anything.
+
+    Raises `CycleRefused` where it was never billed, or where what was frozen is not there any more.
+    """
+    closing = read_closing(lake, cycle)
+    tables = frozen_tables(lake, closing) if closing else _stored(lake, cycle)
+    if tables is None:
+        raise CycleRefused([_never_billed(cycle)])
+    return CycleLook(cycle, tables, [] if closing else gaps_of(lake, cycle, settings), closing)
 
 
 def what_if(
@@ -299,6 +320,10 @@ def _forgotten(billing: pd.DataFrame, closing: Closing, read: _Read, reference: 
             for plate in sorted(set(billing["veiculo"]) - set(known))
         ),
     ]
+
+
+def _never_billed(cycle: Cycle) -> str:
+    return f"A conta do ciclo {cycle.key} ainda não foi feita. {_BILL_FIRST.format(cycle.key)}."
 
 
 def _stored(lake: Lake, cycle: Cycle) -> Tables | None:

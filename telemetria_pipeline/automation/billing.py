@@ -7,6 +7,7 @@ import dagster as dg
 
 from telemetria_pipeline.assets.billing import billing
 from telemetria_pipeline.assets.closed_cycles import read_closing
+from telemetria_pipeline.assets.reports import measurement
 from telemetria_pipeline.assets.resources import LakeResource
 from telemetria_pipeline.core.cycles import Cycle
 from telemetria_pipeline.partitions import BILLING_CYCLE
@@ -14,7 +15,7 @@ from telemetria_pipeline.settings import Settings
 
 cycle_job = dg.define_asset_job(
     "cycle_job",
-    selection=dg.AssetSelection.assets(billing) | dg.AssetSelection.key_substring("measurement"),
+    selection=dg.AssetSelection.assets(billing, measurement),
     executor_def=dg.in_process_executor,
     # Seconds; a cycle takes a few. Where Dagster was killed with its workers, nothing else frees the pool.
     tags={"dagster/max_runtime": "1800"},

@@ -1,6 +1,5 @@
 """A cycle from audited days to a closed bill: in a lake, in a folder and on S3, and on a real instance."""
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 import pytest
 
 from telemetria_pipeline.assets import closed_cycles
-from telemetria_pipeline.assets.changed_days import leave_marks, write_state
+from telemetria_pipeline.assets.changed_days import leave_marks
 from telemetria_pipeline.assets.closed_cycles import CycleRefused, closing_key, frozen_tables, read_closing
 from telemetria_pipeline.assets.cycle_steps import TariffsMissing, bill_cycle, close_cycle, gaps_of, what_if
 from telemetria_pipeline.automation.billing import cycle_daily
@@ -21,46 +20,12 @@ from telemetria_pipeline.contracts.audit import DAILY_KM, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.audit.billing import totals
-from telemetria_pipeline.core.changed_days import DayState
 from telemetria_pipeline.core.cycles import Cycle
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline_tests.assets.cycles import AFTER, LATER, SETTINGS, audited, drove, filled, put
 from telemetria_pipeline_tests.core.audit.bills import CYCLE, DAYS, PLATES, on, terms, vehicle
-from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, trips
-
-SETTINGS = Settings.from_env({})
-AFTER = datetime(2026, 3, 17, 12, tzinfo=UTC)
-LATER = AFTER + timedelta(days=32)
-
-
-def put(lake: Lake, contract: Contract, *rows: dict[str, Any]) -> None:
-    lake.write_table(contract.name, {}, contract.table(frame_of(contract, rows)))
-
-
-def drove(day: str, km: Any, **said: Any) -> dict[str, Any]:
-    """A trip that both sides agree on."""
-    return on(day, viagem_id=f"{day}-{km}", km_declarado=km, km_medido=km, **said)
-
-
-def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date] | None = None) -> None:
-    """The cycle's days (or these) as the audit leaves them, with these trips."""
-    for day in cycle.days if days is None else days:
-        of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
-        frame = trips(*of_day)
-        lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
-        state = DayState(
-            day=day,
-            seen=[],
-            reach=datetime.combine(day, datetime.min.time(), tzinfo=ZONE),
-            wide=False,
-            rules="1",
-            tariffs=None,
-            rows=len(frame),
-            digest=str(sorted((row["viagem_id"], str(row["km_medido"])) for row in of_day)),
-            audited_at=AFTER,
-        )
-        write_state(lake, state)
+from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of
 
 
 def table(lake: Lake, contract: Contract, cycle: Cycle = CYCLE) -> pd.DataFrame:
@@ -69,14 +34,6 @@ def table(lake: Lake, contract: Contract, cycle: Cycle = CYCLE) -> pd.DataFrame:
 
 def everything(lake: Lake) -> dict[str, bytes]:
     return {info.key: lake.store.get(info.key) for info in lake.store.list()}
-
-
-def filled(lake: Lake) -> Lake:
-    """The lake with one bus, one tariff, and two trips in the cycle."""
-    put(lake, VEHICLES, vehicle())
-    put(lake, CONTRACTS, terms())
-    audited(lake, CYCLE, drove(DAYS[0], 10), drove(DAYS[9], 20))
-    return lake
 
 
 @pytest.fixture
@@ -288,7 +245,6 @@ def run(tmp_path, monkeypatch):
                 instance=instance,
                 partition_key=CYCLE.key,
                 raise_on_error=False,
-                asset_selection=[dg.AssetKey("billing")],
             )
 
         bill.lake = Lake.open(f"file:{tmp_path / 'lake'}")
@@ -370,3 +326,10 @@ def test_the_closing_lies_where_others_look_for_it(cycle_lake):
     assert said["hash"] == closing.hash
     assert said["totals"][-1]["total_brl"] == "28081.90"
     assert said["rows"] == {"billing": 1, "priced_trips": 2, "adjustments": 0}
+
+
+def test_the_job_bills_and_writes_the_medicao(run):
+    filled(run.lake)
+    result = run()
+    assert result.success
+    assert run.lake.store.exists(f"reports/measurement/ciclo={CYCLE.key}/medicao_{CYCLE.key}.xlsx")
