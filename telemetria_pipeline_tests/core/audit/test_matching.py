@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, meas
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
 
 TOLERANCE = timedelta(minutes=AuditRules().match_minutes)
+TRIP_KEY = ("saida_utc", "chegada_utc", "km_saida", "km_chegada")
 LONGEST = timedelta(hours=AuditRules().max_trip_hours)
 
 
@@ -84,6 +84,8 @@ def test_only_the_first_twelve_hours_of_a_trip_match():
     endless = declared(at("00:00"), at("23:00"), 20)
     assert chosen([endless], measured(at("12:30"), at("13:00"), 5))["linha"] == 2
     assert pd.isna(chosen([endless], measured(at("12:31"), at("13:00"), 5))["linha"])
+    late = declared(at("12:31"), at("13:00"), 5)
+    assert pd.isna(chosen([late], measured(at("00:00"), at("23:00"), 20))["linha"])
 
 
 def test_a_segment_of_another_vehicle_never_matches():
@@ -126,7 +128,7 @@ def by_the_book(segment: dict, said: list[dict]) -> dict | None:
 
     def preference(trip: dict) -> tuple:
         distance = abs(trip["saida_utc"] - segment["saida_utc"])
-        order = tuple(trip[name] for name in ("saida_utc", "chegada_utc", "km_saida", "km_chegada"))
+        order = tuple(trip[name] for name in TRIP_KEY)
         return -overlap(trip), distance, order
 
     of_vehicle = [t for t in said if t["placa"] == segment["placa"] and overlap(t) >= -TOLERANCE]
@@ -137,17 +139,12 @@ def by_the_book(segment: dict, said: list[dict]) -> dict | None:
 @given(said(), seen())
 def test_it_chooses_as_the_book_says(said, seen):
     result = audit(said, seen, days=(-1, 4))
-    found = result.segments.merge(result.trips, on="viagem_id", suffixes=("", "_da_viagem"))
+    trips = result.trips.set_index("viagem_id").to_dict("index")
+    found = {(s.veiculo_id, s.saida_utc): trips[s.viagem_id] for s in result.segments.itertuples()}
     assert len(found) == len(seen)
     for segment in seen:
-        row = found[
-            (found["veiculo_id"] == segment["veiculo_id"]) & (found["saida_utc"] == segment["saida_utc"])
-        ].iloc[0]
-        trip = by_the_book(segment, said)
-        if trip is None:
-            assert row["fonte"] == "telemetria"
+        got, wanted = found[segment["veiculo_id"], segment["saida_utc"]], by_the_book(segment, said)
+        if wanted is None:
+            assert got["fonte"] == "telemetria"
         else:
-            wanted = [trip[name] for name in ("saida_utc", "chegada_utc", "km_saida", "km_chegada")]
-            got = row[["saida_utc_da_viagem", "chegada_utc_da_viagem", "km_saida", "km_chegada"]].tolist()
-            assert got == wanted
-    assert np.isin(result.segments["viagem_id"], result.trips["viagem_id"]).all()
+            assert [got[name] for name in TRIP_KEY] == [wanted[name] for name in TRIP_KEY]

@@ -84,6 +84,13 @@ def test_only_gaps_that_meet_the_trip_count():
     assert heard(TRIP, [*lost_elsewhere, before, late]) == ("perdido", "2.000")
 
 
+def test_readings_of_trips_that_overlap_leave_no_gap():
+    before = measured(at("10:10"), at("11:00"), 5, odometro=1_000)
+    # The readings do not fit, but there is no time in which anything could have been driven.
+    behind = measured(at("11:00"), at("11:50"), 5, odometro=1_009)
+    assert heard(TRIP, [*parked(1_000, 1_014), before, behind]) == ("presente", "0.000")
+
+
 def test_without_good_readings_around_it_a_heartbeat_before_and_after_will_do():
     beats = [{**segment, "situacao_odometro": "ausente"} for segment in parked()]
     assert heard(TRIP, beats) == ("presente", "0.000")
@@ -91,6 +98,10 @@ def test_without_good_readings_around_it_a_heartbeat_before_and_after_will_do():
     assert heard(TRIP, beats[1:]) == ("desconhecido", "<NA>")
     assert heard(TRIP, []) == ("desconhecido", "<NA>")
     assert heard(TRIP, [beats[0], parked()[1]]) == ("presente", "0.000")
+    with_it = [{**beats[0], "saida_utc": at("10:00"), "chegada_utc": at("10:10")}, beats[1]]
+    assert heard(TRIP, with_it) == ("desconhecido", "<NA>")
+    at_its_end = [beats[0], {**beats[1], "saida_utc": at("12:00")}]
+    assert heard(TRIP, at_its_end) == ("desconhecido", "<NA>")
 
 
 def test_silence_beyond_the_neighbouring_days_is_not_looked_at():
@@ -98,6 +109,16 @@ def test_silence_beyond_the_neighbouring_days_is_not_looked_at():
     assert heard(TRIP, far) == ("desconhecido", "<NA>")
     month = audit(TRIP, far, days=(-10, 10)).trips
     assert month.loc[month["fonte"] == "boletim", "sinal"].tolist() == ["desconhecido"]
+
+
+@pytest.mark.parametrize("far", [0, 1])
+def test_nor_is_what_moved_since_or_until_then(far):
+    around = parked(1_000, 1_040)
+    around[far]["saida_utc"] += timedelta(days=2 * far - 1)
+    around[far]["chegada_utc"] += timedelta(days=2 * far - 1)
+    beats = [{**segment, "situacao_odometro": "ausente"} for segment in parked()]
+    trips = audit(TRIP, [*around, beats[far]], days=(-10, 10)).trips
+    assert trips.loc[trips["fonte"] == "boletim", "sinal"].tolist() == ["presente"]
 
 
 def test_a_trip_that_its_segments_fill_needs_no_other_proof():
