@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -20,7 +20,7 @@ from telemetria_pipeline.reports.text import missing
 
 if TYPE_CHECKING:
     from openpyxl.cell.cell import Cell
-    from openpyxl.styles import Alignment, Border
+    from openpyxl.styles import NamedStyle
     from openpyxl.worksheet.worksheet import Worksheet
 
 Kind = Literal["text", "long", "count", "km", "brl", "tariff", "share", "day", "clock", "instant"]
@@ -91,6 +91,8 @@ class Workbook:
 
         self._book = openpyxl.Workbook()
         self._book.remove(self._book.active)
+        for kind in get_args(Kind):
+            self._book.add_named_style(_style(kind))
 
     def add(
         self,
@@ -123,9 +125,8 @@ class Workbook:
         for at, column in enumerate(columns, start=1):
             _write_header(page.cell(header_row, at), column.header)
             page.column_dimensions[letters[column.header]].width = column.width
-            look = _look(column.kind)
             for row, value in enumerate(column.values, start=first):
-                self._write(page.cell(row, at), value, look, letters)
+                self._write(page.cell(row, at), value, column.kind, letters)
         for (row, header), said in (notes or {}).items():
             page[f"{letters[header]}{first + row}"].comment = Comment(said, "Medição", 80, 300)
         totals = {c.header: _sum(c.values) for c in columns if c.summed}
@@ -143,7 +144,8 @@ class Workbook:
         self._book.save(out)
         return _with_results(out.getvalue(), list(self._computed.values()))
 
-    def _write(self, cell: "Cell", value: Any, look: "_Look", letters: Mapping[str, str]) -> None:
+    def _write(self, cell: "Cell", value: Any, kind: Kind, letters: Mapping[str, str]) -> None:
+        cell.style = kind
         if isinstance(value, Formula):
             cell.value = value.text.format_map({h: f"{letter}{cell.row}" for h, letter in letters.items()})
             self._computed[cell.parent.title][cell.coordinate] = value.value
@@ -151,7 +153,6 @@ class Workbook:
             write_text(cell, value)
         elif not missing(value):
             cell.value = value
-        cell.number_format, cell.alignment, cell.border = look
 
     def _write_totals(
         self,
@@ -169,7 +170,7 @@ class Workbook:
             if column.summed:
                 letter = letters[column.header]
                 summed = Formula(f"=SUM({letter}{first}:{letter}{last})", totals[column.header])
-                self._write(cell, summed, _look(column.kind), letters)
+                self._write(cell, summed, column.kind, letters)
             elif at == 1:
                 cell.value = "Total"
             cell.font = Font(name=_FONT, bold=True)
@@ -197,19 +198,18 @@ def days(texts: pd.Series) -> list[date | None]:
     return [None if missing(text) else date.fromisoformat(text) for text in texts]
 
 
-class _Look(NamedTuple):
-    number_format: str
-    alignment: "Alignment"
-    border: "Border"
-
-
-def _look(kind: Kind) -> _Look:
-    from openpyxl.styles import Alignment, Border, Side
+def _style(kind: Kind) -> "NamedStyle":
+    """How the cells of a kind look: set by name, which costs a tenth of setting each part on each cell."""
+    from openpyxl.styles import Alignment, Border, Font, NamedStyle, Side
 
     words = kind in ("text", "long")
-    side = "left" if words else None
-    placed = Alignment(side, "top", wrap_text=kind == "long", indent=int(words))
-    return _Look(_FORMATS.get(kind, "General"), placed, Border(bottom=Side(style="hair", color=_LINE)))
+    return NamedStyle(
+        kind,
+        font=Font(name=_FONT, size=11),
+        number_format=_FORMATS.get(kind, "General"),
+        alignment=Alignment("left" if words else None, "top", wrap_text=kind == "long", indent=int(words)),
+        border=Border(bottom=Side(style="hair", color=_LINE)),
+    )
 
 
 def _sum(values: Sequence[Any]) -> Decimal:

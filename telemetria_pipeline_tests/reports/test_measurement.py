@@ -162,6 +162,7 @@ def test_decimals_are_written_digit_by_digit():
 
 def test_each_sheet_is_ready_to_read_and_to_print():
     for page in sheets_of(medicao()).book.worksheets:
+        assert {c.font.name for row in page.iter_rows() for c in row if c.value is not None} == {"Calibri"}
         assert page.freeze_panes
         assert page.auto_filter.ref
         assert page.page_setup.orientation == "landscape"
