@@ -11,7 +11,13 @@ import pytest
 
 from telemetria_pipeline.assets import closed_cycles
 from telemetria_pipeline.assets.changed_days import leave_marks
-from telemetria_pipeline.assets.closed_cycles import CycleRefused, closing_key, frozen_tables, read_closing
+from telemetria_pipeline.assets.closed_cycles import (
+    CycleRefused,
+    closing_key,
+    freeze,
+    frozen_tables,
+    read_closing,
+)
 from telemetria_pipeline.assets.cycle_steps import TariffsMissing, bill_cycle, close_cycle, gaps_of, what_if
 from telemetria_pipeline.automation.billing import cycle_daily
 from telemetria_pipeline.checks.billing import parts_sum_to_totals
@@ -23,6 +29,7 @@ from telemetria_pipeline.core.audit.billing import totals
 from telemetria_pipeline.core.cycles import Cycle
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import ObjectExists
 from telemetria_pipeline_tests.assets.cycles import AFTER, LATER, SETTINGS, audited, drove, filled, put
 from telemetria_pipeline_tests.core.audit.bills import CYCLE, DAYS, PLATES, on, terms, vehicle
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of
@@ -333,3 +340,13 @@ def test_the_job_bills_and_writes_the_medicao(run):
     result = run()
     assert result.success
     assert run.lake.store.exists(f"reports/measurement/ciclo={CYCLE.key}/medicao_{CYCLE.key}.xlsx")
+
+
+def test_two_that_close_at_once_close_it_once(cycle_lake):
+    closing = closed(cycle_lake)
+    before = everything(cycle_lake)
+    late = closing.model_copy(update={"hash": "f" * 64})
+    with pytest.raises(ObjectExists):
+        freeze(cycle_lake, late, {BILLING: BILLING.empty()})
+    after = everything(cycle_lake)
+    assert {key: after[key] for key in before} == before
