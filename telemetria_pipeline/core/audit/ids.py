@@ -7,14 +7,14 @@ import pandas as pd
 import pyarrow as pa
 
 
-def row_hashes(texts: pd.Series, *numbers: np.ndarray) -> np.ndarray:
+def row_hashes(kind: str, texts: pd.Series, *numbers: np.ndarray) -> np.ndarray:
     """A 64-bit hash (uint64) of each row: a text, of few different ones, and int64 or float64 numbers.
 
     The text is hashed by blake2b, and each number stirred in by the finaliser of splitmix64, a million rows
     at once; the chance that two of them meet is 3 in 10^8.
     """
     codes, different = pd.factorize(texts)
-    digests = b"".join([blake2b(text.encode(), digest_size=8).digest() for text in different])
+    digests = b"".join([blake2b(f"{kind}|{text}".encode(), digest_size=8).digest() for text in different])
     state = np.frombuffer(digests, np.dtype("<u8"))[codes]
     for values in numbers:
         state = (state ^ values.view(np.uint64)) + np.uint64(0x9E3779B97F4A7C15)

@@ -28,12 +28,12 @@ class Side:
     def __len__(self) -> int:
         return len(self.row)
 
-    def column(self, name: str, trips: np.ndarray) -> pd.api.extensions.ExtensionArray | np.ndarray:
+    def column(self, name: str, trips: np.ndarray) -> pd.Series:
         """A column for the trips at these positions; missing for position -1."""
         values = self.frame[name]
         if values.dtype == "int64":
             values = values.astype("Int64")
-        return values.array.take(np.append(self.row, -1)[trips], allow_fill=True)
+        return pd.Series(values.array.take(np.append(self.row, -1)[trips], allow_fill=True))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from telemetria_pipeline.contracts.audit import SITUATIONS, TRIP_SEGMENTS
 from telemetria_pipeline.contracts.base import KM
 from telemetria_pipeline.core.audit.coverage import covered_share
 from telemetria_pipeline.core.audit.days import business_days
-from telemetria_pipeline.core.audit.ids import hexadecimal, row_hashes
 from telemetria_pipeline.core.audit.matching import match
+from telemetria_pipeline.core.audit.pairs import Pairs
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.sides import Side, Sides
@@ -94,7 +94,7 @@ def validate_trips(
         inputs.drivers,
     )
     chosen = match(sides.declared.times, sides.segments.times, rules)
-    pairs = _Pairs.of(sides, chosen, _microsecond(start), _microsecond(end))
+    pairs = Pairs.of(sides, chosen, _microsecond(start), _microsecond(end))
     trips = pd.DataFrame(
         {
             "viagem_id": pairs.ids,
@@ -114,77 +114,7 @@ def validate_trips(
     return AuditedTrips(trips, _segments_of(sides, pairs))
 
 
-@dataclass(frozen=True)
-class _Pairs:
-    """Who goes with whom. Trips in the order of the result; positions are those of the sides, -1 is none."""
-
-    ids: pd.api.extensions.ExtensionArray  # of each trip
-    declared: np.ndarray  # the declared trip of each trip
-    first_segment: np.ndarray  # the first segment of each trip
-    trip_of_declared: np.ndarray
-    trip_of_segment: np.ndarray
-    segment: np.ndarray  # the segments of the trips, those of a trip together, in order of departure
-    begin: np.ndarray  # where in `segment` those of another trip begin
-
-    @classmethod
-    def of(cls, sides: Sides, chosen: np.ndarray, start: int, end: int) -> "_Pairs":
-        """The trips that depart in [start, end), given the declared trip that each segment chose."""
-        declared, segments = sides.declared, sides.segments
-        # A trip is a declared one or, counted on after those, a segment that found none.
-        alone = np.flatnonzero(chosen < 0)
-        departures = np.append(declared.times.start, segments.times.start[alone])
-        owned = (departures >= start) & (departures < end)
-        numbers = np.append(np.arange(len(declared)), len(declared) + alone)[owned]
-        ids = _trip_ids(sides, numbers)
-        order = np.lexsort((ids, departures[owned]))
-        ids, numbers = ids[order], numbers[order]
-
-        trip = np.full(len(declared) + len(segments), -1)
-        trip[numbers] = np.arange(len(numbers))
-        number = np.where(chosen < 0, len(declared) + np.arange(len(segments)), chosen)
-        segment = np.argsort(number, kind="stable")
-        segment = segment[trip[number[segment]] >= 0]
-        begin = np.flatnonzero(np.diff(number[segment], prepend=-1))
-        first_segment = np.full(len(numbers), -1)
-        first_segment[trip[number[segment[begin]]]] = segment[begin]
-        return cls(
-            hexadecimal(ids),
-            np.where(numbers < len(declared), numbers, -1),
-            first_segment,
-            trip[: len(declared)],
-            trip[number],
-            segment,
-            begin,
-        )
-
-    @property
-    def trip(self) -> np.ndarray:
-        """The trip of each of `segment`."""
-        return self.trip_of_segment[self.segment]
-
-    def fold(self, reduce: np.ufunc, values: np.ndarray, without: Any = 0) -> np.ndarray:
-        """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""
-        folded = np.full(len(self.ids), without, values.dtype)
-        if len(values):
-            folded[self.trip_of_segment[self.segment[self.begin]]] = reduce.reduceat(values, self.begin)
-        return folded
-
-
-def _trip_ids(sides: Sides, numbers: np.ndarray) -> np.ndarray:
-    """A hash for each trip: of what is declared, or of the carrier's vehicle and the departure."""
-    declared, segments = sides.declared, sides.segments
-    claimed = numbers[numbers < len(declared)]
-    alone = numbers[numbers >= len(declared)] - len(declared)
-    km = [declared.frame[name].to_numpy()[declared.row[claimed]] for name in ("km_saida", "km_chegada")]
-    plates = pd.Series(declared.column("placa", claimed))
-    vehicles = pd.Series(segments.column("veiculo_id", alone))
-    return np.append(
-        row_hashes("D|" + plates, declared.times.start[claimed], declared.times.end[claimed], *km),
-        row_hashes("M|" + vehicles, segments.times.start[alone]),
-    )
-
-
-def _vehicle_columns(sides: Sides, pairs: _Pairs, vehicles: pd.DataFrame | None) -> dict[str, Any]:
+def _vehicle_columns(sides: Sides, pairs: Pairs, vehicles: pd.DataFrame | None) -> dict[str, Any]:
     """Of `vehicles` where the plate is in it, else as the boletim or the API say."""
     declared, segments = sides.declared, sides.segments
     vehicle = np.where(
@@ -205,7 +135,7 @@ def _vehicle_columns(sides: Sides, pairs: _Pairs, vehicles: pd.DataFrame | None)
         values = pd.Series(of_vehicle[name].array.take(vehicle))
         for side, column, trips in others:
             if values.hasnans:
-                values = values.fillna(pd.Series(side.column(column, trips)))
+                values = values.fillna(side.column(column, trips))
         return values
 
     by_sheet, by_api = pairs.declared, pairs.first_segment
@@ -226,7 +156,7 @@ def _vehicle_columns(sides: Sides, pairs: _Pairs, vehicles: pd.DataFrame | None)
     }
 
 
-def _declared_columns(declared: Side, pairs: _Pairs) -> dict[str, Any]:
+def _declared_columns(declared: Side, pairs: Pairs) -> dict[str, Any]:
     trips = pairs.declared
     km = decimals(np.append(declared.metres, 0)[trips], KM, pd.RangeIndex(len(trips)), missing=trips < 0)
     return {
@@ -237,7 +167,7 @@ def _declared_columns(declared: Side, pairs: _Pairs) -> dict[str, Any]:
     }
 
 
-def _measured_columns(segments: Side, pairs: _Pairs) -> dict[str, Any]:
+def _measured_columns(segments: Side, pairs: Pairs) -> dict[str, Any]:
     """What each trip's segments add up to; missing where it has none."""
     rows = segments.row[pairs.segment]
     none = pairs.first_segment < 0
@@ -255,14 +185,12 @@ def _measured_columns(segments: Side, pairs: _Pairs) -> dict[str, Any]:
     }
 
 
-def _driver_columns(sides: Sides, pairs: _Pairs, pseudonym_key: str) -> dict[str, Any]:
+def _driver_columns(sides: Sides, pairs: Pairs, pseudonym_key: str) -> dict[str, Any]:
     """Both sides' drivers by pseudonym; False where both are known and no segment's is the declared one."""
     declared = np.append(sides.declared.driver, -1)[pairs.declared]
     measured = sides.segments.driver[pairs.segment]
-    known = np.flatnonzero(measured >= 0)
-    at = np.full(len(measured), len(measured))
-    at[known] = known
-    first = np.append(measured, -1)[pairs.fold(np.minimum, at, len(measured))]
+    known = np.where(measured >= 0, np.arange(len(measured)), len(measured))
+    first = np.append(measured, -1)[pairs.fold(np.minimum, known, len(measured))]
 
     asked = np.flatnonzero((measured >= 0) & (declared[pairs.trip] >= 0))
     same = np.zeros(len(measured), bool)
@@ -275,7 +203,7 @@ def _driver_columns(sides: Sides, pairs: _Pairs, pseudonym_key: str) -> dict[str
     }
 
 
-def _time_columns(sides: Sides, pairs: _Pairs) -> dict[str, Any]:
+def _time_columns(sides: Sides, pairs: Pairs) -> dict[str, Any]:
     """When: declared, measured, and how far apart."""
     segments = sides.segments.times.take(pairs.segment)
     start, end = pairs.fold(np.minimum, segments.start), pairs.fold(np.maximum, segments.end)
@@ -283,8 +211,8 @@ def _time_columns(sides: Sides, pairs: _Pairs) -> dict[str, Any]:
     departure, arrival = start.copy(), end.copy()
     departure[said] = sides.declared.times.start[pairs.declared[said]]
     arrival[said] = sides.declared.times.end[pairs.declared[said]]
-    both = said & (pairs.first_segment >= 0)
     measured = pairs.first_segment >= 0
+    both = said & measured
     return {
         "saida_utc": instants(departure),
         "chegada_utc": instants(arrival),
@@ -296,7 +224,7 @@ def _time_columns(sides: Sides, pairs: _Pairs) -> dict[str, Any]:
 
 
 def _evidence_columns(
-    sides: Sides, pairs: _Pairs, hours: pd.DataFrame, rules: AuditRules, zone: ZoneInfo
+    sides: Sides, pairs: Pairs, hours: pd.DataFrame, rules: AuditRules, zone: ZoneInfo
 ) -> dict[str, Any]:
     """How sure we are of what was, or was not, measured in each declared window; missing without one."""
     # In order of vehicle and departure, as searches are fastest.
@@ -305,7 +233,7 @@ def _evidence_columns(
     declared = replace(declared, end=np.maximum(declared.end, declared.start + 1))  # some last no time
 
     segments = sides.segments.times.take(pairs.segment)
-    window = np.full((2, len(pairs.ids)), MISSING)
+    window = np.zeros((2, len(pairs.ids)), np.int64)
     window[:, trips] = declared.start, declared.end
     window_start, window_end = window[:, pairs.trip]
     common = np.minimum(segments.end, window_end) - np.maximum(segments.start, window_start)
@@ -338,7 +266,7 @@ def _odometers(segments: Side) -> Odometers:
     frame = segments.frame
     start, end = (frame[f"odometro_{name}_km"].to_numpy()[segments.row] for name in ("saida", "chegada"))
     good = (frame["situacao_odometro"] == "ok").to_numpy()[segments.row] & ~np.isnan(start + end)
-    return Odometers(good, metres(start), metres(end), segments.metres)
+    return Odometers(good, metres(np.where(good, start, 0)), metres(np.where(good, end, 0)), segments.metres)
 
 
 def _neighbouring_days(departures: np.ndarray, zone: ZoneInfo) -> tuple[np.ndarray, np.ndarray]:
@@ -350,7 +278,7 @@ def _neighbouring_days(departures: np.ndarray, zone: ZoneInfo) -> tuple[np.ndarr
     return since[day], until[day]
 
 
-def _segments_of(sides: Sides, pairs: _Pairs) -> pd.DataFrame:
+def _segments_of(sides: Sides, pairs: Pairs) -> pd.DataFrame:
     """The segments of the trips under contract TRIP_SEGMENTS, in order of vehicle and departure."""
     segment = np.flatnonzero(pairs.trip_of_segment >= 0)
     side = sides.segments

@@ -1,0 +1,79 @@
+"""Which trips there are: each declared one with the segments that chose it, and each segment left over."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from telemetria_pipeline.core.audit.ids import hexadecimal, row_hashes
+from telemetria_pipeline.core.audit.sides import Sides
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Who goes with whom. Trips in the order of the result; positions are those of the sides, -1 is none."""
+
+    ids: pd.api.extensions.ExtensionArray  # of each trip
+    declared: np.ndarray  # the declared trip of each trip
+    first_segment: np.ndarray  # the first segment of each trip
+    trip_of_declared: np.ndarray
+    trip_of_segment: np.ndarray
+    segment: np.ndarray  # the segments of the trips, those of a trip together, in order of departure
+    begin: np.ndarray  # where in `segment` those of another trip begin
+
+    @classmethod
+    def of(cls, sides: Sides, chosen: np.ndarray, start: int, end: int) -> "Pairs":
+        """The trips that depart in [start, end), given the declared trip that each segment chose."""
+        declared, segments = sides.declared, sides.segments
+        # A trip is a declared one or, counted on after those, a segment that found none.
+        alone = np.flatnonzero(chosen < 0)
+        departures = np.append(declared.times.start, segments.times.start[alone])
+        owned = (departures >= start) & (departures < end)
+        numbers = np.append(np.arange(len(declared)), len(declared) + alone)[owned]
+        ids = _trip_ids(sides, numbers)
+        order = np.lexsort((ids, departures[owned]))
+        ids, numbers = ids[order], numbers[order]
+
+        trip = np.full(len(declared) + len(segments), -1)
+        trip[numbers] = np.arange(len(numbers))
+        number = np.where(chosen < 0, len(declared) + np.arange(len(segments)), chosen)
+        segment = np.argsort(number, kind="stable")
+        segment = segment[trip[number[segment]] >= 0]
+        begin = np.flatnonzero(np.diff(number[segment], prepend=-1))
+        first_segment = np.full(len(numbers), -1)
+        first_segment[trip[number[segment[begin]]]] = segment[begin]
+        return cls(
+            hexadecimal(ids),
+            np.where(numbers < len(declared), numbers, -1),
+            first_segment,
+            trip[: len(declared)],
+            trip[number],
+            segment,
+            begin,
+        )
+
+    @property
+    def trip(self) -> np.ndarray:
+        """The trip of each of `segment`."""
+        return self.trip_of_segment[self.segment]
+
+    def fold(self, reduce: np.ufunc, values: np.ndarray, without: Any = 0) -> np.ndarray:
+        """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""
+        folded = np.full(len(self.ids), without, values.dtype)
+        if len(values):
+            folded[self.trip_of_segment[self.segment[self.begin]]] = reduce.reduceat(values, self.begin)
+        return folded
+
+
+def _trip_ids(sides: Sides, numbers: np.ndarray) -> np.ndarray:
+    """A hash for each trip: of what is declared, or of the carrier's vehicle and the departure."""
+    declared, segments = sides.declared, sides.segments
+    claimed = numbers[numbers < len(declared)]
+    alone = numbers[numbers >= len(declared)] - len(declared)
+    km = [declared.frame[name].to_numpy()[declared.row[claimed]] for name in ("km_saida", "km_chegada")]
+    times = declared.times.take(claimed)
+    return np.append(
+        row_hashes("D", declared.column("placa", claimed), times.start, times.end, *km),
+        row_hashes("M", segments.column("veiculo_id", alone), segments.times.start[alone]),
+    )
