@@ -91,7 +91,7 @@ def main() -> None:
 @main.command()
 def demo() -> None:
     """Ingest one simulated day with every fault switched on, into a folder."""
-    from telemetria_pipeline.demo import run_demo
+    from telemetria_pipeline.demo.day import run_demo
 
     try:
         sys.exit(0 if run_demo(click.echo) else 1)
@@ -103,7 +103,7 @@ def demo() -> None:
 @click.option("--port", default=3000, show_default=True, help="Where Dagster's UI listens, on 127.0.0.1.")
 def dev(port: int) -> None:
     """Open Dagster's UI, beside the simulated carrier unless TELEMETRIA_API_URL is set."""
-    from telemetria_pipeline.demo import run_dev
+    from telemetria_pipeline.demo.dev import run_dev
 
     sys.exit(run_dev(port, click.echo))
 
