@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pandas as pd
@@ -110,6 +111,11 @@ def one(said: Sequence[dict[str, Any]], seen: Sequence[dict[str, Any]], **others
     trips = audit(said, seen, **others).trips
     assert len(trips) == 1
     return trips.iloc[0]
+
+
+def metres(km: float) -> int:
+    """Half up, by decimal arithmetic."""
+    return int(Decimal(f"{km * 1_000:.3f}").quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def vehicles(*said: dict[str, Any]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from telemetria_pipeline_tests.core.audit import rows
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE
-from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, measured, one, parked
+from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, measured, metres, one, parked
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
 
 TRIP = [declared(at("10:00"), at("12:00"), 40)]
@@ -170,10 +170,6 @@ def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tup
     if unknown or not (enclosed or beats):
         return "desconhecido", 0
     return ("perdido", unseen) if unseen else ("presente", 0)
-
-
-def metres(km: float) -> int:
-    return int(km * 1_000 + 0.5)
 
 
 @settings(max_examples=60, deadline=None)

@@ -22,6 +22,7 @@ from telemetria_pipeline_tests.core.audit.sides import (
     drivers,
     frames,
     measured,
+    metres,
     one,
     parked,
     vehicles,
@@ -271,8 +272,7 @@ def test_every_segment_belongs_to_one_trip_and_no_kilometre_is_lost(said, seen):
     assert trips["segmentos"].sum() == len(seen)
     of_trips = trips.set_index("viagem_id")["km_medido"].dropna().to_dict()
     assert of_trips == segments.groupby("viagem_id")["km_medido"].sum().to_dict()
-    metres = [int(row["distancia_km"] * 1_000 + 0.5) for row in seen]
-    assert sum(of_trips.values(), Decimal(0)) * 1_000 == sum(metres)
+    assert sum(of_trips.values(), Decimal(0)) * 1_000 == sum(metres(row["distancia_km"]) for row in seen)
     assert trips["declaracoes"].sum() == len(said)
 
 
