@@ -37,7 +37,8 @@ def decimals(
 
 def metres(km: pd.Series | np.ndarray) -> np.ndarray:
     """Measured kilometres as whole metres, half up; missing is 0."""
-    return np.floor(np.nan_to_num(np.asarray(km, np.float64)) * 1_000 + 0.5).astype(np.int64)
+    # To the millimetre first: 16.2675 km are 16,267.5 m, but a float makes a little less of them.
+    return np.floor(np.round(np.nan_to_num(np.asarray(km, np.float64)) * 1_000, 3) + 0.5).astype(np.int64)
 
 
 def half_up(whole: np.ndarray, divisor: int | np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The truth's rules on trips made by hand: each edge that the golden month keeps away from."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -8,6 +9,7 @@ import pytest
 
 from telemetria_pipeline.simulator.boletins import DeclaredTrip
 from telemetria_pipeline.simulator.golden.money import _beyond, cycle_of, days_of, price
+from telemetria_pipeline.simulator.golden.patterns import true_patterns
 from telemetria_pipeline.simulator.golden.trips import Known, Segment, TrueVerdict, true_verdicts
 
 ZONE = ZoneInfo("America/Sao_Paulo")
@@ -81,7 +83,8 @@ def test_both_tolerances_must_be_exceeded(claimed: float, measured: float, found
         (8, 18, ("divergente", 8, "medido")),
         (17, 18, ("inconclusivo", 18, "boletim_substitui")),
         (40, 18, ("inconclusivo", 18, "boletim_substitui")),
-        (9_000, 18, ("inconclusivo", 18, "boletim_substitui")),  # faster than any bus: a broken reading
+        (2_600, 3_500, ("divergente", 2_600, "medido")),  # 160 km/h for 16 h 30 min, and 5 km, are 2,645 km
+        (2_650, 3_500, ("inconclusivo", 3_500, "boletim_substitui")),
         (0, 1, ("ok", 1, "acordo")),
     ],
 )
@@ -164,6 +167,28 @@ def test_clocks_may_be_half_an_hour_apart(minutes: int, kinds: set[str]) -> None
 def test_drivers_differ_only_where_both_are_known(declared: str, driver: str | None, differ: bool) -> None:
     (trip,) = judge(said("10:00", "11:00", 20, declared), heard("10:00", "11:00", 20, driver=driver))
     assert ("motorista_divergente" in trip.kinds) == differ
+
+
+@pytest.mark.parametrize(
+    ("trips", "measured", "claimed", "biased"),
+    [(20, 20.0, 21.1, True), (20, 20.0, 21.0, False), (19, 20.0, 21.1, False), (20, 20.0, 18.9, True)],
+)
+def test_a_bias_needs_twenty_trips_and_more_than_five_percent(
+    trips: int, measured: float, claimed: float, biased: bool
+) -> None:
+    days = [n * 24 * HOUR for n in range(trips)]
+    one, own = said("10:00", "11:00", claimed), heard("10:00", "11:00", measured)
+    hours = {DAY + n * HOUR for n in range(24 * trips)}
+    known = Known(
+        [replace(one, departure=one.departure + d, arrival=one.arrival + d) for d in days],
+        [replace(own, departure=own.departure + d, arrival=own.arrival + d) for d in days],
+        frozenset(hours),
+        {},
+        [],
+        ZONE,
+    )
+    found = {level for pattern, level, _ in true_patterns(true_verdicts(known), {}) if pattern == "vies"}
+    assert found == ({"veiculo", "motorista", "transportadora"} if biased else set())
 
 
 def test_money() -> None:
