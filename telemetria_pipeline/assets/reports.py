@@ -23,16 +23,23 @@ FOLDER = "reports"
 _OURS = (NothingToReport, StorageError, SettingsError)
 
 
-@dg.asset(
+DAILY_REPORT = dg.AssetSpec(
+    "daily_report",
     description="The D-1 report: spend, kilometres a vehicle and in all, divergences by money, hours missing "
     "and boletins, as a workbook and as a page that stands alone.",
     deps=[VALIDATED_TRIPS.name, DAILY_KM.name, DIVERGENCES.name],
-    partitions_def=DAILY,
-    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=62),
     group_name="reports",
     owners=["team:data-engineering"],
     kinds={"excel", "html"},
     code_version="1",
+    skippable=True,
+)
+
+
+@dg.multi_asset(
+    specs=[DAILY_REPORT],
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=62),
 )
 def daily_report(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[dg.MaterializeResult]:
     """Report the run's days one by one. A day that fails costs only itself; the run fails at the end."""
@@ -49,7 +56,7 @@ def daily_report(context: dg.AssetExecutionContext, lake: LakeResource) -> Itera
         if context.has_partition_key:
             yield dg.MaterializeResult(metadata=metadata)
         else:  # a result would say the same of every day of the range
-            context.log_event(dg.AssetMaterialization("daily_report", partition=key, metadata=metadata))
+            context.log_event(dg.AssetMaterialization(DAILY_REPORT.key, partition=key, metadata=metadata))
     if failures:
         raise run_failure(failures, len(context.partition_keys), "days", _OURS)
 
