@@ -11,11 +11,9 @@ KNOWN = ("captured", "confirmed_empty")
 def covered_share(hours: pd.DataFrame, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """The share (float64, 0 to 1) of each window [start, end] in known hours; an hour not listed is not.
 
-    A window without length counts as its hour does.
-
     Args:
         hours: `inicio_utc`, `fim_utc`, `estado`, one row an hour.
-        start, end: int64 microseconds.
+        start, end: int64 microseconds; each window has a length.
     """
     known = hours[hours["estado"].isin(KNOWN)].sort_values("inicio_utc")
     if known.empty:
@@ -31,5 +29,4 @@ def covered_share(hours: pd.DataFrame, start: np.ndarray, end: np.ndarray) -> np
         within = np.minimum(instant, ends[stretch]) - begins[stretch]
         return np.where(stretch < 0, 0, before[stretch] + within)
 
-    end = np.where(end > start, end, start + 1)
     return (known_until(end) - known_until(start)) / (end - start)

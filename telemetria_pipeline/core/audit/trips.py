@@ -230,7 +230,8 @@ def _evidence_columns(
     # In order of vehicle and departure, as searches are fastest.
     trips = pairs.trip_of_declared[pairs.trip_of_declared >= 0]
     declared = sides.declared.times.take(pairs.declared[trips])
-    declared = replace(declared, end=np.maximum(declared.end, declared.start + 1))  # some last no time
+    # One that lasts no time is taken for a microsecond, and so counts as its hour and its gap do.
+    declared = replace(declared, end=np.maximum(declared.end, declared.start + 1))
 
     segments = sides.segments.times.take(pairs.segment)
     window = np.zeros((2, len(pairs.ids)), np.int64)

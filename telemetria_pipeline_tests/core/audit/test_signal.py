@@ -74,14 +74,20 @@ def test_what_bad_readings_measured_was_not_unseen():
 
 
 def test_only_gaps_that_meet_the_trip_count():
-    before, after = (
-        measured(at("08:00"), at("10:00"), 5, odometro=900),
-        measured(at("12:00"), at("13:00"), 5, odometro=905),
-    )
     lost_elsewhere = parked(odometer_before=800, odometer_after=990)
-    assert heard(TRIP, [*lost_elsewhere, before, after]) == ("presente", "0.000")
-    late = {**after, "saida_utc": at("11:59"), "odometro_saida_km": 907.0}
-    assert heard(TRIP, [*lost_elsewhere, before, late]) == ("perdido", "2.000")
+    first = measured(at("10:00"), at("10:30"), 5, odometro=900)
+    last = measured(at("11:30"), at("12:00"), 5, odometro=905)
+    assert heard(TRIP, [*lost_elsewhere, first, last]) == ("presente", "0.000")
+    late = {**last, "odometro_saida_km": 907.0}
+    assert heard(TRIP, [*lost_elsewhere, first, late]) == ("perdido", "2.000")
+
+
+def test_readings_at_both_ends_of_the_trip_enclose_it():
+    first = measured(at("10:00"), at("10:30"), 5, odometro=900)
+    last = measured(at("11:30"), at("12:00"), 5, odometro=905)
+    assert heard(TRIP, [first, last]) == ("presente", "0.000")
+    assert heard(TRIP, [{**first, "saida_utc": at("10:01")}, last]) == ("desconhecido", "<NA>")
+    assert heard(TRIP, [first, {**last, "chegada_utc": at("11:59")}]) == ("desconhecido", "<NA>")
 
 
 def test_readings_of_trips_that_overlap_leave_no_gap():

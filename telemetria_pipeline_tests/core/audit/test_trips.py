@@ -43,6 +43,7 @@ def test_a_trip_on_which_both_sides_agree():
     assert VALIDATED_TRIPS.broken_by(result.trips) is None
     assert TRIP_SEGMENTS.broken_by(result.segments) is None
     expected = {
+        "viagem_id": "964f1c771af3c4e8",  # closed cycles know their trips by it: it never changes
         "fonte": "ambos",
         "veiculo": PLATE,
         "placa": PLATE,
@@ -82,6 +83,13 @@ def test_times_apart_and_the_share_of_the_window_that_is_filled():
     trip = one([MORNING], [measured(at("07:06"), at("07:36"), 10), measured(at("07:48"), at("08:15"), 10)])
     assert (trip["dif_saida_min"], trip["dif_chegada_min"]) == (6.0, 15.0)
     assert trip["sobreposicao"] == pytest.approx(0.7)
+
+
+def test_two_devices_of_one_plate_fill_the_window_once():
+    second = {**DRIVEN, "veiculo_id": "v-2"}
+    once, again = audit([MORNING], [DRIVEN, second]), audit([MORNING], [second, DRIVEN])
+    assert once.trips["sobreposicao"].tolist() == [1.0]
+    assert once.segments["veiculo_id"].tolist() == again.segments["veiculo_id"].tolist() == ["v-1", "v-2"]
 
 
 def test_segments_of_both_sources_are_mixed_and_flags_are_joined():
@@ -151,8 +159,11 @@ def test_a_row_in_several_files_is_one_trip_of_the_first_file():
     trip = one([MORNING, again, sheet], [DRIVEN])
     assert (trip["declaracoes"], trip["arquivo_id"], trip["turno"]) == (3, "arquivo-2", "B")
     assert pd.isna(one([sheet, MORNING], [])["aba"])  # of one file the rows without sheet come first
-    other_km = {**MORNING, "km_saida": 999.0}
-    assert len(audit([MORNING, other_km], []).trips) == 2
+    others = [{**MORNING, "km_saida": 999.0}, {**MORNING, "km_chegada": 1_021.0}]
+    others.append({**MORNING, "chegada_utc": at("08:01")})
+    ids = audit([MORNING, *others], []).trips["viagem_id"]
+    assert ids.nunique() == 4
+    assert ids.is_monotonic_increasing  # they depart at once
 
 
 def test_the_vehicles_table_says_whose_a_vehicle_is():
