@@ -106,15 +106,12 @@ def _answers(audited: AuditedDay) -> dict[str, str | None]:
     """What the checks say of a day that was written; had it broken a blocking one, it would not be."""
     trips = audited.trips
     unknown = trips.loc[~trips["veiculo_conhecido"] & trips["placa"].notna(), "placa"]
+    strangers = sorted(unknown.unique()) if audited.vehicles_known else []
     return {
         checks.CONTRACT_HOLDS.name: None,
         checks.KM_CONSERVED.name: None,
         checks.COVERAGE.name: checks.coverage(audited.hours_missing),
-        **(
-            {checks.KNOWN_VEHICLES.name: checks.known_vehicles(sorted(unknown.unique()))}
-            if audited.vehicles_known
-            else {}
-        ),
+        checks.KNOWN_VEHICLES.name: checks.known_vehicles(strangers),
     }
 
 
