@@ -19,7 +19,7 @@ _DAY = timedelta(days=1)
 
 audit_job = dg.define_asset_job(
     "audit_job",
-    selection=dg.AssetSelection.assets(audit) | dg.AssetSelection.key_substring("daily_report"),
+    selection=dg.AssetSelection.assets(audit) | dg.AssetSelection.assets("daily_report"),
     executor_def=dg.in_process_executor,
     # Seconds; a day takes a few. Where Dagster was killed with its workers, nothing else frees the pool.
     tags={"dagster/max_runtime": "1800"},
