@@ -14,11 +14,11 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.contracts.telemetry import TRIPS
+from telemetria_pipeline.storage.lake import Lake
 
 FIRST, DAYS = pd.Timestamp("2026-02-16", tz="America/Sao_Paulo"), 28
 TRIPS_A_DAY = 15
@@ -148,10 +148,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
-    asked.out.mkdir(parents=True, exist_ok=True)
+    lake = Lake.open(f"file:{asked.out}")
     began = perf_counter()
     for name, frame in month(asked.rows).items():
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), asked.out / f"{name}.parquet")
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        texts = [f.with_type(pa.string()) if pa.types.is_large_string(f.type) else f for f in table.schema]
+        lake.write_table(name, {}, table.cast(pa.schema(texts)))
     print(perf_counter() - began)
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     with duckdb.connect() as base:
         base.execute("SET TimeZone = 'UTC'")
         for name in ("declared", "segments"):
-            base.execute(f"CREATE VIEW {name} AS FROM '{asked.data}/{name}.parquet'")
+            base.execute(f"CREATE VIEW {name} AS FROM '{asked.data}/{name}/part-0.parquet'")
         base.execute(SQL.format(out=asked.out))
     print(perf_counter() - began)
 

@@ -21,6 +21,7 @@ from statistics import median
 from time import perf_counter
 
 import psutil
+from audit import SIZES, SMALL_SIZES, Audit, audit, audit_aims, print_audit
 from boletins import FULL as FULL_BOLETINS
 from boletins import SMALL as SMALL_BOLETINS
 from boletins import Boletins, aims, boletins, print_boletins
@@ -92,9 +93,11 @@ def main() -> None:
             _print_memory(peaks)
         found = year(folder / "year", size.year_hours, size.year_sample)
         files = boletins(folder / "boletins", FULL_BOLETINS if size is FULL else SMALL_BOLETINS)
+        audited = audit(folder / "audit", *((SIZES,) if size is FULL else (SMALL_SIZES, 1)))
     _print_year(found)
     print_boletins(files)
-    _print_aims(fastest, peaks, found, files)
+    print_audit(audited)
+    _print_aims(fastest, peaks, found, files, audited)
     if size is SMALL:
         print("  (--small shows the shape of the table; its figures judge nothing)")
 
@@ -162,13 +165,16 @@ def _print_year(found: Year) -> None:
     )
 
 
-def _print_aims(fastest: dict[str, Timing], peaks: dict[int, float], found: Year, files: Boletins) -> None:
+def _print_aims(
+    fastest: dict[str, Timing], peaks: dict[int, float], found: Year, files: Boletins, audited: Audit
+) -> None:
     print("\nAims")
     for what, figure, aim, at_most in (
         ("ours / bare, all", fastest["ours"].seconds / fastest["bare"].seconds, AIM_BARE, True),
         ("memory at 4x / 1x the rows", peaks[4] / peaks[1], FLAT, True),
         ("ms an hour of a year in ranges", found.in_ranges_ms, AIM_HOUR_MS, True),
         *aims(files),
+        *audit_aims(audited),
     ):
         over = figure / aim if at_most else aim / figure
         verdict = "met" if over <= 1 else f"MISSED by {(over - 1) * 100:.0f} %"

@@ -21,7 +21,8 @@ def test_small_bench_counts_what_was_written_and_prints_every_ratio():
         r"ours / bare, csv +\d+\.\d\d",
         r"ours / bare, xlsx +\d+\.\d\d",
         r"one by one: median \d+\.\d s",
+        r"trips a side +ours, s +DuckDB, s +ratio",
     ):
         assert re.search(ratio, ran.stdout), ran.stdout
-    aims = 5 + bool(importlib.util.find_spec("frictionless"))
+    aims = 7 + bool(importlib.util.find_spec("frictionless"))
     assert len(re.findall(r": (?:met|MISSED by \d+ %)$", ran.stdout, re.MULTILINE)) == aims, ran.stdout

@@ -1,0 +1,77 @@
+"""A month of trips from Parquet to its bill: matched, judged, divergences told, tariffs applied, billed.
+
+python benchmarks/audit_ours.py --data FOLDER --out FOLDER
+"""
+
+import argparse
+from datetime import date, datetime, time
+from pathlib import Path
+from time import perf_counter
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from telemetria_pipeline.contracts.base import TEXT, Column, Contract
+from telemetria_pipeline.contracts.billing import BILLING
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
+from telemetria_pipeline.contracts.telemetry import TRIPS
+from telemetria_pipeline.core.audit.billing import make_bill
+from telemetria_pipeline.core.audit.divergences import find_divergences
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.trips import AuditInputs, validate_trips
+from telemetria_pipeline.core.cycles import Cycle
+
+ZONE = ZoneInfo("America/Sao_Paulo")
+
+
+def read(folder: Path, name: str, contract: Contract, *more: str) -> pd.DataFrame:
+    """A table under its contract, with some text columns beside it."""
+    wider = Contract(name, "", (*contract.columns, *(Column(c, TEXT, "") for c in more)))
+    return wider.frame(pq.read_table(folder / name / "part-0.parquet", columns=wider.names))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    began = perf_counter()
+    rules, cycle = AuditRules(), Cycle.of(date(2026, 2, 16))
+    start, end = (datetime.combine(d, time(), tzinfo=ZONE) for d in (cycle.first, cycle.after.first))
+    inputs = AuditInputs(
+        declared=read(asked.data, "declared", BOLETIM_TRIPS, "arquivo_id"),
+        segments=read(asked.data, "segments", TRIPS, "raw_key", "raw_sha256"),
+        hours=pd.read_parquet(asked.data / "hours" / "part-0.parquet"),
+        vehicles=read(asked.data, "vehicles", VEHICLES),
+        drivers=None,
+        contracts=read(asked.data, "contracts", CONTRACTS),
+    )
+    laps = {"read": perf_counter()}
+    audited = validate_trips(inputs, start, end, rules, ZONE)
+    laps["matched and judged"] = perf_counter()
+    divergences = find_divergences(
+        audited.trips, audited.segments, inputs.hours, rules, cycle.first, ZONE, vehicles_known=True
+    )
+    laps["divergences told"] = perf_counter()
+    days = audited.trips["saida_utc"].dt.tz_convert(ZONE).dt.floor("D")
+    codes, different = pd.factorize(days)
+    texts = pd.Series(different.strftime("%Y-%m-%d"), dtype="str")
+    trips = audited.trips.assign(data=texts.take(codes).array)
+    bill = make_bill(trips, inputs.vehicles, inputs.contracts, cycle, rules)
+    pq.write_table(BILLING.table(bill.billing), asked.out / "bill.parquet")
+    laps["billed"] = perf_counter()
+    at = began
+    for name, until in laps.items():
+        print(f"{name}: {until - at:.2f} s")
+        at = until
+    print(f"{len(audited.trips)} {len(audited.segments)} {len(divergences)} {len(bill.billing)}")
+    print(perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
