@@ -29,6 +29,7 @@ from telemetria_pipeline.storage.object_store import StorageError
 
 _DEAREST = 10
 _OURS = (DayRefused, StorageError, SettingsError)
+_Said = dict[str, dict[str, Any]]  # a day's metadata: asset → name → value
 
 
 def _spec(contract: Contract, deps: list[Any]) -> dg.AssetSpec:
@@ -41,7 +42,6 @@ def _spec(contract: Contract, deps: list[Any]) -> dg.AssetSpec:
         kinds={"parquet", "pandas"},
         code_version="1",
         metadata={"dagster/column_schema": table_schema(contract)},
-        skippable=True,
     )
 
 
@@ -81,25 +81,27 @@ def audit(
         open_lake, settings = lake.open(), Settings.from_env()
     except (SettingsError, StorageError) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    findings, failures = Findings(checks.SPECS, "days"), dict[str, Exception]()
+    findings, failures, done = Findings(checks.SPECS, "days"), dict[str, Exception](), dict[str, _Said]()
     for key in context.partition_keys:
         try:
             audited = audit_day(open_lake, date.fromisoformat(key), settings)
+            findings.note(key, _answers(audited))
+            done[key] = _metadata(audited, settings)
         except Exception as error:  # whatever it is, the other days go on; the run fails at the end
             failures[key] = error
             if isinstance(error, DayRefused):
                 findings.note(key, {error.check: error.problem})
             log_failure(context, key, error, _OURS)
-            continue
-        findings.note(key, _answers(audited))
-        for name, metadata in _metadata(audited, settings).items():
-            if context.has_partition_key:
-                yield dg.MaterializeResult(asset_key=name, metadata=metadata)
-            else:  # a result would say the same of every day of the range
-                context.log_event(dg.AssetMaterialization(name, partition=key, metadata=metadata))
     yield from findings.results(context.selected_asset_check_keys)
-    if failures:
+    told = [(name, key, metadata) for key, said in done.items() for name, metadata in said.items()]
+    if failures:  # Dagster would record nothing of a failed run
+        for name, key, metadata in told:
+            context.log_event(dg.AssetMaterialization(name, partition=key, metadata=metadata))
         raise run_failure(failures, len(context.partition_keys), "days", _OURS)
+    for name, key, metadata in told:
+        context.add_asset_metadata(metadata, asset_key=name, partition_key=key)
+    for spec in _SPECS:
+        yield dg.MaterializeResult(asset_key=spec.key)
 
 
 def _answers(audited: AuditedDay) -> dict[str, str | None]:
@@ -115,7 +117,7 @@ def _answers(audited: AuditedDay) -> dict[str, str | None]:
     }
 
 
-def _metadata(audited: AuditedDay, settings: Settings) -> dict[str, dict[str, Any]]:
+def _metadata(audited: AuditedDay, settings: Settings) -> _Said:
     trips, km, divergences = audited.trips, audited.km, audited.divergences
     verdicts = trips["veredito"].value_counts()
     return {
