@@ -7,13 +7,24 @@ and what one of them lost by a crash is left by its next try.
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
-from telemetria_pipeline.core.changed_days import PENDING, DayState, Mark, Window, mark_key
+from telemetria_pipeline.core.changed_days import (
+    PENDING,
+    DaysPlan,
+    DayState,
+    Mark,
+    Window,
+    mark_key,
+    plan_days,
+)
+from telemetria_pipeline.partitions import day_window
+from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.storage.lake import Lake
 
 STATES = "audited_days"
-_READERS = 8
+_AT_ONCE = 8
+_DAY = timedelta(days=1)
 
 
 def leave_marks(lake: Lake, windows: Iterable[Window], source: str) -> None:
@@ -25,13 +36,38 @@ def leave_marks(lake: Lake, windows: Iterable[Window], source: str) -> None:
 
 def pending_marks(lake: Lake) -> list[Mark]:
     """The marks that no sensor has cleared away yet."""
-    return [Mark.from_key(i.key, i.modified or datetime.now(UTC)) for i in lake.store.list(PENDING)]
+    found = (Mark.from_key(i.key, i.modified or datetime.now(UTC)) for i in lake.store.list(PENDING))
+    return [mark for mark in found if mark]
 
 
 def clear_marks(lake: Lake, marks: Iterable[Mark]) -> None:
     """Remove marks that nobody needs any more."""
-    for mark in marks:
-        lake.store.delete(mark.key)
+    with ThreadPoolExecutor(_AT_ONCE) as workers:  # a backfill leaves thousands
+        list(workers.map(lambda mark: lake.store.delete(mark.key), marks))
+
+
+def days_to_audit(lake: Lake, settings: Settings, now: datetime) -> tuple[list[Mark], DaysPlan]:
+    """The pending marks, and the days to audit for them; those that are done with are cleared away.
+
+    The marks and the days' states say all; nothing else is remembered from time to time.
+    """
+    marks = pending_marks(lake)
+    if not marks:
+        return [], DaysPlan()
+    today = now.astimezone(settings.timezone).date()
+    oldest = max(settings.start, today - settings.audit_days * _DAY)
+    days = [oldest + n * _DAY for n in range((today - oldest).days + 2)]
+    plan = plan_days(
+        marks,
+        read_states(lake, days),
+        days=days,
+        window_of=day_window,
+        now=now,
+        rest=timedelta(seconds=settings.audit_rest_s),
+        tolerance=timedelta(minutes=settings.match_minutes),
+    )
+    clear_marks(lake, [*plan.settled, *plan.let_go])
+    return marks, plan
 
 
 def write_state(lake: Lake, state: DayState) -> None:
@@ -47,8 +83,8 @@ def read_state(lake: Lake, day: date) -> DayState | None:
 
 def read_states(lake: Lake, days: Iterable[date]) -> dict[date, DayState]:
     """The states of those days that were ever audited."""
-    with ThreadPoolExecutor(_READERS) as readers:
-        found = readers.map(lambda day: read_state(lake, day), days)
+    with ThreadPoolExecutor(_AT_ONCE) as workers:
+        found = workers.map(lambda day: read_state(lake, day), days)
     return {state.day: state for state in found if state}
 
 

@@ -2,20 +2,18 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from telemetria_pipeline.assets.audit import audit
-from telemetria_pipeline.assets.changed_days import clear_marks, pending_marks, read_states
+from telemetria_pipeline.assets.changed_days import days_to_audit
 from telemetria_pipeline.assets.resources import LakeResource
 from telemetria_pipeline.automation.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
-from telemetria_pipeline.core.changed_days import DaysPlan, Mark, plan_days
-from telemetria_pipeline.partitions import day_window
+from telemetria_pipeline.core.changed_days import DaysPlan, Mark
 from telemetria_pipeline.settings import Settings
 
 CHANGES_TAG = "telemetria/changes"
-_DAY = timedelta(days=1)
 
 audit_job = dg.define_asset_job(
     "audit_job",
@@ -36,22 +34,10 @@ audit_job = dg.define_asset_job(
 )
 def changed_days_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
     """The marks and the days' states say all; nothing is remembered from tick to tick."""
-    settings, instance, open_lake = Settings.from_env(), context.instance, lake.open()
-    marks, now = pending_marks(open_lake), datetime.now(UTC)
+    settings, instance = Settings.from_env(), context.instance
+    marks, plan = days_to_audit(lake.open(), settings, datetime.now(UTC))
     if not marks:
         return dg.SensorResult(skip_reason="Nothing changed")
-    today = now.astimezone(settings.timezone).date()
-    days = [d for n in range(-settings.audit_days, 2) if (d := today + n * _DAY) >= settings.start]
-    plan = plan_days(
-        marks,
-        read_states(open_lake, days),
-        days=days,
-        window_of=day_window,
-        now=now,
-        rest=timedelta(seconds=settings.audit_rest_s),
-        tolerance=timedelta(minutes=settings.match_minutes),
-    )
-    clear_marks(open_lake, [*plan.settled, *plan.let_go])
     if plan.let_go:
         context.log.warning(
             f"{len(plan.let_go)} changes touch only days more than {settings.audit_days} days old, which are "
