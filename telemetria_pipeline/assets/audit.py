@@ -92,14 +92,15 @@ def audit(
             if isinstance(error, DayRefused):
                 findings.note(key, {error.check: error.problem})
             log_failure(context, key, error, _OURS)
-    yield from findings.results(context.selected_asset_check_keys)
     told = [(name, key, metadata) for key, said in done.items() for name, metadata in said.items()]
-    if failures:  # Dagster would record nothing of a failed run
-        for name, key, metadata in told:
-            context.log_event(dg.AssetMaterialization(name, partition=key, metadata=metadata))
-        raise run_failure(failures, len(context.partition_keys), "days", _OURS)
     for name, key, metadata in told:
-        context.add_asset_metadata(metadata, asset_key=name, partition_key=key)
+        if failures:  # Dagster records no result of a failed run; an event, if a result is yielded after it
+            context.log_event(dg.AssetMaterialization(name, partition=key, metadata=metadata))
+        else:
+            context.add_asset_metadata(metadata, asset_key=name, partition_key=key)
+    yield from findings.results(context.selected_asset_check_keys)
+    if failures:
+        raise run_failure(failures, len(context.partition_keys), "days", _OURS)
     for spec in _SPECS:
         yield dg.MaterializeResult(asset_key=spec.key)
 

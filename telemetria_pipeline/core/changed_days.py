@@ -4,6 +4,7 @@ Whoever changes an hour or a file leaves a mark whose key says which instants it
 audited notes the marks that it found before it read anything. What a day has not seen, it has to look at.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -17,6 +18,7 @@ from telemetria_pipeline.core.audit.days import business_days
 
 PENDING = "changes_pending"
 _STAMP = "%Y%m%dT%H%M%SZ"
+_KEY = re.compile(rf"{PENDING}/(\d{{8}}T\d{{6}}Z)_(\d{{8}}T\d{{6}}Z)_(hour|file)-.+_[0-9a-f]+")
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 Window = tuple[datetime, datetime]
 
@@ -35,11 +37,13 @@ class Mark:
     left_at: datetime
 
     @classmethod
-    def from_key(cls, key: str, left_at: datetime) -> Self:
-        """What the key says; raises ValueError for a key that is no mark."""
-        start, end, source = key.removeprefix(f"{PENDING}/").split("_", 2)
-        first, last = (datetime.strptime(said, _STAMP).replace(tzinfo=UTC) for said in (start, end))
-        return cls(key, first, last, source.startswith("hour-"), left_at)
+    def from_key(cls, key: str, left_at: datetime) -> Self | None:
+        """What the key says; None for a key that is no mark."""
+        said = _KEY.fullmatch(key)
+        if not said:
+            return None
+        start, end = (datetime.strptime(said[n], _STAMP).replace(tzinfo=UTC) for n in (1, 2))
+        return cls(key, start, end, said[3] == "hour", left_at)
 
 
 def mark_key(window: Window, source: str, token: str) -> str:

@@ -76,6 +76,13 @@ def test_a_key_says_all_of_its_mark_and_never_less(start, lasts, source):
     assert found.telemetry == source.startswith("hour-")
 
 
+@pytest.mark.parametrize(
+    "key", ["changes_pending/.DS_Store", "changes_pending/20260310T070000Z_hour-x_0", "a"]
+)
+def test_what_somebody_else_left_there_is_no_mark(key):
+    assert Mark.from_key(key, LATER) is None
+
+
 def rows(*windows: tuple[datetime, datetime]) -> pd.DataFrame:
     frame = pd.DataFrame(windows, columns=["saida_utc", "chegada_utc"])
     return frame.apply(lambda c: pd.to_datetime(c, utc=True).astype("datetime64[us, UTC]"))
