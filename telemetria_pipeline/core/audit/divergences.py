@@ -86,7 +86,7 @@ def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
     """Why a trip cannot be held against anybody: `horas`, `noticia`, `sinal`, or empty.
 
     Hours are missing around it, nothing of the vehicle is known before or after it, or the odometer moved
-    unseen in it. The first two leave its times open as well as its kilometres.
+    unseen in it. Each leaves its times and its driver open as well as its kilometres.
     """
     least = float(rules.min_coverage)
     return np.select(
@@ -116,9 +116,10 @@ def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.D
     rows = trips.iloc[np.concatenate(list(at.values()))].reset_index(drop=True)
     kind = pd.Series(np.repeat(list(at), [len(found) for found in at.values()]), dtype="str")
     doubt = doubts(rows, rules)
-    open_time = (kind == "horario_divergente") & np.isin(doubt, ["horas", "noticia"])
-    proven = kind.isin(["horario_divergente", "motorista_divergente", "veiculo_desconhecido"]) & ~open_time
-    verdict = rows["veredito"].mask(proven, "divergente").mask(open_time, "inconclusivo")
+    of_segments = kind.isin(["horario_divergente", "motorista_divergente"])
+    doubtful = of_segments & (doubt != "")
+    proven = (of_segments & ~doubtful) | (kind == "veiculo_desconhecido")
+    verdict = rows["veredito"].mask(proven, "divergente").mask(doubtful, "inconclusivo")
     return rows.assign(tipo=kind, veredito=verdict, duvida=doubt)
 
 

@@ -33,7 +33,8 @@ def hear(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The signal during each declared trip (position in SIGNALS), and the metres that moved unseen.
 
-    Between two good readings of a vehicle the odometer tells what no segment does. A trip that good readings
+    Between two good readings of a vehicle the odometer tells what no segment does; where it ran back, or too
+    far, it tells nothing. A trip that good readings
     do not enclose is heard if the vehicle has segments before and after it. One that its own segments fill
     (`covered`) needs no such proof.
 
@@ -108,8 +109,10 @@ class _Gaps:
         before, after = before[apart], after[apart]
         start, end = segments.end[before], segments.start[after]
         doubtful = np.cumsum(np.where(odometers.good, 0, odometers.measured_m))
-        unseen = odometers.start_m[after] - odometers.end_m[before] - (doubtful[after] - doubtful[before])
-        broken = unseen > MAX_KMH / 3.6e6 * (end - start) + SLACK_KM * 1_000
+        ran = odometers.start_m[after] - odometers.end_m[before]
+        unseen = ran - (doubtful[after] - doubtful[before])
+        # One that ran back was replaced or rolled over: what it says of the gap is nothing, not zero.
+        broken = (ran < -NOISE_M) | (unseen > MAX_KMH / 3.6e6 * (end - start) + SLACK_KM * 1_000)
         unseen = np.where(broken | (unseen <= NOISE_M), 0, unseen)
         return cls(segments.vehicle[before], start, end, segments.start[before], unseen, broken)
 

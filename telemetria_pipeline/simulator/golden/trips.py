@@ -196,6 +196,7 @@ class _Audit:
         )
         signal, unseen = self._signal(trip, own)
         unsure = not covered or signal == "desconhecido"
+        of_segments = "inconclusivo" if unsure or signal == "perdido" else "divergente"
         agrees = _agree(claimed, measured) if own else claimed <= LEAST_M
         proven = measured + unseen
         if not agrees:
@@ -208,9 +209,9 @@ class _Audit:
         if own:
             late = abs(own[0].departure - trip.departure), abs(own[-1].arrival - trip.arrival)
             if max(late) > MATCH:
-                verdict.kinds["horario_divergente"] = "inconclusivo" if unsure else "divergente"
+                verdict.kinds["horario_divergente"] = of_segments
             if not _drivers_may_agree(trip.driver, [s.driver for s in own]):
-                verdict.kinds["motorista_divergente"] = "divergente"
+                verdict.kinds["motorista_divergente"] = of_segments
         return verdict
 
     def _measured_only(self, segment: Segment) -> TrueVerdict:
@@ -263,9 +264,10 @@ class _Audit:
                 continue
             assert before.odometer and after.odometer
             between = [s for s in loaded if before.departure < s.departure < after.departure]
-            moved = after.odometer[0] - before.odometer[1] - sum(s.metres for s in between)
+            ran = after.odometer[0] - before.odometer[1]
+            moved = ran - sum(s.metres for s in between)
             hours = Decimal((after.departure - before.arrival) // timedelta(seconds=1)) / 3600
-            if moved > FASTEST_KMH * 1000 * hours + SLACK_M:
+            if ran < -NOISE_M or moved > FASTEST_KMH * 1000 * hours + SLACK_M:
                 return "desconhecido", 0
             unseen += moved if moved > NOISE_M else 0
         bracketed = good and good[0].departure <= trip.departure and good[-1].arrival >= trip.arrival

@@ -56,8 +56,10 @@ def only(*rows: dict, **more) -> pd.Series:
         ({"dif_saida_min": 31.0, "cobertura": 0.9}, "horario_divergente", "inconclusivo", "0.00"),
         ({"dif_saida_min": 31.0, "cobertura_busca": 0.9}, "horario_divergente", "inconclusivo", "0.00"),
         ({"dif_saida_min": 31.0, "sinal": "desconhecido"}, "horario_divergente", "inconclusivo", "0.00"),
-        ({"dif_saida_min": 31.0, "sinal": "perdido"}, "horario_divergente", "divergente", "0.00"),
-        ({"motorista_confere": False, "cobertura": 0.0}, "motorista_divergente", "divergente", "0.00"),
+        ({"dif_saida_min": 31.0, "sinal": "perdido"}, "horario_divergente", "inconclusivo", "0.00"),
+        ({"motorista_confere": False}, "motorista_divergente", "divergente", "0.00"),
+        ({"motorista_confere": False, "cobertura": 0.5}, "motorista_divergente", "inconclusivo", "0.00"),
+        ({"motorista_confere": False, "sinal": "perdido"}, "motorista_divergente", "inconclusivo", "0.00"),
         ({"veiculo_conhecido": False, "cobertura": 0.0}, "veiculo_desconhecido", "divergente", None),
     ],
 )

@@ -61,7 +61,9 @@ def heard(said: list[dict], seen: list[dict]) -> tuple[str, str]:
         (1.001, ("perdido", "1.001")),
         (40, ("perdido", "40.000")),
         (6_000, ("desconhecido", "<NA>")),  # no vehicle drives that far in 32 hours: a broken reading
-        (-30, ("presente", "0.000")),
+        (-1, ("presente", "0.000")),  # noise
+        (-1.001, ("desconhecido", "<NA>")),  # another device, or rolled over: what was driven is not known
+        (-99_000, ("desconhecido", "<NA>")),
     ],
 )
 def test_the_odometer_tells_what_moved_unseen(moved, signal):
@@ -166,10 +168,10 @@ def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tup
             for s in loaded
             if before["saida_utc"] < s["saida_utc"] < after["saida_utc"] and s["situacao_odometro"] != "ok"
         ]
-        moved = metres(after["odometro_saida_km"]) - metres(before["odometro_chegada_km"])
-        moved -= sum(metres(s["distancia_km"]) for s in between)
+        ran = metres(after["odometro_saida_km"]) - metres(before["odometro_chegada_km"])
+        moved = ran - sum(metres(s["distancia_km"]) for s in between)
         hours = (gap[1] - gap[0]) / timedelta(hours=1)
-        unknown |= moved > 160_000 * hours + 5_000
+        unknown |= ran < -1_000 or moved > 160_000 * hours + 5_000
         unseen += moved if moved > 1_000 else 0
     enclosed = good and good[0]["saida_utc"] <= saida and good[-1]["chegada_utc"] >= chegada
     beats = loaded and loaded[0]["saida_utc"] < saida and loaded[-1]["saida_utc"] > chegada
