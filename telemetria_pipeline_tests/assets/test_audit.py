@@ -1,7 +1,8 @@
 """A business day from carrier and inbox to its tables: real carrier, real job; folder and S3."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -204,6 +205,49 @@ def test_a_late_file_whose_trip_crosses_midnight_changes_its_neighbour_too(here)
     assert here.due() == []
     here.drop("late.csv", across[:1])
     assert here.audit_due() == [DAY, AFTER]
+
+
+def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it(here):
+    """The day before reads the neighbour's boletins: it does not call the trip undeclared."""
+    midnight = day_window(DAY)[1]
+    across = next(t for t in here.trips(*hours(22, 23)) if t.arrival > midnight + timedelta(minutes=5))
+    here.ingest(*hours(22, 23))
+    here.drop("b.csv", [replace(across, departure=midnight.astimezone(UTC) + timedelta(minutes=1))])
+    for day in (DAY, AFTER):
+        audit_day(here.lake, day, here.settings)
+    assert across.departure not in set(here.frame(TRIP_SEGMENTS)["saida_utc"])
+    assert here.frame(VALIDATED_TRIPS, AFTER)["fonte"].tolist() == ["ambos"]
+
+
+def test_a_file_that_lands_while_a_day_is_read_is_read_or_has_the_day_run_again(here, monkeypatch):
+    here.ingest(*hours(5, 7))
+    here.audit_due()
+    get = ObjectStore.get
+
+    def read(happens: Callable[[int], object]) -> int:
+        """Audit the day; something happens before each of its reads. How many these were."""
+        count = [0]
+
+        def counted(store, key):
+            count[0] += 1
+            happens(count[0])
+            return get(store, key)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ObjectStore, "get", counted)
+            audit_day(here.lake, DAY, here.settings)
+        return count[0]
+
+    for number, trip in enumerate(here.trips(*hours(5, 7))[:5]):
+        moment = read(lambda _: None) - number  # the last ones: reference tables, then boletins, then hours
+
+        def lands(read_number: int, trip=trip, moment=moment) -> None:
+            if read_number == moment:
+                here.drop(f"{trip.id}.csv", [trip])
+
+        read(lands)
+        here.audit_due()
+        assert (here.frame(VALIDATED_TRIPS)["declaracoes"] == 1).sum() == number + 1
 
 
 def test_an_hour_that_comes_late_changes_exactly_its_day(here):
