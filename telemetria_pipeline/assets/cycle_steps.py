@@ -106,7 +106,9 @@ def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
             raise CycleRefused([f"{contract.name}: {problem}"])
-    written = {c.name: lake.write_table(c.name, cycle.partition, c.table(f)) for c, f in tables.items()}
+    written = _write(lake, cycle, tables)
+    if not closing and read_closing(lake, cycle):  # closed meanwhile, with what somebody saw before
+        return bill_cycle(lake, cycle, settings)
     return BilledCycle(cycle, tables, written, read.days_missing, closing)
 
 
@@ -156,6 +158,7 @@ def close_cycle(
         freeze(lake, closing, tables)
     except ObjectExists:
         _refuse(_not_closable(lake, cycle, settings, now))
+    _write(lake, cycle, tables)  # a bill may have been made since the stored one was compared
     return closing
 
 
@@ -324,6 +327,10 @@ def _forgotten(billing: pd.DataFrame, closing: Closing, read: _Read, reference: 
 
 def _never_billed(cycle: Cycle) -> str:
     return f"A conta do ciclo {cycle.key} ainda não foi feita. {_BILL_FIRST.format(cycle.key)}."
+
+
+def _write(lake: Lake, cycle: Cycle, tables: Tables) -> dict[str, Written]:
+    return {c.name: lake.write_table(c.name, cycle.partition, c.table(f)) for c, f in tables.items()}
 
 
 def _stored(lake: Lake, cycle: Cycle) -> Tables | None:

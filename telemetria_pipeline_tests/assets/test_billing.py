@@ -1,5 +1,6 @@
 """A cycle from audited days to a closed bill: in a lake, in a folder and on S3, and on a real instance."""
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -31,6 +32,7 @@ from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectExists
 from telemetria_pipeline_tests.assets.cycles import AFTER, LATER, SETTINGS, audited, drove, filled, put
+from telemetria_pipeline_tests.assets.test_changed_days import before_write
 from telemetria_pipeline_tests.core.audit.bills import CYCLE, DAYS, PLATES, on, terms, vehicle
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of
 
@@ -202,6 +204,38 @@ def test_a_closing_that_was_cut_short_leaves_the_cycle_open_and_is_made_again(cy
         assert read_closing(cycle_lake, CYCLE) is None
     closing = close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER)
     assert set(frozen_tables(cycle_lake, closing)) == {BILLING, PRICED_TRIPS, ADJUSTMENTS}
+
+
+def test_a_bill_made_while_the_cycle_is_closed_does_not_outlive_the_closing(cycle_lake, monkeypatch):
+    seen, other = [drove(DAYS[0], 10), drove(DAYS[9], 20)], [drove(DAYS[0], 10)]
+
+    def close() -> None:
+        close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER)
+
+    def bill() -> None:
+        bill_cycle(cycle_lake, CYCLE, SETTINGS)
+
+    def bill_another() -> None:
+        audited(cycle_lake, CYCLE, *other)
+        bill()
+
+    def close_what_was_seen() -> None:
+        audited(cycle_lake, CYCLE, *seen)
+        close()
+
+    interleaved = 0
+    for number in range(1, 9):
+        for before, work, meanwhile in ((seen, close, bill_another), (other, bill, close_what_was_seen)):
+            audited(cycle_lake, CYCLE, *seen)
+            bill()
+            audited(cycle_lake, CYCLE, *before)
+            with suppress(CycleRefused):  # one that finds the other's tables half written closes nothing
+                interleaved += before_write(monkeypatch, number, meanwhile, work)
+            closing = read_closing(cycle_lake, CYCLE)
+            for contract, frozen in frozen_tables(cycle_lake, closing).items() if closing else ():
+                pd.testing.assert_frame_equal(table(cycle_lake, contract), frozen)
+            cycle_lake.store.delete(closing_key(CYCLE))
+    assert interleaved > 6
 
 
 def test_a_frozen_table_that_somebody_changed_is_noticed(cycle_lake):
