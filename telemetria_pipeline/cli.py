@@ -250,6 +250,9 @@ def cycle_close(key: "Cycle", force: bool) -> None:
     lake = Lake.open(settings.lake)
     close_cycle(lake, key, settings, force=force)
     click.echo(_cycle_text(look_at(lake, key, settings), settings))
+    click.echo(
+        f"\nMaterialize `measurement` para {key.key}: a medição no lake ainda diz que o ciclo está aberto."
+    )
 
 
 @cycle.command("what-if")

@@ -37,6 +37,7 @@ def test_a_cycle_is_shown_closed_once_and_shown_again(lake):
     assert code == 0, said
     assert "fechado em " in said
     assert f"Hash {read_closing(lake, CYCLE).hash}, conferido" in said
+    assert f"Materialize `measurement` para {KEY}" in said
     code, said = cycle("close", KEY)
     assert code == 1
     assert "já foi fechado em" in said

@@ -118,6 +118,7 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
         rules_version=rules.version,
+        tolerance=rules.in_words,
         zone=settings.timezone,
     )
 

@@ -48,7 +48,8 @@ class Evidence:
             TRIP_SEGMENTS likewise.
         hours: `inicio_utc`, `fim_utc`, `estado` of the day's hours.
         terms: the row of CONTRACTS that gave the price; None where there is none (any more).
-        rules: today's tolerances, as AuditRules writes them; `rules_version`: their version.
+        rules: today's tolerances, as AuditRules writes them; `rules_version`: their version; `tolerance`: the
+            one of kilometres in words.
     """
 
     divergence: pd.Series
@@ -58,6 +59,7 @@ class Evidence:
     terms: pd.Series | None
     rules: Mapping[str, Any]
     rules_version: str
+    tolerance: str
     zone: ZoneInfo
 
     @property
@@ -103,9 +105,6 @@ def evidence_page(evidence: Evidence) -> str:
 def _steps(evidence: Evidence) -> list[str]:
     """How the verdict was reached, a sentence a step."""
     trip, rules, kind = evidence.trip, evidence.rules, evidence.divergence["tipo"]
-    tolerance = (
-        f"tolerância de {percent(float(rules['km_share']))} e {number(float(rules['km_minimum']), 0)} km"
-    )
     last = f"contam {km(trip['km_auditado'])} na medição: {_BASES[trip['base_auditoria']]}"
     if missing(trip["km_declarado"]):
         return [
@@ -123,7 +122,7 @@ def _steps(evidence: Evidence) -> list[str]:
         steps.append(
             f"declarados {km(trip['km_declarado'])}, medidos {km(trip['km_medido'])} (fonte: "
             f"{word(trip['fonte_distancia']).lower()}): diferença de {signed(difference)} km{share}, "
-            f"{inside} {tolerance}"
+            f"{inside} {evidence.tolerance}"
         )
     steps += [
         f"{percent(trip['cobertura'])} da viagem declarada está em horas com telemetria recebida (mínimo de "

@@ -58,6 +58,7 @@ def evidence(of: dict | None = None, about: dict | None = None, **said) -> Evide
         "terms": terms(),
         "rules": RULES.as_json(),
         "rules_version": RULES.version,
+        "tolerance": RULES.in_words,
         "zone": ZONE,
     }
     return Evidence(**facts | said)

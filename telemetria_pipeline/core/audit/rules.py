@@ -67,6 +67,7 @@ class AuditRules:
     @property
     def in_words(self) -> str:
         """The tolerances as a sentence shows them, in Portuguese."""
-        share = f"{self.km_share * 100:f}".rstrip("0").rstrip(".").replace(".", ",")
-        least = f"{self.km_minimum:f}".replace(".", ",")
+        share, least = (
+            f"{n.normalize():f}".replace(".", ",") for n in (self.km_share * 100, self.km_minimum)
+        )
         return f"tolerância de {share} % e {least} km"
