@@ -1,0 +1,178 @@
+"""A golden month in a lake and an inbox: the steps behind the assets, as sensors and schedules call them."""
+
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+
+from telemetria_pipeline.assets.audit_day import audit_day
+from telemetria_pipeline.assets.changed_days import days_to_audit
+from telemetria_pipeline.assets.cycle_steps import bill_cycle, close_cycle
+from telemetria_pipeline.assets.file_intake import (
+    archive_file,
+    judge_file,
+    landed_files,
+    read_file_manifest,
+    receive_file,
+)
+from telemetria_pipeline.assets.hour_ingest import capture_hour, publish_hour, read_capture, read_manifest
+from telemetria_pipeline.assets.reference import FOLDER, contracts, drivers, read_reference, vehicles
+from telemetria_pipeline.assets.resources import LakeResource
+from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.errors import TransientError
+from telemetria_pipeline.carriers.profile import load_profile
+from telemetria_pipeline.contracts.closing import Closing
+from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim.settings import RuleSettings
+from telemetria_pipeline.core.cleaning import CleanedHour
+from telemetria_pipeline.core.cycles import Cycle
+from telemetria_pipeline.core.hours import Hour
+from telemetria_pipeline.partitions import HOURLY, day_window, hour_of
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.simulator.golden import GoldenMonth
+from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import ObjectStore
+
+TOKEN = "golden-token"
+PROFILE = load_profile("simulator")
+KEPT = ("raw_telemetry", "raw_boletins", "reference", "closed_")  # what nothing can be made again without
+_NEVER_TOO_OLD = "36500"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+
+Arrival = Hour | str
+"""What arrives: an hour of telemetry, or the file of this name."""
+
+
+class GoldenPipeline:
+    """A month's lake and inbox in a folder. What arrives is audited only where the marks of changes say so.
+
+    The hours are captured once, by `capture_month`, and published as they arrive.
+    """
+
+    def __init__(self, month: GoldenMonth, folder: Path) -> None:
+        self.month, self.folder = month, folder
+        self.lake = Lake.open(f"file:{folder / 'lake'}")
+        self.inbox = ObjectStore.open(f"file:{folder / 'inbox'}")
+        self.captured: dict[Hour, CleanedHour] = {}
+        self.cycles = [Cycle.of(first) for first in month.cycles]
+        self.settings = Settings.from_env(
+            {
+                "TELEMETRIA_START": str(month.days[0]),
+                "TELEMETRIA_TIMEZONE": str(month.story.zone),
+                "TELEMETRIA_AUDIT_DAYS": _NEVER_TOO_OLD,
+                "TELEMETRIA_AUDIT_REST_S": "0",
+                "TELEMETRIA_PSEUDONYM_KEY": "golden",
+            }
+        )
+
+    @property
+    def hours(self) -> list[Hour]:
+        """The month's hours."""
+        start, end = day_window(self.month.days[0])[0], day_window(self.month.days[-1])[1]
+        return [hour_of(key) for key in HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(start, end))]
+
+    @cached_property
+    def boletins(self) -> dict[str, bytes]:
+        """All boletins, the late ones too."""
+        return self.month.boletins() | self.month.late_boletins()
+
+    def capture_month(self) -> None:
+        """Ask the carrier, over its socket, for each hour, in vain where it is out."""
+        with self.month.simulator(token=TOKEN) as api, CarrierClient(PROFILE, api.url, TOKEN) as client:
+            for hour in self.hours:
+                with suppress(TransientError):
+                    _, self.captured[hour] = capture_hour(self.lake, client, PROFILE, hour, "golden")
+
+    def take_captures_of(self, other: "GoldenPipeline") -> None:
+        """Begin where another one was after `capture_month`."""
+        shutil.copytree(other.folder / "lake" / "raw_telemetry", self.folder / "lake" / "raw_telemetry")
+        self.captured = other.captured
+
+    def read_reference_files(self) -> None:
+        """Put the reference files where they belong, and make their tables."""
+        for name, data in self.month.reference_files().items():
+            self.lake.store.put(f"{FOLDER}/{name}", data)
+        resources = {"lake": LakeResource(address=f"file:{self.folder / 'lake'}")}
+        assets = [vehicles, drivers, contracts]
+        assert dg.materialize(assets, resources=resources, run_config=_QUIET).success
+
+    def arrive(self, batches: Iterable[Iterable[Arrival]]) -> None:
+        """Take in each batch, then audit what it changed; at last bill all cycles."""
+        for batch in batches:
+            for what in batch:
+                if isinstance(what, Hour):
+                    self.publish(what, self.captured.get(what))
+                else:
+                    self.inbox.put(what, self.boletins[what])
+                    self.take_in(next(f.file_id for f in landed_files(self.inbox) if f.key == what))
+            self.audit_what_changed()
+        self.bill()
+
+    def publish(self, hour: Hour, cleaned: CleanedHour | None = None) -> None:
+        """Make the hour's tables from these rows, or from what was kept of its capture."""
+        manifest = read_manifest(self.lake, hour)
+        if manifest and manifest.current:
+            cleaned = cleaned or read_capture(self.lake, PROFILE, hour, manifest.current)
+            publish_hour(self.lake, hour, manifest, cleaned)
+
+    def take_in(self, file: str) -> None:
+        """Receive, judge and archive a file of the inbox, or judge one again that is kept in the lake."""
+        received = receive_file(self.lake, self.inbox, file)
+        rules, reference = RuleSettings.of(self.settings), read_reference(self.lake)
+        judged = judge_file(self.lake, received, rules, reference)
+        archive_file(self.lake, self.inbox, judged, received.data)
+
+    def audit_what_changed(self) -> None:
+        """Audit the days that the sensor would request."""
+        _, plan = days_to_audit(self.lake, self.settings, datetime.now(UTC) + timedelta(seconds=1))
+        assert not plan.resting and not plan.let_go, "no day of the month rests or is too old"
+        for day in plan.due:
+            audit_day(self.lake, day, self.settings)
+
+    def bill(self) -> None:
+        """Make the bills of all cycles."""
+        for cycle in self.cycles:
+            bill_cycle(self.lake, cycle, self.settings)
+
+    def close(self, cycle: Cycle) -> Closing:
+        """Close the cycle, whatever hours or days are missing of it."""
+        return close_cycle(self.lake, cycle, self.settings, force=True)
+
+    @property
+    def files(self) -> list[FileManifest]:
+        """What is known of all files that came, as they came."""
+        keys = [i.key for i in self.lake.store.list("raw_boletins") if i.key.endswith("manifest.json")]
+        found = [read_file_manifest(self.lake, key.split("/")[1].removeprefix("arquivo=")) for key in keys]
+        return sorted((m for m in found if m), key=lambda m: m.received_at)
+
+    def run_again(self) -> None:
+        """Everything once more over what is there: each hour, file, day and cycle."""
+        for hour in self.hours:
+            self.publish(hour, self.captured.get(hour))
+        for manifest in self.files:
+            self.take_in(manifest.file)
+        for day in self.month.days:
+            audit_day(self.lake, day, self.settings)
+        self.bill()
+
+    def rebuild(self) -> None:
+        """Delete all that can be made again, and make it from what cannot, with the API switched off."""
+        for info in list(self.lake.store.list()):
+            if not info.key.startswith(KEPT):
+                self.lake.store.delete(info.key)
+        self.read_reference_files()
+        for hour in self.hours:
+            self.publish(hour)
+        for manifest in self.files:
+            self.take_in(manifest.file)
+        self.audit_what_changed()
+        self.bill()
+
+    def tables(self) -> dict[str, bytes]:
+        """Every table's objects."""
+        keys = [info.key for info in self.lake.store.list() if info.key.endswith(".parquet")]
+        return {key: self.lake.store.get(key) for key in keys}

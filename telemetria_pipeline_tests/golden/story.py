@@ -1,0 +1,42 @@
+"""What a golden month goes through: it arrives, is closed, late files come, all is lost but raw."""
+
+import random
+from collections.abc import Iterator, Sequence
+
+from telemetria_pipeline_tests.golden.comparison import Compared, compare, unchanged
+from telemetria_pipeline_tests.golden.pipeline import Arrival, GoldenPipeline
+
+ORDERS = ("telemetry first", "boletins first", "shuffled")
+_SEED, _SHUFFLED_BATCHES = 7, 3
+
+
+def arrive(pipeline: GoldenPipeline, order: str) -> Compared:
+    """Let the month arrive in one of `ORDERS`, audited in between."""
+    hours, files = pipeline.hours, list(pipeline.month.boletins())
+    mixed: list[Arrival] = [*hours, *files]
+    random.Random(_SEED).shuffle(mixed)
+    batches: dict[str, list[Sequence[Arrival]]] = {
+        "telemetry first": [hours, files],
+        "boletins first": [files, hours],
+        "shuffled": [mixed[n::_SHUFFLED_BATCHES] for n in range(_SHUFFLED_BATCHES)],
+    }
+    pipeline.arrive(batches[order])
+    return compare(pipeline)
+
+
+def go_on(pipeline: GoldenPipeline) -> Iterator[tuple[str, Compared]]:
+    """What comes after the month has arrived, step by step, each held against what it must leave."""
+    before = pipeline.tables()
+    pipeline.run_again()
+    yield "all of it again", unchanged(before, pipeline.tables())
+
+    *over, _ = pipeline.cycles
+    for cycle in over:
+        pipeline.close(cycle)
+    pipeline.arrive([list(pipeline.month.late_boletins())])
+    yield "closed, then late boletins", compare(pipeline, late=True, closed=over)
+
+    before = pipeline.tables()
+    pipeline.rebuild()
+    yield "rebuilt from raw", compare(pipeline, late=True, closed=over)
+    yield "rebuilt, byte by byte", unchanged(before, pipeline.tables())
