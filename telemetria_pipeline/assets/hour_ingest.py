@@ -224,8 +224,10 @@ def publish_hour(
     doubts = _sceptics_answers(lake, cleaned.trips, cleaned.ledger, hour, manifest)
     stored = lake.read_table(TRIPS.name, hour.partition)
     before = TRIPS.frame(stored) if stored is not None else TRIPS.empty()
-    changes = _record_changes(lake, hour, before, cleaned, manifest.published, capture.id)
-    if not manifest.published or any(changes.values()) or _stored_state(lake, hour) != cleaned.ledger.state:
+    # Where the table is gone, it is made again, and nobody knows of a change.
+    earlier = manifest.published if stored is not None else None
+    changes = _record_changes(lake, hour, before, cleaned, earlier, capture.id)
+    if not earlier or any(changes.values()) or _stored_state(lake, hour) != cleaned.ledger.state:
         arrivals = pd.concat([before["chegada_utc"], cleaned.trips["chegada_utc"]])
         took_back = bool(changes["gone"] or changes["altered"])
         manifest.changing.append(hour_window(hour.start, hour.end, arrivals, took_back))
