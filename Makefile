@@ -48,6 +48,10 @@ $(VENV)-bench/installed: pyproject.toml constraints.txt $(VENV)/installed
 bench: $(VENV)-bench/installed ## speed and memory as ratios, beside peers and the floor (some ten minutes)
 	@$(VENV)-bench/bin/python benchmarks/run.py
 
+.PHONY: golden
+golden: install ## a month and a half of three carriers in every order of arrival, held against its known truth
+	@$(BIN)/python -m telemetria_pipeline_tests.golden
+
 .PHONY: fuzz
 fuzz: install ## 10,000 mutated boletins: a verdict for each, and no traceback
 	@$(BIN)/python benchmarks/fuzz_boletins.py --count 10000

@@ -131,7 +131,7 @@ def test_an_hour_that_a_carrier_empties_later_keeps_its_raw_and_says_what_went(p
 
 def test_trips_are_made_again_from_raw_with_the_api_switched_off(pipeline, carrier, monkeypatch):
     assert pipeline.run(hour_key(6), hour_key(7)).success
-    made = pipeline.table(TRIPS, hour_key(6), hour_key(7))
+    made, counted = (pipeline.table(c, hour_key(6), hour_key(7)) for c in (TRIPS, LEDGER))
     for hour in (6, 7):
         pipeline.lake.drop_table(TRIPS.name, hour_of(hour_key(hour)).partition)
     carrier.close()
@@ -140,6 +140,10 @@ def test_trips_are_made_again_from_raw_with_the_api_switched_off(pipeline, carri
     result = pipeline.run(hour_key(6), hour_key(7), only=TRIPS.name)
     assert result.success
     assert pipeline.table(TRIPS, hour_key(6), hour_key(7)).equals(made)
+    assert pipeline.table(LEDGER, hour_key(6), hour_key(7)).equals(
+        counted
+    )  # nothing changed at the carrier's
+    assert pipeline.table(CHANGES, hour_key(6), hour_key(7)).empty
 
 
 def test_trips_without_a_capture_say_what_to_materialise_first(pipeline, carrier):
