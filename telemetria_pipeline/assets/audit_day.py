@@ -32,7 +32,7 @@ from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.tariffs import tariffs_version
 from telemetria_pipeline.core.audit.trips import AuditInputs, validate_trips
-from telemetria_pipeline.core.changed_days import DayState, Mark, touches
+from telemetria_pipeline.core.changed_days import DayState, Mark, rests_on_neighbours, touches
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.core.hours import Hour
 from telemetria_pipeline.partitions import HOURLY, day_window, hour_of
@@ -124,7 +124,7 @@ def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
         contract.name: lake.write_table(contract.name, {"data": str(day)}, contract.table(frame))
         for contract, frame in tables.items()
     }
-    write_state(lake, _state(day, trips, marks, rules, inputs.contracts, settings))
+    write_state(lake, _state(day, trips, marks, rules, inputs, settings))
     return AuditedDay(day, trips, segments, km, found, missing, known, written)
 
 
@@ -200,7 +200,7 @@ def _state(
     trips: pd.DataFrame,
     marks: Iterable[Mark],
     rules: AuditRules,
-    contracts: pd.DataFrame | None,
+    inputs: AuditInputs,
     settings: Settings,
 ) -> DayState:
     window = day_window(day)
@@ -209,9 +209,9 @@ def _state(
         day=day,
         seen=[],
         reach=max([window[1], *([arrivals.max().to_pydatetime()] if len(arrivals) else [])]),
-        wide=bool(trips["sinal"].isin(["perdido", "desconhecido"]).any()),
+        wide=rests_on_neighbours(trips, inputs.segments),
         rules=rules.version,
-        tariffs=None if contracts is None else tariffs_version(contracts),
+        tariffs=None if inputs.contracts is None else tariffs_version(inputs.contracts),
         rows=len(trips),
         digest=_digest(trips),
         audited_at=datetime.now(UTC),

@@ -83,6 +83,26 @@ def spans(trips: pd.DataFrame, zone: ZoneInfo) -> list[Window]:
     return [(first.to_pydatetime(), last.to_pydatetime()) for first, last in windows.itertuples(index=False)]
 
 
+def rests_on_neighbours(trips: pd.DataFrame, segments: pd.DataFrame) -> bool:
+    """Whether an hour of the day before or after may change what is known of some trip's signal.
+
+    Where good readings enclose a trip, or its segments fill it, more of them change nothing. Where only some
+    of a vehicle's readings are good, the next one may contradict what a heartbeat said.
+
+    Args:
+        trips: the day's, under contract VALIDATED_TRIPS.
+        segments: `placa`, `saida_utc`, `chegada_utc`, `situacao_odometro` of all that was looked at.
+    """
+    good = segments[segments["situacao_odometro"] == "ok"].groupby("placa")
+    first, last = (
+        found.reindex(trips["placa"]).set_axis(trips.index)
+        for found in (good["saida_utc"].min(), good["chegada_utc"].max())
+    )
+    enclosed = (first <= trips["saida_utc"]) & (last >= trips["chegada_utc"])
+    heartbeat = (trips["sinal"] == "presente") & first.notna() & ~enclosed & ~(trips["sobreposicao"] >= 1)
+    return bool((heartbeat | trips["sinal"].isin(["perdido", "desconhecido"])).any())
+
+
 class DayState(BaseModel):
     """What is known of an audited day; stored beside its tables, after all of them."""
 

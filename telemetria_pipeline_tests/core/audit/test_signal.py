@@ -7,9 +7,19 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 
+from telemetria_pipeline.core.changed_days import rests_on_neighbours
 from telemetria_pipeline_tests.core.audit import rows
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE
-from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, measured, metres, one, parked
+from telemetria_pipeline_tests.core.audit.sides import (
+    MEASURED,
+    at,
+    audit,
+    declared,
+    measured,
+    metres,
+    one,
+    parked,
+)
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
 
 TRIP = [declared(at("10:00"), at("12:00"), 40)]
@@ -110,6 +120,27 @@ def test_without_good_readings_around_it_a_heartbeat_before_and_after_will_do():
     assert heard(TRIP, with_it) == ("desconhecido", "<NA>")
     at_its_end = [beats[0], {**beats[1], "saida_utc": at("12:00")}]
     assert heard(TRIP, at_its_end) == ("desconhecido", "<NA>")
+
+
+def test_a_day_looks_again_at_its_neighbours_where_a_reading_to_come_could_contradict_a_heartbeat():
+    def looks_again(seen: list[dict]) -> bool:
+        return rests_on_neighbours(audit(TRIP, seen).trips, rows.frame_of(MEASURED, seen))
+
+    before, after = parked(1_000, 1_040)
+    beat = {
+        **after,
+        "saida_utc": at("02:00", 1),
+        "chegada_utc": at("02:10", 1),
+        "situacao_odometro": "ausente",
+    }
+    assert (heard(TRIP, [before, beat])[0], heard(TRIP, [before, beat, after])[0]) == ("presente", "perdido")
+    assert looks_again([before, beat])
+    assert looks_again([before, after])  # lost
+    assert looks_again([before])  # unknown
+    assert not looks_again(parked())
+    assert not looks_again([beat, {**beat, "saida_utc": at("20:00", -1), "chegada_utc": at("20:10", -1)}])
+    whole = measured(at("09:50"), at("12:10"), 30, situacao_odometro="ausente")
+    assert not looks_again([before, whole])
 
 
 def test_silence_beyond_the_neighbouring_days_is_not_looked_at():
