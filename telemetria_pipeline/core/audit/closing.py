@@ -138,10 +138,10 @@ def _fixed_cents(billing: pd.DataFrame) -> pd.Series:
 def _sentences(found: pd.DataFrame) -> list[str]:
     words = pd.DataFrame(
         {
-            "before_km": km_text(found["metres_was"].tolist()),
-            "after_km": km_text(found["metres"].tolist()),
-            "before": money_text(found["cents_was"].tolist()),
-            "after": money_text(found["cents"].tolist()),
+            "before_km": km_text(found["metres_was"].to_numpy()),
+            "after_km": km_text(found["metres"].to_numpy()),
+            "before": money_text(found["cents_was"].to_numpy()),
+            "after": money_text(found["cents"].to_numpy()),
         }
     )
     words = words.join(found.reindex(columns=["causa", "trip", "why", "tariff"]))

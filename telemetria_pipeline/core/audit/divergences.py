@@ -2,7 +2,6 @@
 
 from datetime import date, timedelta
 from hashlib import blake2b
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -13,9 +12,9 @@ import pyarrow.compute as pc
 from telemetria_pipeline.contracts.audit import DIVERGENCES
 from telemetria_pipeline.contracts.base import MONEY
 from telemetria_pipeline.core.audit.coverage import KNOWN
-from telemetria_pipeline.core.audit.phrases import sentences
+from telemetria_pipeline.core.audit.phrases import joined, sentences
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.audit.timeline import microseconds
+from telemetria_pipeline.core.audit.timeline import microseconds, sorting
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
 
 # R$ at stake, in cents, from which a divergence is of that severity.
@@ -61,23 +60,23 @@ def find_divergences(
     rows["odometro_em_volta"] = _odometer_read_around(rows, segments)
     cents, priced = _at_stake(rows)
     sure = _confidence(rows)
-    named = (rows["viagem_id"] + "|" + rows["tipo"]).tolist()
-    ids = [f"{day:%Y%m%d}-" + blake2b(name.encode(), digest_size=5).hexdigest() for name in named]
+    names = pa.array((rows["viagem_id"] + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
+    hashes = pd.Series([blake2b(name, digest_size=5).hexdigest() for name in names], dtype="str")
     severity = np.select(
         [(rows["tipo"] == "veiculo_desconhecido") | (cents >= HIGH_CENTS), ~priced | (cents >= MEDIUM_CENTS)],
-        ["alta", "media"],
-        default="baixa",
+        [2, 1],
+        default=0,
     )
     rows = rows.assign(
-        divergencia_id=pd.Series(ids, dtype="str"),
-        severidade=pd.Series(severity, dtype="str"),
+        divergencia_id=f"{day:%Y%m%d}-" + hashes,
+        severidade=pd.array(["baixa", "media", "alta"], dtype="str").take(severity),
         valor_brl=decimals(cents, MONEY, rows.index, missing=~priced),
         confianca=sure / 100,
         frase=sentences(rows, rules, zone),
         motorista=rows["motorista_declarado"].fillna(rows["motorista_medido"]),
         evidencia_telemetria=_pages(rows, segments).fillna(heard.evidence()),
     )
-    rank = np.lexsort((np.array(ids, dtype="S"), -np.where(priced, cents * sure, -1)))
+    rank = sorting(np.where(priced, -cents * sure, 1), rows, ["divergencia_id"])
     rows["posicao"] = np.argsort(rank) + 1
     return rows[DIVERGENCES.names].iloc[rank].reset_index(drop=True)
 
@@ -181,10 +180,8 @@ def _pages(rows: pd.DataFrame, segments: pd.DataFrame) -> pd.Series:
     known = page >= 0
     pairs = np.unique(trip[trip >= 0][known] * len(pages) + page[known])
     trip, page = np.divmod(pairs, max(len(pages), 1))
-    texts = pages.take(page).tolist()
-    bounds = np.searchsorted(trip, np.arange(len(trips) + 1)).tolist()
-    joined = ["; ".join(texts[a:b]) or None for a, b in pairwise(bounds)]
-    return pd.Series(np.array(joined, dtype=object)[trip_of_row], index=rows.index, dtype="str")
+    said = joined(trip, pd.Series(pages.array.take(page)), len(trips), "; ")
+    return said.where(said != "").take(trip_of_row).set_axis(rows.index)
 
 
 class _HoursOfTrips:
@@ -211,7 +208,7 @@ class _HoursOfTrips:
 
     def _of_rows(self, texts: pd.Series, separator: str, around: str) -> pd.Series:
         """For each row, the texts of its hours, joined."""
-        known = texts.where(texts.notna(), "").tolist()
-        joined = [separator.join(filter(None, known[window])) for window in self._windows]
-        said = [around.format(some) if some else None for some in joined]
-        return pd.Series(np.array(said, dtype=object)[self._window], index=self._index, dtype="str")
+        known = texts.fillna("").tolist()
+        of_windows = [separator.join(filter(None, known[window])) for window in self._windows]
+        said = pd.array([around.format(some) if some else None for some in of_windows], dtype="str")
+        return pd.Series(said.take(self._window), index=self._index)

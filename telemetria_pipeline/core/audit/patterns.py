@@ -175,7 +175,7 @@ def _repeated_km(declared: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
     said = zip(
         groups["ocorrencias"],
         groups["viagens"],
-        *(km_text(usual[name].tolist()) for name in ("declarado_m", "min", "max")),
+        *(km_text(usual[name].to_numpy()) for name in ("declarado_m", "min", "max")),
         strict=True,
     )
     return groups.assign(
@@ -194,7 +194,7 @@ def _odometer_gaps(declared: pd.DataFrame) -> pd.DataFrame:
     groups = _groups(declared, "odometro_descontinuo", "veiculo", breaks)
     groups = groups[groups["ocorrencias"] >= MIN_ODOMETER_GAPS]
     lost = gap.where(breaks, 0).groupby(declared["veiculo"]).sum()[groups.index]
-    said = zip(groups["ocorrencias"], groups["viagens"], km_text(lost.tolist()), strict=True)
+    said = zip(groups["ocorrencias"], groups["viagens"], km_text(lost.to_numpy()), strict=True)
     return groups.assign(
         frase=[
             f"Em {shown} de {trips} viagens, o odômetro de saída não continua o de chegada da anterior: "

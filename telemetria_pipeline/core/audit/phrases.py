@@ -4,11 +4,14 @@ A sentence is put together from parts, each with the rows it is for; all of it w
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.exact import half_up, units
@@ -39,40 +42,62 @@ _PROVEN_COUNT = " Contam {auditado} km."
 _TELEMETRY_STANDS = " Não veio boletim do veículo nesse dia: vale a telemetria."
 _NOT_CLAIMED = " Sem declaração, não entra na medição."
 
-_THOUSANDTHS = [f",{m:03d}".rstrip("0").ljust(2, "0") for m in range(1000)]
-_CLOCK = np.array([f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(24 * 60)], dtype=object)
+_TEXT = pa.large_string()  # what a `str` array holds
+_THOUSANDTHS = pd.array([f",{m:03d}".rstrip("0").ljust(2, "0") for m in range(1000)], dtype="str")
+_HUNDREDTHS = pd.array([f",{c:02d}" for c in range(100)], dtype="str")
+_CLOCK = pd.array([f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(24 * 60)], dtype="str")
 
 
-def km_text(metres: Iterable[int]) -> list[str]:
+def km_text(metres: np.ndarray) -> pd.Series:
     """Whole metres as kilometres, to the metre where there are any: `1.234,567`, `48,0`."""
-    return [f"{m // 1000:,}".replace(",", ".") + _THOUSANDTHS[m % 1000] for m in metres]
+    km, rest = np.divmod(metres, 1000)
+    return _grouped(km) + pd.Series(_THOUSANDTHS.take(rest))
 
 
-def money_text(cents: Iterable[int]) -> list[str]:
+def money_text(cents: np.ndarray) -> pd.Series:
     """Whole cents as `R$ 1.234,50`."""
-    return [f"R$ {c // 100:,}".replace(",", ".") + f",{c % 100:02d}" for c in cents]
+    reais, rest = np.divmod(cents, 100)
+    return "R$ " + _grouped(reais) + pd.Series(_HUNDREDTHS.take(rest))
 
 
-def percent_text(part: np.ndarray, whole: np.ndarray) -> list[str]:
+def percent_text(part: np.ndarray, whole: np.ndarray) -> pd.Series:
     """`part / whole` as `+53,8 %`; `whole` is above 0."""
-    tenths = half_up(part * 1_000, whole).tolist()
-    return [f"{'-' if t < 0 else '+'}{abs(t) // 10},{abs(t) % 10} %" for t in tenths]
+    tenths = half_up(part * 1_000, whole)
+    return _by_distinct(tenths, lambda t: f"{'-' if t < 0 else '+'}{abs(t) // 10},{abs(t) % 10} %")
 
 
-def window_text(start: pd.Series, end: pd.Series, zone: ZoneInfo) -> list[str]:
+def window_text(start: pd.Series, end: pd.Series, zone: ZoneInfo) -> pd.Series:
     """Two instants as `das 07:10 às 08:05` by the clock of the zone; another day's arrival says which."""
     (from_day, from_clock), (to_day, to_clock) = _local(start, zone), _local(end, zone)
-    said = "das " + from_clock + " às " + to_clock
-    later = from_day != to_day
-    said[later] += [f" de {day[8:10]}/{day[5:7]}" for day in to_day[later].astype(str)]
-    return said.tolist()
+    later = np.where(from_day == to_day, np.datetime64("NaT"), to_day)
+    said = _by_distinct(later, lambda day: f" de {day:%d/%m}" if day else "")
+    return "das " + from_clock + " às " + to_clock + said
 
 
-def _local(instants: pd.Series, zone: ZoneInfo) -> tuple[np.ndarray, np.ndarray]:
+def joined(row: np.ndarray, texts: pd.Series, rows: int, separator: str) -> pd.Series:
+    """For each of so many rows, the texts whose `row` it is, in their order; empty where there is none."""
+    in_order = pa.array(texts.array.take(np.argsort(row, kind="stable")))
+    ends = np.cumsum(np.bincount(row, minlength=rows))
+    lists = pa.LargeListArray.from_arrays(np.append(0, ends), in_order)
+    return pd.Series(pc.binary_join(lists, pa.scalar(separator, _TEXT)), dtype="str")
+
+
+def _grouped(whole: np.ndarray) -> pd.Series:
+    return _by_distinct(whole, lambda n: f"{n:,}".replace(",", "."))
+
+
+def _by_distinct(values: np.ndarray, say: Callable[[Any], str]) -> pd.Series:
+    """What is said of each value; of many values few are different."""
+    place, different = pd.factorize(values, use_na_sentinel=False)
+    texts = pd.array([say(value) for value in different.tolist()], dtype="str")
+    return pd.Series(texts.take(place))
+
+
+def _local(instants: pd.Series, zone: ZoneInfo) -> tuple[np.ndarray, pd.Series]:
     """The day and the clock of each instant."""
     local = instants.dt.tz_convert(zone).dt.tz_localize(None).to_numpy().astype("datetime64[m]")
     days = local.astype("datetime64[D]")
-    return days, _CLOCK[(local - days).astype(np.int64)]
+    return days, pd.Series(_CLOCK.take((local - days).astype(np.int64)))
 
 
 def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Series:
@@ -90,8 +115,7 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
     claimed = phantom | (kind == "km_divergente")
     measured = undeclared | (kind == "km_divergente")
     unseen = claimed & proven & (units(rows["km_sem_sinal"]) > 0)
-    facts, said = rows[_FACTS], np.full(len(rows), "", dtype=object)
-    for where, template in (
+    parts = [
         *((kind == one, opening) for one, opening in _OPENINGS.items()),
         (measured & (source == "telemetria"), _BY_TELEMETRY),
         (measured & (source == "mista"), _PARTLY_BY_TELEMETRY),
@@ -104,49 +128,42 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
         (claimed & proven, _PROVEN_COUNT),
         (undeclared & unproven, _TELEMETRY_STANDS),
         (undeclared & proven, _NOT_CLAIMED),
-    ):
-        at = where.to_numpy()
-        said[at] += np.array(_filled(template, facts[at], rules, zone), dtype=object)
-    return pd.Series(said, index=rows.index, dtype="str")
+    ]
+    at = [np.flatnonzero(where) for where, _ in parts]
+    texts = [_filled(template, rows, on, rules, zone) for on, (_, template) in zip(at, parts, strict=True)]
+    return joined(np.concatenate(at), pd.concat(texts), len(rows), "")
 
 
-def _difference(rows: pd.DataFrame) -> list[str]:
+def _difference(declared: np.ndarray, measured: np.ndarray) -> pd.Series:
     """`+53,8 %; `, or nothing where there is no distance to compare with."""
-    declared, measured = units(rows["km_declarado"]), units(rows["km_medido"])
-    percents = percent_text(declared - measured, np.maximum(measured, 1))
-    return [f"{percent}; " if km else "" for percent, km in zip(percents, measured.tolist(), strict=True)]
+    said = percent_text(declared - measured, np.maximum(measured, 1)) + "; "
+    return said.where(measured > 0, "")
 
 
-_WORDS: dict[str, Callable[[pd.DataFrame, AuditRules, ZoneInfo], Iterable[object]]] = {
-    "declarado": lambda rows, *_: km_text(units(rows["km_declarado"]).tolist()),
-    "medido": lambda rows, *_: km_text(units(rows["km_medido"]).tolist()),
-    "auditado": lambda rows, *_: km_text(units(rows["km_auditado"]).tolist()),
-    "sem_sinal": lambda rows, *_: km_text(units(rows["km_sem_sinal"]).tolist()),
-    "diferenca": lambda rows, *_: _difference(rows),
-    "tolerancia": lambda rows, rules, _: [rules.in_words] * len(rows),
-    "minutos": lambda rows, rules, _: [rules.match_minutes] * len(rows),
-    "quando": lambda rows, _, zone: window_text(rows["saida_utc"], rows["chegada_utc"], zone),
-    "quando_medido": lambda rows, _, zone: window_text(
-        rows["saida_medida_utc"], rows["chegada_medida_utc"], zone
-    ),
-    "declarado_por": lambda rows, *_: rows["motorista_declarado"].tolist(),
-    "medido_por": lambda rows, *_: rows["motorista_medido"].fillna("outro").tolist(),
-    "veiculo": lambda rows, *_: rows["veiculo"].tolist(),
-    "horas": lambda rows, *_: rows["horas_ausentes"].tolist(),
+_Of = Callable[[str], pd.Series]  # a column, of the rows that a part is for
+_WORDS: dict[str, Callable[[_Of, AuditRules, ZoneInfo], pd.Series | str]] = {
+    "declarado": lambda of, *_: km_text(units(of("km_declarado"))),
+    "medido": lambda of, *_: km_text(units(of("km_medido"))),
+    "auditado": lambda of, *_: km_text(units(of("km_auditado"))),
+    "sem_sinal": lambda of, *_: km_text(units(of("km_sem_sinal"))),
+    "diferenca": lambda of, *_: _difference(units(of("km_declarado")), units(of("km_medido"))),
+    "tolerancia": lambda _, rules, __: rules.in_words,
+    "minutos": lambda _, rules, __: str(rules.match_minutes),
+    "quando": lambda of, _, zone: window_text(of("saida_utc"), of("chegada_utc"), zone),
+    "quando_medido": lambda of, _, zone: window_text(of("saida_medida_utc"), of("chegada_medida_utc"), zone),
+    "declarado_por": lambda of, *_: of("motorista_declarado").fillna("outro"),
+    "medido_por": lambda of, *_: of("motorista_medido").fillna("outro"),
+    "veiculo": lambda of, *_: of("veiculo"),
+    "horas": lambda of, *_: of("horas_ausentes"),
 }
 
 
-_FACTS = [
-    *("km_declarado", "km_medido", "km_auditado", "km_sem_sinal", "saida_utc", "chegada_utc"),
-    *("saida_medida_utc", "chegada_medida_utc", "motorista_declarado", "motorista_medido"),
-    *("veiculo", "horas_ausentes"),
-]
-
-
-def _filled(template: str, rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> list[str]:
-    """The template with each row's words."""
-    names = re.findall(r"{(\w+)}", template)
-    if not names:
-        return [template] * len(rows)
-    in_order = re.sub(r"{\w+}", "{}", template)
-    return list(map(in_order.format, *(_WORDS[name](rows, rules, zone) for name in names)))
+def _filled(
+    template: str, rows: pd.DataFrame, at: np.ndarray, rules: AuditRules, zone: ZoneInfo
+) -> pd.Series:
+    """The template with the words of the rows at these positions."""
+    first, *others = re.split(r"{(\w+)}", template)  # by turns a name and what follows it
+    others[::2] = [_WORDS[name](lambda column: rows[column].take(at), rules, zone) for name in others[::2]]
+    said = [pa.scalar(x, _TEXT) if isinstance(x, str) else pa.array(x) for x in [*others, ""]]
+    filled = pc.binary_join_element_wise(pa.repeat(pa.scalar(first, _TEXT), len(at)), *said)
+    return pd.Series(filled, dtype="str")
