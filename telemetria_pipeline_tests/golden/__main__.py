@@ -8,7 +8,6 @@ Two processes share the orders. Ends with 1 where a single verdict or cent diffe
 import multiprocessing
 import sys
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from decimal import Decimal
 from pathlib import Path
@@ -17,31 +16,10 @@ from time import perf_counter
 import pandas as pd
 
 from telemetria_pipeline.simulator.golden import GoldenMonth
-from telemetria_pipeline_tests.golden.comparison import Compared
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
-from telemetria_pipeline_tests.golden.story import ORDERS, arrive, go_on
+from telemetria_pipeline_tests.golden.story import ORDERS, Step, whole_story
 
 _COUNTED = ("hours", "trips", "divergences", "bill lines", "patterns", "adjustments", "objects")
-Step = tuple[str, Compared, float]
-
-
-def steps(folder: Path, order: str) -> list[Step]:
-    """One order in a lake of its own, and for the first one what comes after it; each with its seconds."""
-    month = GoldenMonth()
-    pipeline = GoldenPipeline(month, folder / order.replace(" ", "-"))
-    pipeline.take_captures_of(GoldenPipeline(month, folder / "captured"))
-    pipeline.read_reference_files()
-
-    def told() -> Iterator[tuple[str, Compared]]:
-        yield order, arrive(pipeline, order)
-        if order == ORDERS[0]:
-            yield from go_on(pipeline)
-
-    found, began = list[Step](), perf_counter()
-    for name, compared in told():
-        found.append((name, compared, perf_counter() - began))
-        began = perf_counter()
-    return found
 
 
 def main() -> None:
@@ -56,7 +34,7 @@ def main() -> None:
         print(f"  captured: {perf_counter() - began:.0f} s", flush=True)
         found = list[Step]()
         with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-            for done in as_completed([pool.submit(steps, folder, order) for order in ORDERS]):
+            for done in as_completed([pool.submit(whole_story, folder, order) for order in ORDERS]):
                 found += done.result()
                 print(f"  {done.result()[0][0]}: {sum(s for *_, s in done.result()):.0f} s", flush=True)
     print(f"\n{_table(found)}\n")

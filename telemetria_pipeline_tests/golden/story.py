@@ -2,11 +2,17 @@
 
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from time import perf_counter
 
+from telemetria_pipeline.simulator.golden import GoldenMonth
 from telemetria_pipeline_tests.golden.comparison import Compared, compare, unchanged
 from telemetria_pipeline_tests.golden.pipeline import Arrival, GoldenPipeline
 
 ORDERS = ("telemetry first", "boletins first", "shuffled")
+Step = tuple[str, Compared, float]
+"""What was done, what it was held against, and its seconds."""
+
 _SEED, _SHUFFLED_BATCHES = 7, 3
 
 
@@ -40,3 +46,22 @@ def go_on(pipeline: GoldenPipeline) -> Iterator[tuple[str, Compared]]:
     pipeline.rebuild()
     yield "rebuilt from raw", compare(pipeline, late=True, closed=over)
     yield "rebuilt, byte by byte", unchanged(before, pipeline.tables())
+
+
+def whole_story(folder: Path, order: str) -> list[Step]:
+    """The whole month in one order, from the hours in `folder`/captured; after the first one, the rest."""
+    month = GoldenMonth()
+    pipeline = GoldenPipeline(month, folder / order.replace(" ", "-"))
+    pipeline.take_captures_of(GoldenPipeline(month, folder / "captured"))
+    pipeline.read_reference_files()
+
+    def told() -> Iterator[tuple[str, Compared]]:
+        yield order, arrive(pipeline, order)
+        if order == ORDERS[0]:
+            yield from go_on(pipeline)
+
+    steps, began = list[Step](), perf_counter()
+    for step, compared in told():
+        steps.append((step, compared, perf_counter() - began))
+        began = perf_counter()
+    return steps
