@@ -39,10 +39,11 @@ def changed_days_sensor(context: dg.SensorEvaluationContext, lake: LakeResource)
     if not marks:
         return dg.SensorResult(skip_reason="Nothing changed")
     if plan.let_go:
+        oldest = min(mark.start for mark in plan.let_go).astimezone(settings.timezone)
         context.log.warning(
-            f"{len(plan.let_go)} changes touch only days more than {settings.audit_days} days old, which are "
-            f"not audited again by themselves; the oldest begins {min(m.start for m in plan.let_go)}. "
-            "Materialise those days where they matter"
+            f"{len(plan.let_go)} changes touch only days more than {settings.audit_days} days old "
+            f"(TELEMETRIA_AUDIT_DAYS), from {oldest:%Y-%m-%d} on, which are not audited again by themselves: "
+            "run audit_job for those that matter"
         )
     busy = {
         run.tags.get(PARTITION_TAG)

@@ -153,7 +153,7 @@ def _tell_boletins(boletins: pd.DataFrame, say: Callable[[str], None]) -> None:
 def _tell_divergences(lake: Lake, say: Callable[[str], None]) -> None:
     table = lake.read_table(DIVERGENCES.name, {"data": DAY})
     found = DIVERGENCES.empty() if table is None else DIVERGENCES.frame(table)
-    say(f"\nThe day's {DEAREST} dearest divergences of {len(found)}:\n")
+    say(f"\nThe day's {DEAREST} dearest divergences of {len(found)}, by money and confidence:\n")
     for row in found.sort_values("posicao").head(DEAREST).to_dict("records"):
         who = f"{row['veiculo']}, {row['transportadora']}"
         say(f"{row['posicao']}. {brl(row['valor_brl'])}  {row['tipo']}, {row['veredito']}: {who}")
@@ -164,7 +164,7 @@ def _tell_divergences(lake: Lake, say: Callable[[str], None]) -> None:
 def _tell_bill(lake: Lake, say: Callable[[str], None]) -> None:
     table = lake.read_table(BILLING.name, CYCLE.partition)
     sums = totals(BILLING.empty() if table is None else BILLING.frame(table))
-    say(f"\nThe cycle {CYCLE.key} so far, this one day audited:\n")
+    say(f"\nThe cycle {CYCLE.key} so far: one day audited, fixed costs of the whole cycle:\n")
     columns = {"variável": "variavel_brl", "fixo": "fixo_brl", "a faturar": "total_brl"}
     shown = pd.DataFrame(
         {
