@@ -14,7 +14,7 @@ from telemetria_pipeline.contracts.base import MONEY
 from telemetria_pipeline.core.audit.coverage import KNOWN
 from telemetria_pipeline.core.audit.phrases import joined, sentences
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.audit.timeline import microseconds, sorting
+from telemetria_pipeline.core.audit.timeline import microseconds
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
 
 # R$ at stake, in cents, from which a divergence is of that severity.
@@ -55,8 +55,6 @@ def find_divergences(
         A frame under contract DIVERGENCES.
     """
     rows = _found(trips, rules, vehicles_known)
-    heard = _HoursOfTrips(rows, hours, rules)
-    rows["horas_ausentes"] = heard.missing(zone)
     rows["odometro_em_volta"] = _odometer_read_around(rows, segments)
     cents, priced = _at_stake(rows)
     sure = _confidence(rows)
@@ -72,13 +70,18 @@ def find_divergences(
         severidade=pd.array(["baixa", "media", "alta"], dtype="str").take(severity),
         valor_brl=decimals(cents, MONEY, rows.index, missing=~priced),
         confianca=sure / 100,
+    )
+    keys = pa.table({"weight": np.where(priced, cents * sure, -1), "id": pa.array(rows["divergencia_id"])})
+    rank = pc.sort_indices(keys, [("weight", "descending"), ("id", "ascending")]).to_numpy()
+    rows = rows.take(rank).reset_index(drop=True)
+    heard = _HoursOfTrips(rows, hours, rules)
+    rows["horas_ausentes"] = heard.missing(zone)
+    return rows.assign(
+        posicao=rows.index.to_numpy() + 1,
         frase=sentences(rows, rules, zone),
         motorista=rows["motorista_declarado"].fillna(rows["motorista_medido"]),
         evidencia_telemetria=_pages(rows, segments).fillna(heard.evidence()),
-    )
-    rank = sorting(np.where(priced, -cents * sure, 1), rows, ["divergencia_id"])
-    rows["posicao"] = np.argsort(rank) + 1
-    return rows[DIVERGENCES.names].iloc[rank].reset_index(drop=True)
+    )[DIVERGENCES.names]
 
 
 def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
@@ -175,7 +178,7 @@ def _pages(rows: pd.DataFrame, segments: pd.DataFrame) -> pd.Series:
     trip_of_row, trips = pd.factorize(rows["viagem_id"])
     trip = pc.index_in(pa.array(segments["viagem_id"].array), value_set=pa.array(trips.array))
     trip = trip.fill_null(-1).to_numpy()
-    of_rows = segments[trip >= 0]
+    of_rows = segments[["raw_key", "raw_sha256"]][trip >= 0]
     page, pages = pd.factorize(of_rows["raw_key"] + " sha256=" + of_rows["raw_sha256"], sort=True)
     known = page >= 0
     pairs = np.unique(trip[trip >= 0][known] * len(pages) + page[known])
