@@ -30,12 +30,15 @@ def arrive(pipeline: GoldenPipeline, order: str) -> Compared:
     return compare(pipeline)
 
 
-def go_on(pipeline: GoldenPipeline) -> Iterator[tuple[str, Compared]]:
-    """What comes after the month has arrived, step by step, each held against what it must leave."""
+def do_again(pipeline: GoldenPipeline) -> Compared:
+    """All of it once more over what is there."""
     before = pipeline.tables()
     pipeline.run_again()
-    yield "all of it again", unchanged(before, pipeline.tables())
+    return unchanged(before, pipeline.tables())
 
+
+def go_on(pipeline: GoldenPipeline) -> Iterator[tuple[str, Compared]]:
+    """What comes after the month has arrived, step by step, each held against what it must leave."""
     *over, _ = pipeline.cycles
     for cycle in over:
         pipeline.close(cycle)
