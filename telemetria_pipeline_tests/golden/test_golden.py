@@ -1,4 +1,7 @@
-"""Ten vehicles across a cycle's end: each verdict and cent is the truth's, however it all arrived."""
+"""Ten vehicles for some days: each verdict and cent is the truth's, however it all arrived.
+
+`make golden` does it with 40 vehicles for a month and a half.
+"""
 
 from datetime import date
 from pathlib import Path
@@ -7,13 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from telemetria_pipeline.assets.closed_cycles import read_closing
 from telemetria_pipeline.simulator.golden import GoldenMonth
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
 from telemetria_pipeline_tests.golden.story import arrive, do_again, go_on
 
-LAST = date(2026, 3, 16)
-DAYS_WITH_LATE_FILES = GoldenMonth(24, vehicles=10, first=date(2026, 3, 12), last=LAST)
+ACCIDENTS = GoldenMonth(vehicles=10, first=date(2026, 3, 5), last=date(2026, 3, 9))
+CYCLES_END = GoldenMonth(24, vehicles=10, first=date(2026, 3, 12), last=date(2026, 3, 16))
 
 
 def captured(month: GoldenMonth, folder: Path) -> GoldenPipeline:
@@ -24,22 +26,19 @@ def captured(month: GoldenMonth, folder: Path) -> GoldenPipeline:
 
 
 @pytest.mark.timeout(240)
-def test_a_fortnight_is_judged_and_billed_as_the_truth_says(tmp_path):
-    pipeline = captured(GoldenMonth(vehicles=10, first=date(2026, 3, 5), last=LAST), tmp_path)
+def test_an_hour_is_never_given_a_tariff_changes_and_a_vehicle_enters(tmp_path):
+    pipeline = captured(ACCIDENTS, tmp_path)
     compared = arrive(pipeline, "telemetry first")
     assert not compared.differences, compared.told()
-    assert compared.rows["trips"] > 1_500
-    pipeline.close(pipeline.cycles[0])
-    accepted = read_closing(pipeline.lake, pipeline.cycles[0]).accepted
-    assert any("05/03 (1 h)" in said for said in accepted)  # the hour that the carrier never gave
+    assert compared.rows["trips"] > 600
+    closing = pipeline.close(pipeline.cycles[0])
+    assert any("05/03 (1 h)" in said for said in closing.accepted)
 
 
 @pytest.mark.timeout(240)
-def test_boletins_first_then_all_again_then_closed_then_late_files_then_all_lost_but_raw(tmp_path):
-    pipeline = captured(DAYS_WITH_LATE_FILES, tmp_path)
+def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_path):
+    pipeline = captured(CYCLES_END, tmp_path)
     compared = arrive(pipeline, "boletins first")
-    assert not compared.differences, compared.told()
-    compared = do_again(pipeline)
     assert not compared.differences, compared.told()
     for step, compared in go_on(pipeline):
         assert not compared.differences, f"{step}\n{compared.told()}"
@@ -54,6 +53,7 @@ def test_boletins_first_then_all_again_then_closed_then_late_files_then_all_lost
 
 
 @pytest.mark.timeout(240)
-def test_hours_and_boletins_may_come_in_any_order(tmp_path):
-    compared = arrive(captured(DAYS_WITH_LATE_FILES, tmp_path), "shuffled")
-    assert not compared.differences, compared.told()
+def test_hours_and_boletins_may_come_in_any_order_and_again_and_change_nothing(tmp_path):
+    pipeline = captured(CYCLES_END, tmp_path)
+    for compared in (arrive(pipeline, "shuffled"), do_again(pipeline)):
+        assert not compared.differences, compared.told()
