@@ -4,6 +4,7 @@ import json
 import logging
 import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -42,6 +43,9 @@ class _Cycle(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Cycle":
         from telemetria_pipeline.core.cycles import Cycle
 
+        with suppress(ValueError):  # a day as Brazil writes it
+            wanted = Cycle.of(datetime.strptime(value, "%d/%m/%Y").date()).key
+            self.fail(f"{value} lies in the cycle {wanted}; write it as {wanted}", param, ctx)
         try:
             return Cycle.from_key(value)
         except ValueError as error:
@@ -239,7 +243,9 @@ def cycle_show(key: "Cycle") -> None:
 @cycle.command("close")
 @click.argument("key", type=CYCLE, metavar="CYCLE")
 @click.option(
-    "--force", is_flag=True, help="Close although days or hours are missing; the closing names them."
+    "--force",
+    is_flag=True,
+    help="Close although days, hours or vehicles are missing; the closing names them.",
 )
 def cycle_close(key: "Cycle", force: bool) -> None:
     """Freeze the bill of a CYCLE; what arrives later becomes adjustments of the next one."""
@@ -284,7 +290,7 @@ def cycle_what_if(key: "Cycle", contracts: Path | None, **tolerances: Decimal | 
     settings = Settings.from_env()
     found = what_if(Lake.open(settings.lake), key, settings, changed, others.frame if others else None)
     now, then = found.now.billing, found.then.billing
-    click.echo(what_if_text(totals(now), totals(then), now, then))
+    click.echo(what_if_text(totals(now), totals(then), now, then, found.closing is not None))
 
 
 def _cycle_text(look: "CycleLook", settings: Settings) -> str:

@@ -48,7 +48,7 @@ def test_what_is_missing_is_shown_and_can_be_accepted(lake):
     lake.store.delete(f"audited_days/data={DAYS[3]}.json")
     bill_cycle(lake, CYCLE, SETTINGS)
     sentence = "Dias sem conferência (materialize `validated_trips`): 19/02."
-    assert f"Falta:\n  {sentence}" in cycle("show", KEY)[1]
+    assert f"Pendente:\n  {sentence}" in cycle("show", KEY)[1]
     code, said = cycle("close", KEY)
     assert (code, sentence in said, "--force" in said) == (1, True, True)
     code, said = cycle("close", KEY, "--force")
@@ -76,13 +76,20 @@ def test_what_if_compares_operations_and_vehicles(lake, tmp_path):
     assert (code, "Nenhum veículo mudaria." in said) == (0, True)
     dearer = tmp_path / "contratos.csv"
     dearer.write_text(CONTRACTS_CSV.format("3,00"), encoding="utf-8")
-    assert "+R$ 42,93" in cycle("what-if", KEY, "--contracts", str(dearer))[1]
+    said = cycle("what-if", KEY, "--contracts", str(dearer))[1]
+    assert ("+R$ 42,93" in said, "fechado" in said) == (True, False)
+    bill_cycle(lake, CYCLE, SETTINGS)
+    cycle("close", KEY)
+    assert cycle("what-if", KEY, "--minimum", "9")[1].startswith(
+        "O ciclo está fechado: a conta dele não muda"
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (("show", "2026-02-17"), "lies in the cycle 2026-02-16; write one like 2026-10-16"),
+        (("show", "20/02/2026"), "write it as 2026-02-16"),
         (("show", "fevereiro"), "write one like 2026-10-16"),
         (("show", "2026-04-16"), "A conta do ciclo 2026-04-16 ainda não foi feita"),
         (("close", "2026-04-16"), "A conta do ciclo 2026-04-16 ainda não foi feita"),

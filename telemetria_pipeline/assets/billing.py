@@ -15,7 +15,7 @@ from telemetria_pipeline.checks import billing as checks
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.audit.billing import totals
+from telemetria_pipeline.core.audit.billing import left_out, totals
 from telemetria_pipeline.core.cycles import Cycle
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.partitions import BILLING_CYCLE
@@ -75,6 +75,7 @@ def _metadata(billed: BilledCycle, sums: pd.DataFrame) -> dict[str, Any]:
         "adjustments": brl(Decimal(adjusted).scaleb(-2)),
         "rules": ", ".join(bill["versao_regras"].unique()),
         "tariffs": ", ".join(bill["versao_tarifas"].dropna().unique()),
+        "left_out": left_out(billed.tables[PRICED_TRIPS]),
         "days_missing": [str(day) for day in billed.days_missing],
         "totals": dg.MetadataValue.md(markdown_table(_in_words(sums))),
         "preview": preview(bill, BILLING),

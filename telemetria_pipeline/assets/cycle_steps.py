@@ -29,7 +29,7 @@ from telemetria_pipeline.contracts.audit import DAILY_KM, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.audit.billing import Bill, make_bill, totals
+from telemetria_pipeline.core.audit.billing import Bill, left_out, make_bill, totals
 from telemetria_pipeline.core.audit.closing import FROZEN, content_hash, find_adjustments
 from telemetria_pipeline.core.audit.patterns import find_patterns
 from telemetria_pipeline.core.audit.rules import AuditRules
@@ -44,6 +44,7 @@ from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.object_store import ObjectExists
 
 _READERS = 8  # S3 answers each in its own time
+_CHANGED = "A conta do ciclo {} mudou desde que foi feita pela última vez."
 _BILL_FIRST = "Materialize `billing` para {}, confira a medição e tente de novo"
 
 
@@ -64,10 +65,11 @@ class BilledCycle:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """A cycle's bill under its own rules and tariffs, and under others."""
+    """A cycle's bill under its own rules and tariffs, and under others; its closing, if it has one."""
 
     now: Bill
     then: Bill
+    closing: Closing | None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def close_cycle(
 
     Args:
         now: when it is closed; None: now.
-        force: close although days or hours are missing; they are named in the closing.
+        force: close although days, hours or vehicles are missing; they are named in the closing.
 
     Raises:
         CycleRefused: it is closed already, not over, not the next one, or not whole; or its bill would be
@@ -130,15 +132,15 @@ def close_cycle(
     stored = _stored(lake, cycle)
     if stored is None:
         raise CycleRefused([_never_billed(cycle)])
-    gaps = gaps_of(lake, cycle, settings)
+    gaps = [*gaps_of(lake, cycle, settings), *left_out(stored[PRICED_TRIPS])]
     if not force:
         _refuse([*gaps, *(["Para fechar mesmo assim, use --force."] if gaps else [])])
     read, reference, rules = _read(lake, cycle), read_tables(lake), AuditRules.of(settings)
     tables = _make(lake, read, reference, rules, settings)
     digest = content_hash(tables)
     if content_hash(stored) != digest:
-        changed = f"A conta do ciclo {cycle.key} mudou desde que foi feita pela última vez."
-        raise CycleRefused([f"{changed} {_BILL_FIRST.format(cycle.key)}: fecha-se o que foi visto."])
+        first = _BILL_FIRST.format(cycle.key)
+        raise CycleRefused([f"{_CHANGED.format(cycle.key)} {first}: fecha-se o que foi visto."])
     sums = totals(tables[BILLING]).astype("str").to_dict("records")
     closing = Closing(
         cycle=cycle.key,
@@ -167,11 +169,20 @@ def look_at(lake: Lake, cycle: Cycle, settings: Settings) -> CycleLook:
 
     Raises `CycleRefused` where it was never billed, or where what was frozen is not there any more.
     """
-    closing = read_closing(lake, cycle)
-    tables = frozen_tables(lake, closing) if closing else _stored(lake, cycle)
+    if closing := read_closing(lake, cycle):
+        return CycleLook(cycle, frozen_tables(lake, closing), [], closing)
+    tables = _stored(lake, cycle)
     if tables is None:
         raise CycleRefused([_never_billed(cycle)])
-    return CycleLook(cycle, tables, [] if closing else gaps_of(lake, cycle, settings), closing)
+    missing = [*gaps_of(lake, cycle, settings), *left_out(tables[PRICED_TRIPS])]
+    try:
+        now = _make(lake, _read(lake, cycle), read_tables(lake), AuditRules.of(settings), settings)
+    except CycleRefused as error:
+        missing += error.reasons
+    else:
+        if content_hash(now) != content_hash(tables):
+            missing.append(f"{_CHANGED.format(cycle.key)} Materialize `billing` de novo.")
+    return CycleLook(cycle, tables, missing, None)
 
 
 def what_if(
@@ -196,6 +207,7 @@ def what_if(
     return WhatIf(
         _bill(read, rules, settings, reference.vehicles, reference.contracts),
         _bill(read, rules.but(**changed), settings, reference.vehicles, others),
+        closing,
     )
 
 

@@ -20,9 +20,10 @@ from telemetria_pipeline.assets.hour_ingest import read_manifest
 from telemetria_pipeline.assets.reference import read_tables
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.contracts.telemetry import LEDGER
+from telemetria_pipeline.core.audit.billing import left_out
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.tariffs import terms_in_force
 from telemetria_pipeline.core.cycles import Cycle
@@ -54,8 +55,8 @@ def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
 
     Raises `NothingToReport` where the cycle was never billed.
     """
-    billing, adjustments, patterns = (
-        _table(lake, contract, cycle.partition) for contract in (BILLING, ADJUSTMENTS, PATTERNS)
+    billing, priced, adjustments, patterns = (
+        _table(lake, contract, cycle.partition) for contract in (BILLING, PRICED_TRIPS, ADJUSTMENTS, PATTERNS)
     )
     days = [{"data": str(day)} for day in cycle.days]
     found = [DIVERGENCES.arrow_schema.empty_table()]
@@ -69,6 +70,7 @@ def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
         divergences=DIVERGENCES.frame(pa.concat_tables(found, promote_options="default")),
         patterns=patterns,
         closing=read_closing(lake, cycle),
+        left_out=left_out(priced),
     )
 
 

@@ -12,11 +12,12 @@ from telemetria_pipeline.reports.text import brl, day_of, number
 
 MOST_VEHICLES = 10
 _ZERO = Decimal(0)
+_CLOSED = "O ciclo está fechado: a conta dele não muda. Compara-se o que se sabe dele hoje."
 _MONEY = {
     "Variável": "variavel_brl",
     "Fixo": "fixo_brl",
     "Total": "total_brl",
-    "Pelos km declarados": "variavel_declarado_brl",
+    "Variável pelos km declarados": "variavel_declarado_brl",
 }
 
 
@@ -34,9 +35,10 @@ def cycle_text(
         totals: a row an operation, then one of all, as `core.audit.billing.totals` gives them.
         adjustments: contract ADJUSTMENTS.
         closing: `closed_at`, `hash` and versions; None while the cycle is open.
-        missing: sentences about what is missing, or was missing when it was closed.
+        missing: sentences about what is missing or left out, or was when it was closed.
         zone: whose clock tells when it was closed.
     """
+    lines = "linha" if len(adjustments) == 1 else "linhas"
     return "\n".join(
         [
             f"Ciclo de {day_of(period[0])} a {day_of(period[1])}: {_state(closing, zone)}",
@@ -50,28 +52,34 @@ def cycle_text(
                 ],
             ),
             "",
-            f"Ajustes de ciclos fechados: {number(len(adjustments), 0)} linhas, "
+            f"Ajustes de ciclos fechados: {number(len(adjustments), 0)} {lines}, "
             f"{brl(sum(adjustments['ajuste_brl'], start=_ZERO))}",
-            *([("Fechado assim mesmo:" if closing else "Falta:")] if missing else []),
+            *([("Fechado assim mesmo:" if closing else "Pendente:")] if missing else []),
             *(f"  {said}" for said in missing),
         ]
     )
 
 
 def what_if_text(
-    totals_now: pd.DataFrame, totals_then: pd.DataFrame, now: pd.DataFrame, then: pd.DataFrame
+    totals_now: pd.DataFrame,
+    totals_then: pd.DataFrame,
+    now: pd.DataFrame,
+    then: pd.DataFrame,
+    closed: bool,
 ) -> str:
     """A cycle's bill beside the one that it would be, and the vehicles that change most.
 
     Args:
         totals_now, totals_then: as `core.audit.billing.totals` gives them.
         now, then: contract BILLING.
+        closed: whether the cycle is, so that this is of no consequence to its bill.
     """
     operations = _side_by_side(totals_now, totals_then, "operacao")
     vehicles = _side_by_side(now, then, "veiculo")
     changes = vehicles["change"].abs().sort_values(ascending=False, kind="stable")
     largest = vehicles.loc[changes[changes > 0].index[:MOST_VEHICLES]]
-    said = [_comparison("Operação", operations), ""]
+    said = [_CLOSED, ""] if closed else []
+    said += [_comparison("Operação", operations), ""]
     if largest.empty:
         return "\n".join([*said, "Nenhum veículo mudaria."])
     return "\n".join([*said, "Os veículos que mais mudariam:", "", _comparison("Veículo", largest)])

@@ -1,6 +1,6 @@
 """The medição of a cycle: the workbook that finance opens, and its totals for Dagster's metadata."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -26,7 +26,8 @@ MOST_DIVERGENCES = 5_000
 class Measurement:
     """What a medição is made of.
 
-    `divergences` are those of all the cycle's days; `closing` is None while it is open.
+    `divergences` are those of all the cycle's days; `closing` is None while it is open; `left_out` are
+    sentences about what no line pays.
     """
 
     first: date
@@ -37,6 +38,7 @@ class Measurement:
     divergences: pd.DataFrame
     patterns: pd.DataFrame
     closing: Closing | None = None
+    left_out: Sequence[str] = ()
 
     @property
     def period(self) -> str:
@@ -100,6 +102,8 @@ def measurement_markdown(measurement: Measurement) -> str:
             f"**Medição de {measurement.period}** · {measurement.state}",
             "",
             *(f"| {' | '.join(row)} |" for row in table),
+            "",
+            *measurement.left_out,
             "",
             markdown_image(cost_by_carrier(measurement.billing), "Custo variável por transportadora"),
             markdown_image(at_stake_by_carrier(measurement.divergences), "R$ em jogo por transportadora"),
@@ -217,6 +221,7 @@ def _totals(book: Workbook, measurement: Measurement, lines: Mapping[str, Table]
                 summed=True,
             ),
         ],
+        footnotes=measurement.left_out,
     )
 
 

@@ -101,6 +101,7 @@ class Workbook:
         columns: Sequence[Column],
         notes: Mapping[tuple[int, str], str] | None = None,
         frozen: int = 0,
+        footnotes: Sequence[str] = (),
     ) -> Table:
         """Add a sheet.
 
@@ -110,6 +111,7 @@ class Workbook:
             columns: the table; all of one length.
             notes: comments, by number of the row (from 0) and header.
             frozen: how many columns stay in sight as well.
+            footnotes: lines beneath the table.
         """
         from openpyxl.comments import Comment
         from openpyxl.utils import get_column_letter
@@ -132,6 +134,8 @@ class Workbook:
         totals = {c.header: _sum(c.values) for c in columns if c.summed}
         if totals:
             self._write_totals(page, columns, letters, totals, first, last)
+        for row, said in enumerate(footnotes, start=last + 3):
+            _write_quiet(page.cell(row, 1), said)
         _fit_heights(page, columns, first)
         page.freeze_panes = page.cell(first, frozen + 1)
         page.auto_filter.ref = f"A{header_row}:{get_column_letter(len(columns))}{last}"
@@ -220,13 +224,18 @@ def _sum(values: Sequence[Any]) -> Decimal:
 def _write_heading(page: "Worksheet", heading: Sequence[str]) -> None:
     from openpyxl.styles import Font
 
-    for row, said in enumerate(heading, start=1):
-        write_text(page.cell(row, 1), said)
-        page.cell(row, 1).font = (
-            Font(name=_FONT, size=14, bold=True, color=_DARK)
-            if row == 1
-            else Font(name=_FONT, size=10, color="44546A")
-        )
+    title, *others = heading
+    write_text(page.cell(1, 1), title)
+    page.cell(1, 1).font = Font(name=_FONT, size=14, bold=True, color=_DARK)
+    for row, said in enumerate(others, start=2):
+        _write_quiet(page.cell(row, 1), said)
+
+
+def _write_quiet(cell: "Cell", said: str) -> None:
+    from openpyxl.styles import Font
+
+    write_text(cell, said)
+    cell.font = Font(name=_FONT, size=10, color="44546A")
 
 
 def _write_header(cell: "Cell", header: str) -> None:

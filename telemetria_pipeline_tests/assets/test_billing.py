@@ -19,7 +19,15 @@ from telemetria_pipeline.assets.closed_cycles import (
     frozen_tables,
     read_closing,
 )
-from telemetria_pipeline.assets.cycle_steps import TariffsMissing, bill_cycle, close_cycle, gaps_of, what_if
+from telemetria_pipeline.assets.cycle_steps import (
+    TariffsMissing,
+    bill_cycle,
+    close_cycle,
+    gaps_of,
+    look_at,
+    what_if,
+)
+from telemetria_pipeline.assets.report_facts import measurement_of
 from telemetria_pipeline.automation.billing import cycle_daily
 from telemetria_pipeline.checks.billing import parts_sum_to_totals
 from telemetria_pipeline.contracts import Contract
@@ -175,6 +183,33 @@ def test_what_is_missing_is_named_and_accepted_only_on_purpose(cycle_lake):
     assert "--force" in said
     closing = close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER, force=True)
     assert closing.accepted == gaps_of(cycle_lake, CYCLE, SETTINGS)
+
+
+def test_kilometres_that_nobody_pays_are_accepted_only_on_purpose(cycle_lake):
+    audited(cycle_lake, CYCLE, drove(DAYS[0], 10), drove(DAYS[1], "231.9", placa="XYZ9Z99"))
+    bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    said = "Fora da conta: 1 viagem (231,900 km) de 1 veículo sem cadastro: XYZ9Z99."
+    assert look_at(cycle_lake, CYCLE, SETTINGS).missing == [said]
+    assert measurement_of(cycle_lake, CYCLE, SETTINGS).left_out == [said]
+    assert said in refusal(cycle_lake)
+    assert close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER, force=True).accepted == [said]
+
+
+def test_a_bill_that_is_older_than_audit_or_contracts_is_told(cycle_lake):
+    def pending() -> list[str]:
+        return look_at(cycle_lake, CYCLE, SETTINGS).missing
+
+    bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    assert pending() == []
+    audited(cycle_lake, CYCLE, drove(DAYS[0], 10))
+    changed = f"A conta do ciclo {CYCLE.key} mudou desde que foi feita pela última vez. "
+    assert pending() == [f"{changed}Materialize `billing` de novo."]
+    bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    put(cycle_lake, CONTRACTS, terms(tarifa_brl_km=3))
+    assert pending() == [f"{changed}Materialize `billing` de novo."]
+    put(cycle_lake, CONTRACTS, terms(vigencia_inicio=DAYS[1]))
+    (hole,) = pending()
+    assert f"{PLATES[0]} rodou em 16/02/2026" in hole
 
 
 def test_a_closing_that_was_cut_short_leaves_the_cycle_open_and_is_made_again(cycle_lake, monkeypatch):

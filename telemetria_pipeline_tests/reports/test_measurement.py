@@ -141,6 +141,15 @@ def test_a_franchise_is_explained_where_the_kilometres_stand():
     assert said == "Franquia de 500,0 km: o total variável é de 734,6 km"
 
 
+def test_what_nobody_pays_stands_beneath_the_totals():
+    told = "Fora da conta: 1 viagem (231,900 km) de 1 veículo sem cadastro: XYZ9Z99."
+    found = medicao(left_out=[told])
+    sheets = sheets_of(found)
+    _, rows = sheets.table("Totais")
+    assert sheets.book["Totais"].cell(rows[-1] + 3, 1).value == told
+    assert told in measurement_markdown(found)
+
+
 def test_numbers_are_numbers_and_dates_are_dates_in_brazilian_formats():
     sheets = sheets_of(medicao())
     (letters, rows), page = sheets.table("AGR"), sheets.book["AGR"]

@@ -5,6 +5,7 @@ times its tariff: 100 million km at R$ 4,000 a km would still fit.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,8 @@ TOTALLED = {
 }
 """The columns of BILLING that `totals` adds up."""
 
+_NAMED = 10
+_BRAZILIAN = str.maketrans(",.", ".,")
 _BILLED_BY = [
     *("viagem_id", "veiculo", "transportadora", "operacao", "data", "saida_utc", "fonte", "arquivo", "turno"),
     *("veredito", "km_declarado", "km_medido", "km_auditado"),
@@ -135,6 +138,27 @@ def totals(billing: pd.DataFrame) -> pd.DataFrame:
         sums[-1] = sums.sum()
         found[name] = decimals(sums, type, index)
     return found
+
+
+def left_out(priced: pd.DataFrame) -> list[str]:
+    """At most one sentence in Portuguese: the trips with kilometres that no line of the bill pays.
+
+    Args:
+        priced: contract PRICED_TRIPS. Of vehicles that are known, a bill without holes has no such trip.
+    """
+    unpaid = priced["contrato"].isna() & (
+        (units(priced["km_auditado"]) > 0) | (units(priced["km_declarado"]) > 0)
+    )
+    trips = priced[unpaid]
+    if trips.empty:
+        return []
+    plates = sorted(trips["veiculo"].unique())
+    km = f"{Decimal(int(units(trips['km_auditado']).sum())).scaleb(-3):,.3f}"
+    more = f" e mais {len(plates) - _NAMED}" if len(plates) > _NAMED else ""
+    return [
+        f"Fora da conta: {_count(len(trips), 'viagem', 'viagens')} ({km.translate(_BRAZILIAN)} km) de "
+        f"{_count(len(plates), 'veículo', 'veículos')} sem cadastro: {', '.join(plates[:_NAMED])}{more}."
+    ]
 
 
 @dataclass(frozen=True)
@@ -271,6 +295,10 @@ def _sums(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
 
 def _under(contract: Contract, frame: pd.DataFrame) -> pd.DataFrame:
     return frame[contract.names].astype({c.name: c.pandas_dtype for c in contract.columns})
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
 
 
 def _day(text: str) -> str:

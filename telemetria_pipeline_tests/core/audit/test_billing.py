@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.billing import BILLING, PRICED_TRIPS
-from telemetria_pipeline.core.audit.billing import NO_OPERATION, TOTAL, TOTALLED, Bill, totals
+from telemetria_pipeline.core.audit.billing import NO_OPERATION, TOTAL, TOTALLED, Bill, left_out, totals
 from telemetria_pipeline_tests.core.audit.bills import DAYS, PLATES, bill, on, terms, vehicle
 
 METRE, CENT = Decimal("0.001"), Decimal("0.01")
@@ -91,6 +91,20 @@ def test_a_stranger_is_listed_without_a_price():
     assert pd.isna(trip_["valor_brl"]) and pd.isna(trip_["tarifa_brl_km"]) and trip_["km_faturado"] == 0
     assert only_line(made)["km_auditado"] == 0
     assert made.holes == []
+
+
+def test_what_strangers_drove_is_told_with_trips_kilometres_and_plates():
+    drove = [
+        on(DAYS[n], placa=p, km_auditado=k) for n, p, k in [(0, "XYZ9Z99", 1200), (1, "AAA1A11", "31.9")]
+    ]
+    stands = on(DAYS[2], placa="BBB1B11", km_auditado=0, km_declarado=None)
+    refused = on(DAYS[3], placa="AAA1A11", km_auditado=0, km_declarado=5)
+    assert left_out(bill([*drove, stands, refused, on(DAYS[4])], [vehicle()], [terms()]).priced) == [
+        "Fora da conta: 3 viagens (1.231,900 km) de 2 veículos sem cadastro: AAA1A11, XYZ9Z99."
+    ]
+    assert left_out(bill([on(DAYS[4])], [vehicle()], [terms()]).priced) == []
+    (many,) = left_out(bill([on(DAYS[0], placa=f"AAA1A{n}") for n in range(10, 22)], [], []).priced)
+    assert many.endswith("AAA1A18, AAA1A19 e mais 2.")
 
 
 def test_a_vehicle_without_operation_is_a_group_of_its_own():
