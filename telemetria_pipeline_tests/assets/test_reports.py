@@ -20,7 +20,7 @@ from telemetria_pipeline.assets.report_facts import (
 from telemetria_pipeline.cli import main
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.raw import Failure, HourManifest
 from telemetria_pipeline.contracts.reference import CONTRACTS
 from telemetria_pipeline.contracts.telemetry import LEDGER
@@ -74,6 +74,7 @@ def write_cycle(lake: Lake) -> None:
         BILLING: bill(bill_line()),
         ADJUSTMENTS: adjustments(adjustment()),
         PATTERNS: patterns(pattern()),
+        PRICED_TRIPS: frame_of(PRICED_TRIPS, []),
     }
     for contract, frame in tables.items():
         write(lake, contract, frame, ciclo=CYCLE.key)
