@@ -8,19 +8,22 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telemetria_pipeline.assets.audit_day import read_day
 from telemetria_pipeline.assets.closed_cycles import read_closing
-from telemetria_pipeline.assets.file_intake import RAW, files_declaring, read_file_manifest
+from telemetria_pipeline.assets.file_intake import RAW, files_declaring, partition_of, read_file_manifest
 from telemetria_pipeline.assets.hour_ingest import read_manifest
 from telemetria_pipeline.assets.reference import read_tables
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.contracts.telemetry import LEDGER
 from telemetria_pipeline.core.audit.billing import left_out
@@ -122,6 +125,7 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         rules_version=rules.version,
         tolerance=rules.in_words,
         zone=settings.timezone,
+        declared_zone=_declared_zone(lake, divergence) or settings.timezone,
     )
 
 
@@ -199,6 +203,15 @@ def _dearest(every: pd.DataFrame, day: date) -> str:
     columns = (dearest[name] for name in ("divergencia_id", "valor_brl", "veiculo", "tipo"))
     said = [f"  {i}  {brl(value):>12}  {v}  {word(kind)}" for i, value, v, kind in zip(*columns, strict=True)]
     return "\n".join([f"As mais caras de {day_of(day)}:", *said])
+
+
+def _declared_zone(lake: Lake, divergence: pd.Series) -> ZoneInfo | None:
+    """The zone in which the boletim's clocks were read; None where nothing was declared (any more)."""
+    if missing(divergence["arquivo_id"]):
+        return None
+    declared = lake.read_table(BOLETIM_TRIPS.name, partition_of(divergence["arquivo_id"]), ["placa", "fuso"])
+    zones = [] if declared is None else declared.filter(pc.field("placa") == divergence["veiculo"])["fuso"]
+    return ZoneInfo(zones[0].as_py()) if len(zones) else None
 
 
 def _terms(lake: Lake, trip: pd.DataFrame, day: date) -> pd.Series | None:

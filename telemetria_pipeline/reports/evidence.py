@@ -14,7 +14,6 @@ from telemetria_pipeline.reports.text import (
     day_of,
     km,
     missing,
-    number,
     percent,
     place_in_boletim,
     signed,
@@ -37,6 +36,8 @@ _SIGNALS = {
     "desconhecido": "não há notícia segura do veículo antes ou depois da viagem",
 }
 
+_ODOMETER_STOOD = "as leituras do odômetro antes e depois não mostram esse percurso"
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -47,6 +48,7 @@ class Evidence:
         trips: VALIDATED_TRIPS of the vehicle on the day, the trip in question among them; `segments`:
             TRIP_SEGMENTS likewise.
         hours: `inicio_utc`, `fim_utc`, `estado` of the day's hours.
+        zone: the contract's, whose clocks the page shows; `declared_zone`: the one of the boletim's clocks.
         terms: the row of CONTRACTS that gave the price; None where there is none (any more).
         rules: today's tolerances, as AuditRules writes them; `rules_version`: their version; `tolerance`: the
             one of kilometres in words.
@@ -61,6 +63,7 @@ class Evidence:
     rules_version: str
     tolerance: str
     zone: ZoneInfo
+    declared_zone: ZoneInfo
 
     @property
     def trip(self) -> pd.Series:
@@ -72,6 +75,16 @@ class Evidence:
         """Its segments, in order of departure."""
         own = self.segments[self.segments["viagem_id"] == self.divergence["viagem_id"]]
         return own.sort_values("saida_utc")
+
+    @property
+    def readings_around(self) -> dict[str, pd.Series]:
+        """The segments with the last good odometer before, and the first after, a trip without segments."""
+        good = self.segments[self.segments["situacao_odometro"] == "ok"]
+        if missing(self.trip["km_declarado"]) or len(self.own_segments):
+            return {}
+        before = good[good["saida_utc"] <= self.trip["saida_utc"]].nlargest(1, "saida_utc")
+        after = good[good["chegada_utc"] >= self.trip["chegada_utc"]].nsmallest(1, "chegada_utc")
+        return {when: found.iloc[0] for when, found in (("Antes", before), ("Depois", after)) if len(found)}
 
 
 def evidence_page(evidence: Evidence) -> str:
@@ -88,11 +101,12 @@ def evidence_page(evidence: Evidence) -> str:
         day=day_of(trip["saida_utc"].astimezone(zone)),
         timeline=Markup(timeline),
         declared=place_in_boletim(trip.to_frame().T)[0],
-        departure=clock(trip["saida_utc"], zone),
-        arrival=clock(trip["chegada_utc"], zone),
-        segments=[
-            {**row, "departure": clock(row["saida_utc"], zone), "arrival": clock(row["chegada_utc"], zone)}
-            for row in evidence.own_segments.to_dict("records")
+        zone=zone,
+        **_clocks(trip, zone),
+        in_boletim=None if evidence.declared_zone == zone else _clocks(trip, evidence.declared_zone),
+        segments=[{**row, **_clocks(row, zone)} for row in evidence.own_segments.to_dict("records")],
+        around=[
+            {**row, **_clocks(row, zone), "when": when} for when, row in evidence.readings_around.items()
         ],
         steps=[_sentence(step) for step in _steps(evidence)],
         pages=[] if missing(pages) else pages.split("; "),
@@ -100,6 +114,10 @@ def evidence_page(evidence: Evidence) -> str:
         other_rules="" if found["versao_regras"] == evidence.rules_version else evidence.rules_version,
         **_money(evidence),
     )
+
+
+def _clocks(row: Mapping[str, Any] | pd.Series, zone: ZoneInfo) -> dict[str, str]:
+    return {"departure": clock(row["saida_utc"], zone), "arrival": clock(row["chegada_utc"], zone)}
 
 
 def _steps(evidence: Evidence) -> list[str]:
@@ -121,13 +139,17 @@ def _steps(evidence: Evidence) -> list[str]:
         share = "" if missing(trip["divergencia"]) else f" ({_signed_percent(trip['divergencia'])})"
         steps.append(
             f"declarados {km(trip['km_declarado'])}, medidos {km(trip['km_medido'])} (fonte: "
-            f"{word(trip['fonte_distancia']).lower()}): diferença de {signed(difference)} km{share}, "
+            f"{word(trip['fonte_distancia']).lower()}): diferença de {signed(difference, 3)} km{share}, "
             f"{inside} {evidence.tolerance}"
         )
     steps += [
         f"{percent(trip['cobertura'])} da viagem declarada está em horas com telemetria recebida (mínimo de "
         f"{percent(float(rules['min_coverage']))}; abaixo disso não se conclui)",
-        _SIGNALS.get(trip["sinal"], "não há notícia do sinal").format(unseen=km(trip["km_sem_sinal"])),
+        _ODOMETER_STOOD
+        if trip["veredito"] == "divergente"
+        and trip["sinal"] == "presente"
+        and len(evidence.readings_around) == 2
+        else _SIGNALS.get(trip["sinal"], "não há notícia do sinal").format(unseen=km(trip["km_sem_sinal"])),
     ]
     if kind == "horario_divergente":
         steps.append(
@@ -153,7 +175,7 @@ def _money(evidence: Evidence) -> dict[str, Any]:
     if missing(found["valor_brl"]):
         reckoning = "sem tarifa em vigor para o veículo, o valor não se calcula"
     elif about_km:
-        reckoning = f"{number(at_stake, 3)} km × {price} = {brl(found['valor_brl'])}"
+        reckoning = f"{km(at_stake)} × {price} = {brl(found['valor_brl'])}"
     else:
         reckoning = "esta divergência não muda o valor a pagar"
     if missing(found["contrato"]):
@@ -167,7 +189,14 @@ def _money(evidence: Evidence) -> dict[str, Any]:
             f"contrato {terms['contrato']}, cláusula {terms['clausula']} (linha {terms['contrato_linha']} do "
             f"arquivo de contratos), em vigor desde {_day(terms['vigencia_inicio'])}, {until}"
         )
-    return {"price": price, "clause": clause, "at_stake_km": at_stake, "reckoning": reckoning}
+    allowance = terms is not None and not missing(found["valor_brl"]) and terms["franquia_km"] > 0
+    return {
+        "price": price,
+        "clause": clause,
+        "at_stake_km": at_stake,
+        "reckoning": reckoning,
+        "allowance": terms["franquia_km"] if allowance and about_km else None,
+    }
 
 
 def _or_zero(value: Any) -> Any:

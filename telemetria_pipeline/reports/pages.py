@@ -1,5 +1,6 @@
 """Pages that stand alone: one HTML file with its style and pictures inside, no script, made to be printed."""
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +9,12 @@ from telemetria_pipeline.reports import text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_BEFORE_UNIT = re.compile(r"(?<=R\$) (?=\d)|(?<=\d) (?=(?:km|min)\b|%)")
+
 
 def render(template: str, **facts: Any) -> str:
-    """The template with the facts in it; whatever they say is escaped."""
-    return _environment().get_template(template).render(**facts)
+    """The template with the facts in it; whatever they say is escaped. Units stay beside their numbers."""
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", _environment().get_template(template).render(**facts))
 
 
 @cache

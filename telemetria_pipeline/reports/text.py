@@ -95,8 +95,8 @@ def signed(value: Decimal | float | None, places: int = 1) -> str:
 
 
 def km(value: Decimal | float | None) -> str:
-    """`1.234,5 km`."""
-    said = number(value)
+    """`1.234,500 km`."""
+    said = number(value, 3)
     return said if said == NONE else f"{said} km"
 
 
@@ -109,10 +109,9 @@ def brl(value: Decimal | None) -> str:
 
 
 def tariff(value: Decimal | None) -> str:
-    """`R$ 2,73/km`; a third and a fourth decimal only where there are some."""
-    if value is None or missing(value):
-        return NONE
-    return f"{brl(value)}/km" if half_up(value, 2) == value else f"R$ {number(value, 4)}/km"
+    """`R$ 2,7300/km`."""
+    said = number(value, 4)
+    return said if said == NONE else f"R$ {said}/km"
 
 
 def percent(share: float | None, places: int = 0) -> str:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from telemetria_pipeline.reports.pages import render
-from telemetria_pipeline.reports.text import HEARD, clock, km
+from telemetria_pipeline.reports.text import HEARD, clock, number
 
 _WIDTH, _LEFT, _RIGHT = 1_000, 92, 24
 _LEAST = timedelta(hours=4)  # a shorter axis would show a short trip larger than it is
@@ -39,13 +39,14 @@ def day_timeline(
             left, right = place(row["saida_utc"]), place(row["chegada_utc"])
             width = max(right - left, 3)
             said = f"{clock(row['saida_utc'], zone)} às {clock(row['chegada_utc'], zone)}"
+            distance = f"{number(row[kilometres])} km"
             found.append(
                 {
                     "x": left,
                     "width": round(width, 1),
                     "own": row["viagem_id"] == viagem_id,
-                    "said": f"{said}, {km(row[kilometres])}",
-                    "label": km(row[kilometres]) if width >= _LABELLED else "",
+                    "said": f"{said}, {distance}",
+                    "label": distance if width >= _LABELLED else "",
                 }
             )
         return sorted(found, key=lambda bar: bool(bar["own"]))  # its own on top of the others

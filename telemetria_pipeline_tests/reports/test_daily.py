@@ -60,9 +60,9 @@ def test_the_day_in_numbers():
         "Gasto variável": "R$ 86,21",  # 54.60 + 31.605, half up
         "Pelos km declarados": "R$ 90,72",
         "Viagens": "2",
-        "Km declarados": "32,0 km",
-        "Km medidos": "30,5 km",
-        "Km auditados": "30,5 km",
+        "Km declarados": "32,000 km",
+        "Km medidos": "30,500 km",
+        "Km auditados": "30,500 km",
         "Em jogo, divergente": "R$ 4,52",
         "Em jogo, inconclusivo": "R$ 0,00",
         "Horas sem telemetria": "1",

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
@@ -60,31 +61,35 @@ def evidence(of: dict | None = None, about: dict | None = None, **said) -> Evide
         "rules_version": RULES.version,
         "tolerance": RULES.in_words,
         "zone": ZONE,
+        "declared_zone": ZONE,
     }
     return Evidence(**facts | said)
 
 
 def test_both_sides_stand_on_the_page_with_where_they_come_from():
     said = text_of(evidence_page(evidence(of={"aba": "Plan1", "linha": 17, "declaracoes": 2})))
-    assert "boletim.csv, Plan1, linha 17 0017 A 07:00 07:45 1.000,0 km 1.048,0 km 48,0 km" in said
+    assert "boletim.csv, Plan1, linha 17 0017 A 07:00 07:45 1.000,000 km 1.048,000 km 48,000 km" in said
     assert "em 2 linhas de boletim" in said
     measured = said.partition("O que foi medido")[2]
-    assert measured.index("15,1 km Odômetro Saltou") < measured.index("16,1 km Odômetro Bom")
-    assert "Total 31,2 km" in measured
+    assert measured.index("15,100 km Odômetro Saltou") < measured.index("16,100 km Odômetro Bom")
+    assert "Total 31,200 km" in measured
     assert said.count("raw_telemetry/data=2026-03-10/hora=07/c1/pagina-00001.json.zst sha256=abab") == 2
     assert "another/page" not in said
 
 
 def test_the_decision_is_told_step_by_step():
-    steps = [li.text for li in parsed(evidence_page(evidence(of={"divergencia": 0.5385}))).iter("li")]
+    steps = [
+        li.text.replace("\N{NO-BREAK SPACE}", " ")
+        for li in parsed(evidence_page(evidence(of={"divergencia": 0.5385}))).iter("li")
+    ]
     assert steps == [
         "Busca até 30 min em torno da viagem declarada: 2 viagens medidas do veículo.",
-        "Declarados 48,0 km, medidos 31,2 km (fonte: odômetro): diferença de +16,8 km (+53,9 %), fora da "
-        "tolerância de 10 % e 1 km.",
+        "Declarados 48,000 km, medidos 31,200 km (fonte: odômetro): diferença de +16,800 km (+53,9 %), fora "
+        "da tolerância de 10 % e 1 km.",
         "100 % da viagem declarada está em horas com telemetria recebida (mínimo de 100 %; abaixo disso não "
         "se conclui).",
         "O equipamento foi ouvido antes e depois da viagem.",
-        "Contam 31,2 km na medição: vale o que a telemetria comprova.",
+        "Contam 31,200 km na medição: vale o que a telemetria comprova.",
     ]
 
 
@@ -94,17 +99,17 @@ def test_the_decision_is_told_step_by_step():
         (
             {"km_medido": None, "segmentos": 0, "km_auditado": 0, "base_auditoria": "nao_comprovado"},
             {"tipo": "sem_telemetria", "km_medido": None, "valor_brl": "131.04"},
-            ["nenhuma viagem medida do veículo.", "48,000 km × R$ 2,73/km = R$ 131,04", "contam 0,0 km"],
+            ["nenhuma viagem medida do veículo.", "48,000 km × R$ 2,7300/km = R$ 131,04", "contam 0,000 km"],
         ),
         (
             {"sinal": "perdido", "km_sem_sinal": "12.5", "base_auditoria": "boletim_substitui"},
             {"veredito": "inconclusivo"},
-            ["O odômetro andou 12,5 km sem que", "não há prova suficiente em contrário: vale o boletim"],
+            ["O odômetro andou 12,500 km sem que", "não há prova suficiente em contrário: vale o boletim"],
         ),
         (
             {"km_declarado": None, "km_medido": 20, "fonte": "telemetria", "base_auditoria": "nao_declarado"},
             {"tipo": "nao_declarada", "km_declarado": None, "km_medido": 20, "valor_brl": "54.60"},
-            ["Nenhum boletim declara esta viagem", "20,000 km × R$ 2,73/km = R$ 54,60"],
+            ["Nenhum boletim declara esta viagem", "20,000 km × R$ 2,7300/km = R$ 54,60"],
         ),
         (
             {"dif_saida_min": 41.0, "dif_chegada_min": -3.0},
@@ -128,6 +133,48 @@ def test_each_kind_says_what_it_rests_on(of, about, says):
     assert [part for part in says if part.lower() not in said.lower()] == []
 
 
+PHANTOM = {
+    "km_medido": None,
+    "segmentos": 0,
+    "km_auditado": 0,
+    "veredito": "divergente",
+    "base_auditoria": "nao_comprovado",
+}
+
+
+def read(hours: float, odometer: float, **said) -> dict:
+    """Another trip's segment of 45 minutes and 20 km, so many hours after DEPARTURE."""
+    return segment(
+        viagem_id=trip_id(2),
+        saida_utc=DEPARTURE + hours * HOUR,
+        odometro_saida_km=odometer,
+        odometro_chegada_km=odometer + 20,
+        **said,
+    )
+
+
+def test_what_the_odometer_read_before_and_after_is_shown_where_it_accuses():
+    around = [read(-3, 900), read(-1.5, 950), read(-1, 1, situacao_odometro="salto"), read(2, 970.3)]
+    page = evidence_page(evidence(of=PHANTOM, segments=segments(*around, read(4, 990.3))))
+    table = text_of(page).partition("Antes e depois, pelo odômetro")[2].partition(" Como se chegou")[0]
+    assert table.endswith(
+        "Antes 05:30 06:15 950,000 km 970,000 km 20,000 km Depois 09:00 09:45 970,300 km 990,300 km 20,000 km"
+    )
+    assert "As leituras do odômetro antes e depois não mostram esse percurso." in text_of(page)
+    half = text_of(evidence_page(evidence(of=PHANTOM, segments=segments(read(-1, 950)))))
+    assert "Antes 06:00" in half
+    assert "O equipamento foi ouvido antes e depois da viagem." in half
+    assert "pelo odômetro" not in text_of(evidence_page(evidence()))
+
+
+def test_clocks_name_their_zone_and_the_boletims_own_stand_beside_them():
+    said = text_of(evidence_page(evidence()))
+    assert "Horários em America/Sao_Paulo, o fuso do contrato." in said
+    assert "no boletim" not in said
+    west = text_of(evidence_page(evidence(declared_zone=ZoneInfo("America/Cuiaba"))))
+    assert "07:00 no boletim: 06:00 07:45 no boletim: 06:45" in west
+
+
 def test_without_segments_the_hours_that_were_searched_are_the_proof():
     found = evidence(
         of={"km_medido": None, "segmentos": 0},
@@ -147,6 +194,22 @@ def test_the_money_names_clause_and_validity():
     assert "a tabela de contratos mudou" in text_of(evidence_page(evidence(terms=None)))
     unpriced = evidence(about={"contrato": None, "tarifa_brl_km": None, "valor_brl": None}, terms=None)
     assert "nenhum contrato em vigor" in text_of(evidence_page(unpriced))
+
+
+def test_a_franchise_is_told_beside_the_money_at_stake():
+    told = "antes da franquia do contrato, de 500,000 km por mês"
+    free = terms(franquia_km=500)
+    assert told in text_of(evidence_page(evidence(terms=free)))
+    assert "franquia" not in text_of(evidence_page(evidence()))
+    late = evidence(about={"tipo": "horario_divergente", "valor_brl": 0}, terms=free)
+    assert "franquia" not in text_of(evidence_page(late))
+
+
+def test_units_stay_beside_their_numbers():
+    page = evidence_page(evidence())
+    for said in ("R$ 45,86", "48,000 km", "10 %", "30 min"):
+        assert said.replace(" ", "\N{NO-BREAK SPACE}") in page
+        assert said not in page
 
 
 def test_other_rules_than_todays_are_told():
@@ -169,6 +232,7 @@ def test_what_senders_wrote_is_text_and_nothing_is_fetched(hostile):
 
 def bars(svg: str) -> list[tuple[float, float, str]]:
     """Left edge, width and tooltip of every bar."""
+    svg = svg.replace("\N{NO-BREAK SPACE}", " ")
     found = re.findall(r'<title>([^<]*km)</title><rect x="([\d.]+)" y="\d+" width="([\d.]+)"', svg)
     return [(float(x), float(width), said) for said, x, width in found]
 

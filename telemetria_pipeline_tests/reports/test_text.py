@@ -19,9 +19,9 @@ from telemetria_pipeline_tests.core.audit.rows import ZONE
         (text.brl(Decimal("-0.30")), "-R$ 0,30"),
         (text.brl(Decimal("2.675")), "R$ 2,68"),  # half up, where half even says 2,67 or 2,68 by chance
         (text.brl(Decimal("2.665")), "R$ 2,67"),
-        (text.tariff(Decimal("2.7300")), "R$ 2,73/km"),
+        (text.tariff(Decimal("2.7300")), "R$ 2,7300/km"),
         (text.tariff(Decimal("2.7325")), "R$ 2,7325/km"),
-        (text.km(1234.56), "1.234,6 km"),
+        (text.km(1234.56), "1.234,560 km"),
         (text.number(0.25, 1), "0,3"),
         (text.signed(Decimal("16.8")), "+16,8"),
         (text.signed(-16.8), "-16,8"),
