@@ -157,6 +157,11 @@ def _lines(book: Workbook, measurement: Measurement, operation: str) -> Table:
         ],
         notes,
         frozen=2,
+        footnotes=[
+            f"{row['veiculo']}: franquia de {km(row['franquia_km'])}, dos {km(row['km_auditado'])} rodados "
+            f"pagam-se {km(row['km_faturado'])}."
+            for row in bill[bill["km_auditado"] > bill["km_faturado"]].to_dict("records")
+        ],
     )
 
 

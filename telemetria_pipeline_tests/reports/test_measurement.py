@@ -138,7 +138,11 @@ def test_a_franchise_is_explained_where_the_kilometres_stand():
     sheets = sheets_of(medicao(billing=bill(bill_line(franquia_km=500))))
     letters, rows = sheets.table("AGR")
     said = sheets.book["AGR"][f"{letters['Km rodado']}{rows[0]}"].comment.text
-    assert said == "Franquia de 500,0 km: o total variável é de 734,6 km"
+    assert said == "Franquia de 500,000 km: o total variável é de 734,567 km"
+    beneath = sheets.book["AGR"].cell(rows[-1] + 3, 1).value
+    assert beneath == "GDP4J68: franquia de 500,000 km, dos 1.234,567 km rodados pagam-se 734,567 km."
+    sheets = sheets_of(medicao())
+    assert sheets.book["AGR"].cell(sheets.table("AGR")[1][-1] + 3, 1).value is None
 
 
 def test_what_nobody_pays_stands_beneath_the_totals():
