@@ -14,13 +14,11 @@ import pyarrow.parquet as pq
 
 from telemetria_pipeline.contracts.base import TEXT, Column, Contract
 from telemetria_pipeline.contracts.billing import BILLING
-from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.audit.billing import make_bill
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.audit.trips import AuditInputs, validate_trips
+from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
 from telemetria_pipeline.core.cycles import Cycle
 
 ZONE = ZoneInfo("America/Sao_Paulo")
@@ -44,8 +42,8 @@ def main() -> None:
     rules, cycle = AuditRules(), Cycle.of(date(2026, 2, 16))
     start, end = (datetime.combine(d, time(), tzinfo=ZONE) for d in (cycle.first, cycle.after.first))
     inputs = AuditInputs(
-        declared=read(asked.data, "declared", BOLETIM_TRIPS, "arquivo_id"),
-        segments=read(asked.data, "segments", TRIPS, "raw_key", "raw_sha256"),
+        declared=read(asked.data, "declared", DECLARED, "arquivo_id"),
+        segments=read(asked.data, "segments", SEGMENTS, "raw_key", "raw_sha256"),
         hours=pd.read_parquet(asked.data / "hours" / "part-0.parquet"),
         vehicles=read(asked.data, "vehicles", VEHICLES),
         drivers=None,

@@ -31,7 +31,7 @@ from telemetria_pipeline.core.audit.daily import daily_km
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.tariffs import tariffs_version
-from telemetria_pipeline.core.audit.trips import AuditInputs, validate_trips
+from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
 from telemetria_pipeline.core.changed_days import DayState, Mark, rests_on_neighbours, touches
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.core.hours import Hour
@@ -156,7 +156,7 @@ def _read_hour(lake: Lake, hour: Hour) -> _HourRead:
 
 
 def _segments(hours: list[_HourRead]) -> pd.DataFrame:
-    trips = TRIPS.frame(pa.concat_tables([h.trips for h in hours], promote_options="default"))
+    trips = SEGMENTS.frame(pa.concat_tables([h.trips for h in hours], promote_options="default"))
     pages = pd.DataFrame(
         [page for h in hours for page in h.pages], columns=["captura", "pagina", "raw_key", "raw_sha256"]
     ).astype({"captura": "str", "pagina": "int64", "raw_key": "str", "raw_sha256": "str"})
@@ -176,7 +176,7 @@ def _hours_frame(hours: list[_HourRead]) -> pd.DataFrame:
 def _reader(lake: Lake) -> Callable[[str], pd.DataFrame]:
     def read(file: str) -> pd.DataFrame:
         table = lake.read_table(BOLETIM_TRIPS.name, partition_of(file))
-        frame = BOLETIM_TRIPS.empty() if table is None else BOLETIM_TRIPS.frame(table)
+        frame = DECLARED.empty() if table is None else DECLARED.frame(table)
         return frame.assign(arquivo_id=pd.Series(file, index=frame.index, dtype="str"))
 
     return read
@@ -184,7 +184,7 @@ def _reader(lake: Lake) -> Callable[[str], pd.DataFrame]:
 
 def _between(declared: Iterable[pd.DataFrame], start: datetime, end: datetime) -> pd.DataFrame:
     """The rows that depart in [start, end): a file may declare a whole cycle."""
-    empty = BOLETIM_TRIPS.empty().assign(arquivo_id=pd.Series(dtype="str"))
+    empty = DECLARED.empty().assign(arquivo_id=pd.Series(dtype="str"))
     rows = pd.concat([f for f in declared if len(f)] or [empty], ignore_index=True)
     return rows[(rows["saida_utc"] >= start) & (rows["saida_utc"] < end)].reset_index(drop=True)
 

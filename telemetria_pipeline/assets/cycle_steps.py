@@ -104,7 +104,7 @@ def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
     tables = dict(
         frozen_tables(lake, closing) if closing else _make(lake, read, read_tables(lake), rules, settings)
     )
-    tables[PATTERNS] = find_patterns(_judged(read.trips, rules, settings), rules)
+    tables[PATTERNS] = find_patterns(_judged(read.trips, rules), rules)
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
             raise CycleRefused([f"{contract.name}: {problem}"])
@@ -205,8 +205,8 @@ def what_if(
     rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
     others = reference.contracts if contracts is None else contracts
     return WhatIf(
-        _bill(read, rules, settings, reference.vehicles, reference.contracts),
-        _bill(read, rules.but(**changed), settings, reference.vehicles, others),
+        _bill(read, rules, reference.vehicles, reference.contracts),
+        _bill(read, rules.but(**changed), reference.vehicles, others),
         closing,
     )
 
@@ -269,21 +269,20 @@ def _read(lake: Lake, cycle: Cycle) -> _Read:
     return _Read(cycle, trips, [day for day in cycle.days if day not in tables], digests)
 
 
-def _judged(trips: pd.DataFrame, rules: AuditRules, settings: Settings) -> pd.DataFrame:
+def _judged(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
     """The trips by these rules, whatever rules they were audited by: one bill has one."""
     if (trips["versao_regras"] == rules.version).all():
         return trips
-    return judge(trips, rules, settings.timezone).assign(data=trips["data"])
+    return judge(trips, rules, trips["data"]).assign(data=trips["data"])
 
 
 def _bill(
     read: _Read,
     rules: AuditRules,
-    settings: Settings,
     vehicles: pd.DataFrame | None,
     contracts: pd.DataFrame | None,
 ) -> Bill:
-    bill = make_bill(_judged(read.trips, rules, settings), vehicles, contracts, read.cycle, rules)
+    bill = make_bill(_judged(read.trips, rules), vehicles, contracts, read.cycle, rules)
     if bill.holes:
         raise TariffsMissing(bill.holes)
     return bill
@@ -293,7 +292,7 @@ def _make(
     lake: Lake, read: _Read, reference: ReferenceTables, rules: AuditRules, settings: Settings
 ) -> Tables:
     """The tables that a closing freezes, for a cycle that is open."""
-    bill = _bill(read, rules, settings, reference.vehicles, reference.contracts)
+    bill = _bill(read, rules, reference.vehicles, reference.contracts)
     adjustments = _owed(lake, read.cycle, settings, reference)
     return {BILLING: bill.billing, PRICED_TRIPS: bill.priced, ADJUSTMENTS: adjustments}
 
@@ -311,9 +310,7 @@ def _owed(lake: Lake, cycle: Cycle, settings: Settings, reference: ReferenceTabl
             continue
         frozen = frozen_tables(lake, closing)
         _refuse(_forgotten(frozen[BILLING], closing, read, reference))
-        now = _bill(
-            read, AuditRules.from_json(closing.rules), settings, reference.vehicles, reference.contracts
-        )
+        now = _bill(read, AuditRules.from_json(closing.rules), reference.vehicles, reference.contracts)
         found.append(find_adjustments(origin, frozen[BILLING], frozen[PRICED_TRIPS], since, now))
     return pd.concat(found, ignore_index=True)
 

@@ -82,6 +82,10 @@ class Contract:
         """The column names, in order."""
         return [column.name for column in self.columns]
 
+    def only(self, *names: str) -> "Contract":
+        """The same table with no more than these columns."""
+        return Contract(self.name, self.description, tuple(c for c in self.columns if c.name in names))
+
     @cached_property
     def arrow_schema(self) -> pa.Schema:
         """The schema that the Parquet objects carry."""
@@ -133,12 +137,13 @@ class Contract:
         return pa.Table.from_pandas(frame[self.names], schema=self.arrow_schema, preserve_index=False)
 
     def frame(self, table: pa.Table) -> pd.DataFrame:
-        """An Arrow table of this contract as a DataFrame with exactly the contract's dtypes."""
+        """An Arrow table of this contract, and perhaps more columns, as a DataFrame with exactly the
+        contract's columns and dtypes."""
         dtypes = {c.name: c.pandas_dtype for c in self.columns}
         for c in self.columns:
             if c.name not in table.column_names and not c.required:  # written before there was one
                 table = table.append_column(c.name, pa.nulls(len(table), c.type))
-        return table.to_pandas(types_mapper=_exact)[self.names].astype(dtypes)
+        return table.select(self.names).to_pandas(types_mapper=_exact).astype(dtypes)
 
     def broken_by(self, frame: pd.DataFrame) -> str | None:
         """How the frame breaks this contract, in words (never a value: it may be personal), or None."""

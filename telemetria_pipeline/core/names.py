@@ -5,5 +5,6 @@ import unicodedata
 
 def plain_name(name: str) -> str:
     """A name without accents, upper case, with single spaces: `José  da Conceição` → `JOSE DA CONCEICAO`."""
-    folded = unicodedata.normalize("NFKD", name)
-    return " ".join("".join(c for c in folded if not unicodedata.combining(c)).split()).upper()
+    if not name.isascii():
+        name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return " ".join(name.split()).upper()

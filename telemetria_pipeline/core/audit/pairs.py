@@ -1,10 +1,13 @@
 """Which trips there are: each declared one with the segments that chose it, and each segment left over."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from telemetria_pipeline.core.audit.ids import hexadecimal, row_hashes
 from telemetria_pipeline.core.audit.sides import Sides
@@ -15,6 +18,7 @@ class Pairs:
     """Who goes with whom. Trips in the order of the result; positions are those of the sides, -1 is none."""
 
     ids: pd.api.extensions.ExtensionArray  # of each trip
+    departure: np.ndarray  # of each trip, microseconds
     declared: np.ndarray  # the declared trip of each trip
     first_segment: np.ndarray  # the first segment of each trip
     trip_of_declared: np.ndarray
@@ -32,7 +36,9 @@ class Pairs:
         owned = (departures >= start) & (departures < end)
         numbers = np.append(np.arange(len(declared)), len(declared) + alone)[owned]
         ids = _trip_ids(sides, numbers)
-        order = np.lexsort((ids, departures[owned]))
+        departures = departures[owned]
+        keys = pa.table({"departure": departures, "id": ids})
+        order = pc.sort_indices(keys, [("departure", "ascending"), ("id", "ascending")]).to_numpy()
         ids, numbers = ids[order], numbers[order]
 
         trip = np.full(len(declared) + len(segments), -1)
@@ -45,6 +51,7 @@ class Pairs:
         first_segment[trip[number[segment[begin]]]] = segment[begin]
         return cls(
             hexadecimal(ids),
+            departures[order],
             np.where(numbers < len(declared), numbers, -1),
             first_segment,
             trip[: len(declared)],
@@ -53,7 +60,7 @@ class Pairs:
             begin,
         )
 
-    @property
+    @cached_property
     def trip(self) -> np.ndarray:
         """The trip of each of `segment`."""
         return self.trip_of_segment[self.segment]
@@ -62,7 +69,7 @@ class Pairs:
         """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""
         folded = np.full(len(self.ids), without, values.dtype)
         if len(values):
-            folded[self.trip_of_segment[self.segment[self.begin]]] = reduce.reduceat(values, self.begin)
+            folded[self.trip[self.begin]] = reduce.reduceat(values, self.begin)
         return folded
 
 

@@ -34,9 +34,8 @@ def hear(
     """The signal during each declared trip (position in SIGNALS), and the metres that moved unseen.
 
     Between two good readings of a vehicle the odometer tells what no segment does; where it ran back, or too
-    far, it tells nothing. A trip that good readings
-    do not enclose is heard if the vehicle has segments before and after it. One that its own segments fill
-    (`covered`) needs no such proof.
+    far, it tells nothing. A trip that good readings do not enclose is heard if the vehicle has segments
+    before and after it. One that its own segments fill (`covered`) needs no such proof.
 
     Args:
         declared, segments: the two sides.
@@ -48,7 +47,7 @@ def hear(
     axis = Axis(declared.start, declared.end, segments.start, segments.end)
     good = np.flatnonzero(odometers.good)
     heard = segments.take(good)
-    gaps = _Gaps.of(segments, odometers, good)
+    gaps = _Gaps.of(heard, odometers, good)
 
     # Day by day, not trip by trip: all trips of a vehicle's day look at the same segments.
     fresh = np.append(True, (np.diff(declared.vehicle) != 0) | (np.diff(since) != 0))[: len(declared)]
@@ -56,29 +55,29 @@ def hear(
     trips_a_day = np.diff(np.append(days, len(declared)))
     oldest, newest = (axis.at(declared.vehicle[days], bound[days]) for bound in (since, until))
 
-    def of_the_day(vehicle: np.ndarray, departures: np.ndarray, bound: np.ndarray) -> np.ndarray:
-        return np.repeat(np.searchsorted(axis.at(vehicle, departures), bound), trips_a_day)
+    def of_the_day(departures: np.ndarray, bound: np.ndarray) -> np.ndarray:
+        return np.repeat(np.searchsorted(departures, bound), trips_a_day)
 
+    gap_start, gap_end = axis.at(gaps.vehicle, gaps.start), axis.at(gaps.vehicle, gaps.end)
     first = np.maximum(
-        np.searchsorted(
-            axis.at(gaps.vehicle, gaps.end), axis.at(declared.vehicle, declared.start), side="right"
-        ),
-        of_the_day(gaps.vehicle, gaps.departure_before, oldest),
+        np.searchsorted(gap_end, axis.at(declared.vehicle, declared.start), side="right"),
+        of_the_day(axis.at(gaps.vehicle, gaps.departure_before), oldest),
     )
     after = np.minimum(
-        np.searchsorted(axis.at(gaps.vehicle, gaps.start), axis.at(declared.vehicle, declared.end)),
-        of_the_day(gaps.vehicle, gaps.end, newest),
+        np.searchsorted(gap_start, axis.at(declared.vehicle, declared.end)), of_the_day(gap_end, newest)
     )
     after = np.maximum(first, after)
     unseen = _sums(gaps.unseen_m, first, after)
     broken = _sums(gaps.broken, first, after) > 0
 
-    low, high = (of_the_day(heard.vehicle, heard.start, bound) for bound in (oldest, newest))
+    departures = axis.at(heard.vehicle, heard.start)
+    low, high = of_the_day(departures, oldest), of_the_day(departures, newest)
     enclosed = low < high
     enclosed[enclosed] = (heard.start[low[enclosed]] <= declared.start[enclosed]) & (
         heard.end[high[enclosed] - 1] >= declared.end[enclosed]
     )
-    low, high = (of_the_day(segments.vehicle, segments.start, bound) for bound in (oldest, newest))
+    departures = axis.at(segments.vehicle, segments.start)
+    low, high = of_the_day(departures, oldest), of_the_day(departures, newest)
     beating = low < high
     beating[beating] = (segments.start[low[beating]] < declared.start[beating]) & (
         segments.start[high[beating] - 1] > declared.end[beating]
@@ -101,20 +100,18 @@ class _Gaps:
     broken: np.ndarray
 
     @classmethod
-    def of(cls, segments: Timeline, odometers: Odometers, good: np.ndarray) -> "_Gaps":
-        before, after = good[:-1], good[1:]
-        apart = (segments.vehicle[before] == segments.vehicle[after]) & (
-            segments.end[before] < segments.start[after]
-        )
-        before, after = before[apart], after[apart]
-        start, end = segments.end[before], segments.start[after]
-        doubtful = np.cumsum(np.where(odometers.good, 0, odometers.measured_m))
-        ran = odometers.start_m[after] - odometers.end_m[before]
-        unseen = ran - (doubtful[after] - doubtful[before])
+    def of(cls, heard: Timeline, odometers: Odometers, good: np.ndarray) -> "_Gaps":
+        """`heard`: the trips at the positions `good`, those with good readings."""
+        start, end = heard.end[:-1], heard.start[1:]
+        doubtful = np.cumsum(np.where(odometers.good, 0, odometers.measured_m))[good]
+        ran = odometers.start_m[good][1:] - odometers.end_m[good][:-1]
+        unseen = ran - np.diff(doubtful)
         # One that ran back was replaced or rolled over: what it says of the gap is nothing, not zero.
         broken = (ran < -NOISE_M) | (unseen > MAX_KMH / 3.6e6 * (end - start) + SLACK_KM * 1_000)
         unseen = np.where(broken | (unseen <= NOISE_M), 0, unseen)
-        return cls(segments.vehicle[before], start, end, segments.start[before], unseen, broken)
+        apart = (heard.vehicle[:-1] == heard.vehicle[1:]) & (start < end)
+        columns = (heard.vehicle[:-1], start, end, heard.start[:-1], unseen, broken)
+        return cls(*(column[apart] for column in columns))
 
 
 def _sums(values: np.ndarray, first: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -7,13 +7,11 @@ Texts are compared without accents and case.
 
 import hashlib
 from datetime import date
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.reference import CONTRACTS
-from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.distinct import by_distinct
 from telemetria_pipeline.core.names import plain_name
 
@@ -33,16 +31,16 @@ def terms_in_force(rows: pd.DataFrame, contracts: pd.DataFrame) -> np.ndarray:
     return calendar.last(types_first, calendar.first, calendar.end)
 
 
-def price_trips(trips: pd.DataFrame, contracts: pd.DataFrame | None, zone: ZoneInfo) -> pd.DataFrame:
+def price_trips(trips: pd.DataFrame, contracts: pd.DataFrame | None, days: pd.Series) -> pd.DataFrame:
     """The trips with `contrato`, `tarifa_brl_km` and `versao_tarifas` of the day on which they depart.
 
     Args:
-        trips: `placa`, `tipo`, `transportadora`, `operacao` and `saida_utc` of VALIDATED_TRIPS.
+        trips: `placa`, `tipo`, `transportadora` and `operacao` of VALIDATED_TRIPS.
         contracts: under contract CONTRACTS; None where there is no such table, and nothing has a price.
-        zone: the contract's; days are cut in it.
+        days: the business day (text) on which each trip departs.
     """
     terms = CONTRACTS.empty() if contracts is None else contracts
-    at = terms_in_force(trips.assign(data=business_days(trips["saida_utc"], zone)), terms)
+    at = terms_in_force(trips.assign(data=days), terms)
     version = None if contracts is None else tariffs_version(contracts)
     return trips.assign(
         contrato=terms["contrato"].array.take(at, allow_fill=True),

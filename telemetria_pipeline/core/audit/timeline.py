@@ -46,7 +46,10 @@ class Axis:
 
     def at(self, vehicle: np.ndarray, instants: np.ndarray) -> np.ndarray:
         """Where they lie; an instant beyond the span stays with its vehicle, at that end."""
-        return vehicle * self._span + np.clip(instants - self._origin, 0, self._span - 1)
+        place = instants - self._origin
+        np.clip(place, 0, self._span - 1, out=place)
+        place += vehicle * self._span
+        return place
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The trips of a window with both sides: what was declared, what was measured, how sure we are."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -11,6 +12,8 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.audit import SITUATIONS, TRIP_SEGMENTS
 from telemetria_pipeline.contracts.base import KM
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.audit.coverage import covered_share
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.matching import match
@@ -25,10 +28,21 @@ from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.exact import decimals, metres
 
 _MINUTE = 60_000_000
+_CORES = 2
 _AS_DECLARED = (
     *("km_saida", "km_chegada", "turno", "numero_ata"),
     *("arquivo_id", "arquivo", "aba", "linha"),
 )
+DECLARED = BOLETIM_TRIPS.only(
+    *("placa", "equipamento", "empresa", "motorista", "saida_utc", "chegada_utc", "km_declarado"),
+    *_AS_DECLARED,
+)
+"""What the audit reads of a declared trip, but for its `arquivo_id`."""
+SEGMENTS = TRIPS.only(
+    *("placa", "equipamento", "transportadora", "garagem", "motorista_id", "motorista", "distancia_km"),
+    *TRIP_SEGMENTS.names,
+)
+"""What the audit reads of a measured trip, but for where it lies in raw."""
 _SOURCES = ("odometro", "telemetria", "mista")
 _SITUATIONS = [s for s in SITUATIONS if s != "ok"]
 # What each set of odometer flags, a bit each, is called.
@@ -42,8 +56,8 @@ _FLAGS = [
 class AuditInputs:
     """What the audit of a window looks at; rows beyond its reach change nothing.
 
-    declared: under contract BOLETIM_TRIPS, and `arquivo_id` (text); two days around the window.
-    segments: under contract `telemetry_trips`, and `raw_key`, `raw_sha256` (text, may be missing); those that
+    declared: under contract DECLARED, and `arquivo_id` (text); two days around the window.
+    segments: under contract SEGMENTS, and `raw_key`, `raw_sha256` (text, may be missing); those that
         depart from the business day before the window to the one after it.
     hours: `inicio_utc`, `fim_utc` (instants), `estado`, `evidencia` (text), one row an hour of those days.
     vehicles, drivers, contracts: the reference tables, where there are any.
@@ -95,23 +109,24 @@ def validate_trips(
     )
     chosen = match(sides.declared.times, sides.segments.times, rules)
     pairs = Pairs.of(sides, chosen, _microsecond(start), _microsecond(end))
-    trips = pd.DataFrame(
-        {
-            "viagem_id": pairs.ids,
-            "fonte": _labels(
-                np.select([pairs.declared < 0, pairs.first_segment < 0], [2, 1], 0),
-                ("ambos", "boletim", "telemetria"),
-            ),
-            **_vehicle_columns(sides, pairs, inputs.vehicles),
-            **_declared_columns(sides.declared, pairs),
-            **_measured_columns(sides.segments, pairs),
-            **_driver_columns(sides, pairs, pseudonym_key),
-            **_time_columns(sides, pairs),
-            **_evidence_columns(sides, pairs, inputs.hours, rules, zone),
-        }
-    )
-    trips = judge(price_trips(trips, inputs.contracts, zone), rules, zone)
-    return AuditedTrips(trips, _segments_of(sides, pairs))
+    days = business_days(pd.Series(instants(pairs.departure)), zone)
+    # NumPy and Arrow work without the interpreter's lock: a second core makes half of the columns.
+    with ThreadPoolExecutor(_CORES) as cores:
+        segments = cores.submit(_segments_of, sides, pairs)
+        parts = cores.map(
+            lambda make: make(),
+            [
+                lambda: _evidence_columns(sides, pairs, inputs.hours, rules, days, zone),
+                lambda: _vehicle_columns(sides, pairs, inputs.vehicles),
+                lambda: _declared_columns(sides.declared, pairs),
+                lambda: _measured_columns(sides.segments, pairs),
+                lambda: _driver_columns(sides, pairs, pseudonym_key),
+                lambda: _time_columns(sides, pairs),
+            ],
+        )
+        trips = pd.DataFrame({name: column for part in parts for name, column in part.items()})
+        trips = judge(price_trips(trips, inputs.contracts, days), rules, days)
+        return AuditedTrips(trips, segments.result())
 
 
 def _vehicle_columns(sides: Sides, pairs: Pairs, vehicles: pd.DataFrame | None) -> dict[str, Any]:
@@ -140,6 +155,10 @@ def _vehicle_columns(sides: Sides, pairs: Pairs, vehicles: pd.DataFrame | None) 
 
     by_sheet, by_api = pairs.declared, pairs.first_segment
     return {
+        "viagem_id": pairs.ids,
+        "fonte": _labels(
+            np.select([by_sheet < 0, by_api < 0], [2, 1], 0), ("ambos", "boletim", "telemetria")
+        ),
         "veiculo": sides.vehicles.array.take(vehicle),
         "placa": plates.array.take(vehicle),
         "equipamento": first_known(
@@ -207,11 +226,9 @@ def _time_columns(sides: Sides, pairs: Pairs) -> dict[str, Any]:
     """When: declared, measured, and how far apart."""
     segments = sides.segments.times.take(pairs.segment)
     start, end = pairs.fold(np.minimum, segments.start), pairs.fold(np.maximum, segments.end)
-    said = pairs.declared >= 0
-    departure, arrival = start.copy(), end.copy()
-    departure[said] = sides.declared.times.start[pairs.declared[said]]
-    arrival[said] = sides.declared.times.end[pairs.declared[said]]
-    measured = pairs.first_segment >= 0
+    said, measured = pairs.declared >= 0, pairs.first_segment >= 0
+    departure = pairs.departure
+    arrival = np.where(said, np.append(sides.declared.times.end, 0)[pairs.declared], end)
     both = said & measured
     return {
         "saida_utc": instants(departure),
@@ -224,23 +241,21 @@ def _time_columns(sides: Sides, pairs: Pairs) -> dict[str, Any]:
 
 
 def _evidence_columns(
-    sides: Sides, pairs: Pairs, hours: pd.DataFrame, rules: AuditRules, zone: ZoneInfo
+    sides: Sides, pairs: Pairs, hours: pd.DataFrame, rules: AuditRules, days: pd.Series, zone: ZoneInfo
 ) -> dict[str, Any]:
     """How sure we are of what was, or was not, measured in each declared window; missing without one."""
-    # In order of vehicle and departure, as searches are fastest.
-    trips = pairs.trip_of_declared[pairs.trip_of_declared >= 0]
-    declared = sides.declared.times.take(pairs.declared[trips])
+    said = sides.declared.times
     # One that lasts no time is taken for a microsecond, and so counts as its hour and its gap do.
-    declared = replace(declared, end=np.maximum(declared.end, declared.start + 1))
-
+    said = replace(said, end=np.maximum(said.end, said.start + 1))
     segments = sides.segments.times.take(pairs.segment)
-    window = np.zeros((2, len(pairs.ids)), np.int64)
-    window[:, trips] = declared.start, declared.end
-    window_start, window_end = window[:, pairs.trip]
-    common = np.minimum(segments.end, window_end) - np.maximum(segments.start, window_start)
-    filled = pairs.fold(np.add, np.maximum(common, 0))[trips] / (declared.end - declared.start)
+    start, end = (np.append(bound, 0)[pairs.declared[pairs.trip]] for bound in (said.start, said.end))
+    common = np.minimum(segments.end, end) - np.maximum(segments.start, start)
 
-    since, until = _neighbouring_days(declared.start, zone)
+    # In order of vehicle and departure, as searches are fastest.
+    owned = np.flatnonzero(pairs.trip_of_declared >= 0)
+    declared, trips = said.take(owned), pairs.trip_of_declared[owned]
+    filled = pairs.fold(np.add, np.maximum(common, 0))[trips] / (declared.end - declared.start)
+    since, until = (bound[trips] for bound in _neighbouring_days(days, zone))
     signal, unseen = hear(
         declared, sides.segments.times, _odometers(sides.segments), since, until, filled >= 1
     )
@@ -270,10 +285,10 @@ def _odometers(segments: Side) -> Odometers:
     return Odometers(good, metres(np.where(good, start, 0)), metres(np.where(good, end, 0)), segments.metres)
 
 
-def _neighbouring_days(departures: np.ndarray, zone: ZoneInfo) -> tuple[np.ndarray, np.ndarray]:
-    """The first instant of the business day before each departure's, and the first after the day after."""
-    day, days = pd.factorize(business_days(pd.Series(instants(departures)), zone))
-    midnights = [datetime.combine(date.fromisoformat(d), time(), zone) for d in days]
+def _neighbouring_days(days: pd.Series, zone: ZoneInfo) -> tuple[np.ndarray, np.ndarray]:
+    """The first instant of the day before each of these, and the first after the day after it."""
+    day, different = pd.factorize(days)
+    midnights = [datetime.combine(date.fromisoformat(d), time(), zone) for d in different]
     since = np.array([_microsecond(_midnight(m, -1, zone)) for m in midnights], np.int64)
     until = np.array([_microsecond(_midnight(m, 2, zone)) for m in midnights], np.int64)
     return since[day], until[day]

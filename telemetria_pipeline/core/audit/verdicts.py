@@ -1,26 +1,23 @@
 """The verdict on a trip's kilometres, from the facts in its row: pay what is claimed, at most what is proven;
 where one side is wholly missing the other stands in."""
 
-from zoneinfo import ZoneInfo
-
 import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.contracts.base import KM
-from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.exact import decimals, units
 
 
-def judge(trips: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.DataFrame:
+def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFrame:
     """The trips with `divergencia`, `veredito`, `km_auditado`, `base_auditoria` and `versao_regras`.
 
     Args:
         trips: under contract VALIDATED_TRIPS (those five columns may be missing), whole business days:
             whether a vehicle declared anything on the day of a measured trip is seen in these rows.
         rules: the tolerances.
-        zone: the contract's; days are cut in it.
+        days: the business day (text) on which each trip departs.
 
     Returns:
         The rows under contract VALIDATED_TRIPS.
@@ -32,10 +29,11 @@ def judge(trips: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.DataFram
     seen = trips["segmentos"].to_numpy() > 0
     short = measured <= rules.minimum_m
 
-    known = trips[["cobertura", "cobertura_busca"]].min(axis=1, skipna=False) >= float(rules.min_coverage)
+    coverage = np.minimum(trips["cobertura"].to_numpy(), trips["cobertura_busca"].to_numpy())
+    known = coverage >= float(rules.min_coverage)
     explained = (unseen > 0) & ((declared <= proven) | sides_agree(declared, proven, rules))
-    doubtful = ~known.to_numpy() | (trips["sinal"] == "desconhecido").to_numpy() | explained
-    claims_others = _declares_that_day(trips, claimed, zone)
+    doubtful = ~known | (trips["sinal"] == "desconhecido").to_numpy() | explained
+    claims_others = _declares_that_day(trips["veiculo"], days, claimed)
 
     nothing = np.zeros(len(trips), np.int64)
     always = np.ones(len(trips), bool)
@@ -68,10 +66,9 @@ def sides_agree(declared_m: np.ndarray, measured_m: np.ndarray, rules: AuditRule
     return (apart * 10_000 <= rules.share_units * measured_m) | (apart <= rules.minimum_m)
 
 
-def _declares_that_day(trips: pd.DataFrame, claimed: np.ndarray, zone: ZoneInfo) -> np.ndarray:
+def _declares_that_day(vehicles: pd.Series, days: pd.Series, claimed: np.ndarray) -> np.ndarray:
     """Whether a declared trip of the same vehicle departs on the same business day."""
-    if claimed.all():
-        return claimed
-    day, days = pd.factorize(business_days(trips["saida_utc"], zone))
-    vehicle_day = pd.factorize(trips["veiculo"])[0] * len(days) + day
-    return np.isin(vehicle_day, np.unique(vehicle_day[claimed]))
+    (vehicle, known), (day, different) = pd.factorize(vehicles), pd.factorize(days)
+    declares = np.zeros((len(known), len(different)), bool)
+    declares[vehicle[claimed], day[claimed]] = True
+    return declares[vehicle, day]

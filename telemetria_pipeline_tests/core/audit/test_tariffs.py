@@ -90,6 +90,10 @@ def test_a_plates_own_row_goes_before_its_types_on_its_days_only():
     assert terms_in_force(rows, terms).tolist() == [1, 1, 0, 0, 1]
 
 
+def priced_by(terms: pd.DataFrame | None, some: pd.DataFrame) -> pd.DataFrame:
+    return price_trips(some, terms, business_days(some["saida_utc"], ZONE))
+
+
 def test_trips_are_priced_by_the_local_day_of_their_departure():
     midnight = datetime(2026, 3, 16, 3, tzinfo=UTC)
     terms = contracts(
@@ -97,7 +101,7 @@ def test_trips_are_priced_by_the_local_day_of_their_departure():
         {"tipo": "Ônibus", "vigencia_inicio": "2026-03-16", "tarifa_brl_km": Decimal("3.10")},
     )
     second = timedelta(seconds=1)
-    priced = price_trips(trips(midnight, midnight - second, datetime(2025, 12, 31, tzinfo=UTC)), terms, ZONE)
+    priced = priced_by(terms, trips(midnight, midnight - second, datetime(2025, 12, 31, tzinfo=UTC)))
     assert priced["contrato"].fillna("-").tolist() == ["C3", "C2", "-"]
     assert priced["tarifa_brl_km"].tolist() == [Decimal("3.1000"), Decimal("2.7300"), pd.NA]
     assert priced["versao_tarifas"].tolist() == [tariffs_version(terms)] * 3
@@ -105,7 +109,7 @@ def test_trips_are_priced_by_the_local_day_of_their_departure():
 
 @pytest.mark.parametrize("terms", [None, contracts()])
 def test_without_contracts_nothing_has_a_price(terms):
-    priced = price_trips(trips(datetime(2026, 3, 10, 10, tzinfo=UTC)), terms, ZONE)
+    priced = priced_by(terms, trips(datetime(2026, 3, 10, 10, tzinfo=UTC)))
     assert priced[["contrato", "tarifa_brl_km"]].isna().all(axis=None)
     assert priced["versao_tarifas"].isna().tolist() == [terms is None]
 
@@ -113,7 +117,7 @@ def test_without_contracts_nothing_has_a_price(terms):
 def test_the_columns_of_prices_keep_their_types_also_without_trips():
     for terms in (None, contracts(), contracts({"tipo": "Ônibus"})):
         for some in (trips(), trips(datetime(2026, 3, 10, 10, tzinfo=UTC))):
-            priced = price_trips(some, terms, ZONE)
+            priced = priced_by(terms, some)
             assert priced["tarifa_brl_km"].dtype == CONTRACTS.empty()["tarifa_brl_km"].dtype
             assert {str(priced[n].dtype) for n in ("contrato", "versao_tarifas")} == {"str"}
 

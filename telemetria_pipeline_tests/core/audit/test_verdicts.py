@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
+from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, ZONE, trip, trips
@@ -16,8 +17,12 @@ from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, ZONE, trip, tri
 RULES = AuditRules()
 
 
+def judged_by(rules: AuditRules, said: pd.DataFrame) -> pd.DataFrame:
+    return judge(said, rules, business_days(said["saida_utc"], ZONE))
+
+
 def verdict(said: dict, *others: dict, rules: AuditRules = RULES) -> tuple[str, str, str]:
-    judged = judge(trips(said, *others), rules, ZONE).iloc[0]
+    judged = judged_by(rules, trips(said, *others)).iloc[0]
     return judged["veredito"], judged["base_auditoria"], str(judged["km_auditado"])
 
 
@@ -93,7 +98,8 @@ def test_where_no_boletim_came_for_the_day_telemetry_stands_in(km, word):
 
 
 def test_divergence_is_signed_and_needs_a_measured_distance():
-    judged = judge(
+    judged = judged_by(
+        RULES,
         trips(
             trip(km_declarado="24"),
             trip(km_declarado="15"),
@@ -101,8 +107,6 @@ def test_divergence_is_signed_and_needs_a_measured_distance():
             trip(km_medido=0),
             trip(km_declarado=None),
         ),
-        RULES,
-        ZONE,
     )
     assert judged["divergencia"].iloc[:2].tolist() == [0.2, -0.25]
     assert judged["divergencia"].iloc[2:].isna().all()
@@ -110,7 +114,7 @@ def test_divergence_is_signed_and_needs_a_measured_distance():
 
 def test_other_tolerances_give_other_verdicts_under_another_version():
     said = trips(trip(km_declarado="21.8"))
-    wide, narrow = (judge(said, RULES.but(km_share=Decimal(s)), ZONE) for s in ("0.10", "0.08"))
+    wide, narrow = (judged_by(RULES.but(km_share=Decimal(s)), said) for s in ("0.10", "0.08"))
     assert (wide["veredito"][0], narrow["veredito"][0]) == ("ok", "divergente")
     assert wide["versao_regras"][0] == RULES.version != narrow["versao_regras"][0]
 
@@ -135,9 +139,9 @@ def facts(draw: st.DrawFn) -> dict:
 @settings(max_examples=30, deadline=None)
 @given(st.lists(facts(), max_size=8))
 def test_it_pays_at_most_what_a_side_says_and_judges_the_same_again(said):
-    judged = judge(trips(*said), RULES, ZONE)
+    judged = judged_by(RULES, trips(*said))
     assert VALIDATED_TRIPS.broken_by(judged) is None
-    pd.testing.assert_frame_equal(judge(judged, RULES, ZONE), judged)
+    pd.testing.assert_frame_equal(judged_by(RULES, judged), judged)
     zero = Decimal(0)
     declared, measured = judged["km_declarado"].fillna(zero), judged["km_medido"].fillna(zero)
     assert (judged["km_auditado"] <= declared.where(declared > measured, measured)).all()
