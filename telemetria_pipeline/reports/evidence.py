@@ -116,7 +116,7 @@ def evidence_page(evidence: Evidence) -> str:
     )
 
 
-def _clocks(row: Mapping[str, Any] | pd.Series, zone: ZoneInfo) -> dict[str, str]:
+def _clocks(row: Mapping[Any, Any] | pd.Series, zone: ZoneInfo) -> dict[str, str]:
     return {"departure": clock(row["saida_utc"], zone), "arrival": clock(row["chegada_utc"], zone)}
 
 
@@ -189,13 +189,13 @@ def _money(evidence: Evidence) -> dict[str, Any]:
             f"contrato {terms['contrato']}, cláusula {terms['clausula']} (linha {terms['contrato_linha']} do "
             f"arquivo de contratos), em vigor desde {_day(terms['vigencia_inicio'])}, {until}"
         )
-    allowance = terms is not None and not missing(found["valor_brl"]) and terms["franquia_km"] > 0
+    allowance = terms["franquia_km"] if about_km and terms is not None else 0
     return {
         "price": price,
         "clause": clause,
         "at_stake_km": at_stake,
         "reckoning": reckoning,
-        "allowance": terms["franquia_km"] if allowance and about_km else None,
+        "allowance": allowance,
     }
 
 
