@@ -133,7 +133,7 @@ class DailyFacts:
             *((f"Km {side}s", km(total)) for side, total in km_sums.items()),
             ("Em jogo, divergente", brl(self.at_stake("divergente"))),
             ("Em jogo, inconclusivo", brl(self.at_stake("inconclusivo"))),
-            ("Horas sem telemetria", number(len(self.hours_missing), 0)),
+            ("Horas incompletas ou sem resposta", number(len(self.hours_missing), 0)),
             ("Boletins devolvidos", f"{self.rejected} de {len(self.boletins)}"),
         ]
 
@@ -146,6 +146,15 @@ class DailyFacts:
             said.append("Onde falta telemetria, vale o boletim; ninguém é acusado pelo que não se mediu.")
         return said
 
+    def plots(self) -> list[tuple[str, bytes]]:
+        """What each picture of the day is about, and the picture; none of a day without trips."""
+        if self.trips.empty:
+            return []
+        return [
+            ("Quilômetros declarados e medidos", declared_and_measured(self.trips, self.tolerance)),
+            ("R$ em jogo por transportadora", at_stake_by_carrier(self.divergences)),
+        ]
+
 
 def daily_page(facts: DailyFacts) -> str:
     """The report as an HTML page that stands alone, with its plots inside."""
@@ -155,13 +164,8 @@ def daily_page(facts: DailyFacts) -> str:
         day=day_of(facts.day),
         headline=facts.headline(),
         remarks=facts.remarks(),
-        plots=[
-            (
-                "Quilômetros declarados e medidos",
-                data_uri(declared_and_measured(facts.trips, facts.tolerance)),
-            ),
-            ("R$ em jogo por transportadora", data_uri(at_stake_by_carrier(facts.divergences))),
-        ],
+        zone=facts.zone,
+        plots=[(about, data_uri(picture)) for about, picture in facts.plots()],
         divergences=[
             {**row, "place": place}
             for row, place in zip(dearest.to_dict("records"), place_in_boletim(dearest), strict=True)
@@ -199,8 +203,7 @@ def daily_markdown(facts: DailyFacts) -> str:
                 )
             ),
             "",
-            markdown_image(declared_and_measured(facts.trips, facts.tolerance), "Km declarados e medidos"),
-            markdown_image(at_stake_by_carrier(facts.divergences), "R$ em jogo por transportadora"),
+            *(markdown_image(picture, about) for about, picture in facts.plots()),
         ]
     )
 
@@ -213,7 +216,7 @@ def daily_workbook(facts: DailyFacts) -> bytes:
     _divergences(book, facts)
     book.add(
         "Horas",
-        [f"Horas de {day_of(facts.day)}", "Numa hora sem telemetria, vale o boletim"],
+        [f"Horas de {day_of(facts.day)}", "Numa hora incompleta ou sem resposta, vale o boletim"],
         [
             Column("Hora", facts.hours["hora"].tolist(), width=9),
             Column("Situação", facts.hours["estado"].map(word).tolist(), width=16),

@@ -128,6 +128,7 @@ def _bars(axes: "Axes", values: pd.DataFrame, stacked: bool) -> None:
     if len(values):
         axes.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     else:
+        axes.set_axis_off()
         axes.text(0.5, 0.5, "Nada a mostrar", transform=axes.transAxes, ha="center", color=_GREY)
 
 

@@ -65,7 +65,7 @@ def test_the_day_in_numbers():
         "Km auditados": "30,500 km",
         "Em jogo, divergente": "R$ 4,52",
         "Em jogo, inconclusivo": "R$ 0,00",
-        "Horas sem telemetria": "1",
+        "Horas incompletas ou sem resposta": "1",
         "Boletins devolvidos": "1 de 2",
     }
 
@@ -104,6 +104,8 @@ def test_hours_without_an_answer_are_told_with_tries_and_error():
     page = text_of(daily_page(facts()))
     assert "13:00 Sem resposta 4 the carrier answered 503" in page
     assert "12:00" not in page
+    assert "Horários em America/Sao_Paulo, o fuso do contrato." in page
+    assert "Nenhuma viagem neste dia" not in page
     whole = text_of(daily_page(facts(hours=hours_of_day())))
     assert "todas as horas do dia foram recebidas" in whole
     assert len(Sheets(daily_workbook(facts())).column("Horas", "Hora")) == 24
@@ -142,6 +144,9 @@ def test_the_dearest_come_first_and_the_rest_is_counted():
 
 def test_a_day_without_anything_is_a_report_too():
     nothing = facts(trips=trips(), km=vehicle_days(), divergences=divergences(), boletins=boletins_of_day())
-    assert "Nenhuma divergência" in text_of(daily_page(nothing))
+    page = daily_page(nothing)
+    assert "Nenhuma divergência" in text_of(page)
+    assert "Nenhuma viagem neste dia, declarada ou medida." in text_of(page)
+    assert "data:image" not in page + daily_markdown(nothing)
     assert Sheets(daily_workbook(nothing)).total("Resumo", "Gasto variável") == 0
     assert "R$ 0,00" in daily_markdown(nothing)
