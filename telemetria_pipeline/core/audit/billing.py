@@ -245,15 +245,8 @@ def _in_order(trips: pd.DataFrame) -> pd.DataFrame:
 
 def _beyond(metres: np.ndarray, line: np.ndarray, allowance: np.ndarray) -> np.ndarray:
     """What of each trip lies beyond its line's allowance, which the first trips use up; 0 without a line."""
-    order = np.argsort(line, kind="stable")
-    order = order[np.searchsorted(line[order], 0) :]
-    of, driven = line[order], metres[order]
-    ran = np.cumsum(driven)
-    first = np.searchsorted(of, np.arange(len(allowance)))
-    before_line = np.append(0, ran)[first]
-    found = np.zeros(len(metres), np.int64)
-    found[order] = np.clip(ran - before_line[of] - allowance[of], 0, driven)
-    return found
+    ran = pd.Series(metres).groupby(line).cumsum().to_numpy()
+    return np.where(line >= 0, np.clip(ran - np.append(allowance, 0)[line], 0, metres), 0)
 
 
 def _priced(

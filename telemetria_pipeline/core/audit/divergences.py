@@ -1,5 +1,6 @@
 """Where the two sides differ: kind, verdict, R$ at stake, how sure we are, the sentence and the evidence."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
@@ -76,12 +77,14 @@ def find_divergences(
     rows = rows.take(rank).reset_index(drop=True)
     heard = _HoursOfTrips(rows, hours, rules)
     rows["horas_ausentes"] = heard.missing(zone)
-    return rows.assign(
-        posicao=rows.index.to_numpy() + 1,
-        frase=sentences(rows, rules, zone),
-        motorista=rows["motorista_declarado"].fillna(rows["motorista_medido"]),
-        evidencia_telemetria=_pages(rows, segments).fillna(heard.evidence()),
-    )[DIVERGENCES.names]
+    with ThreadPoolExecutor(1) as other:  # Arrow works without the interpreter's lock
+        pages = other.submit(_pages, rows, segments)
+        return rows.assign(
+            posicao=rows.index.to_numpy() + 1,
+            frase=sentences(rows, rules, zone),
+            motorista=rows["motorista_declarado"].fillna(rows["motorista_medido"]),
+            evidencia_telemetria=pages.result().fillna(heard.evidence()),
+        )[DIVERGENCES.names]
 
 
 def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:

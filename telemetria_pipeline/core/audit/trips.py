@@ -117,7 +117,7 @@ def validate_trips(
             lambda make: make(),
             [
                 lambda: _evidence_columns(sides, pairs, inputs.hours, rules, days, zone),
-                lambda: _vehicle_columns(sides, pairs, inputs.vehicles),
+                lambda: _vehicle_columns(sides, pairs, inputs, days),
                 lambda: _declared_columns(sides.declared, pairs),
                 lambda: _measured_columns(sides.segments, pairs),
                 lambda: _driver_columns(sides, pairs, pseudonym_key),
@@ -125,13 +125,12 @@ def validate_trips(
             ],
         )
         trips = pd.DataFrame({name: column for part in parts for name, column in part.items()})
-        trips = judge(price_trips(trips, inputs.contracts, days), rules, days)
-        return AuditedTrips(trips, segments.result())
+        return AuditedTrips(judge(trips, rules, days), segments.result())
 
 
-def _vehicle_columns(sides: Sides, pairs: Pairs, vehicles: pd.DataFrame | None) -> dict[str, Any]:
-    """Of `vehicles` where the plate is in it, else as the boletim or the API say."""
-    declared, segments = sides.declared, sides.segments
+def _vehicle_columns(sides: Sides, pairs: Pairs, inputs: AuditInputs, days: pd.Series) -> pd.DataFrame:
+    """Of `vehicles` where the plate is in it, else as the boletim or the API say; and their prices."""
+    declared, segments, vehicles = sides.declared, sides.segments, inputs.vehicles
     vehicle = np.where(
         pairs.declared >= 0,
         np.append(declared.times.vehicle, -1)[pairs.declared],
@@ -154,7 +153,7 @@ def _vehicle_columns(sides: Sides, pairs: Pairs, vehicles: pd.DataFrame | None) 
         return values
 
     by_sheet, by_api = pairs.declared, pairs.first_segment
-    return {
+    columns = {
         "viagem_id": pairs.ids,
         "fonte": _labels(
             np.select([by_sheet < 0, by_api < 0], [2, 1], 0), ("ambos", "boletim", "telemetria")
@@ -173,6 +172,7 @@ def _vehicle_columns(sides: Sides, pairs: Pairs, vehicles: pd.DataFrame | None) 
         "garagem": first_known("garagem", (segments, "garagem", by_api)),
         "veiculo_conhecido": known[vehicle],
     }
+    return price_trips(pd.DataFrame(columns), inputs.contracts, days)
 
 
 def _declared_columns(declared: Side, pairs: Pairs) -> dict[str, Any]:
