@@ -1,5 +1,6 @@
 """The two sides as the audit sees them: which vehicle, which driver, in order, each trip once."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +29,19 @@ class Side:
     def __len__(self) -> int:
         return len(self.row)
 
+    def columns(self, names: Iterable[str], trips: np.ndarray) -> dict[str, pd.Series]:
+        """Columns for the trips at these positions; missing for position -1."""
+        rows = np.append(self.row, -1)[trips]
+
+        def column(values: pd.Series) -> pd.Series:
+            nullable = values.astype("Int64") if values.dtype == "int64" else values
+            return pd.Series(nullable.array.take(rows, allow_fill=True))
+
+        return {name: column(self.frame[name]) for name in names}
+
     def column(self, name: str, trips: np.ndarray) -> pd.Series:
-        """A column for the trips at these positions; missing for position -1."""
-        values = self.frame[name]
-        if values.dtype == "int64":
-            values = values.astype("Int64")
-        return pd.Series(values.array.take(np.append(self.row, -1)[trips], allow_fill=True))
+        """One of its columns, likewise."""
+        return self.columns([name], trips)[name]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from telemetria_pipeline.contracts.audit import SITUATIONS, TRIP_SEGMENTS
 from telemetria_pipeline.contracts.base import KM
@@ -124,7 +126,8 @@ def validate_trips(
                 lambda: _time_columns(sides, pairs),
             ],
         )
-        trips = pd.DataFrame({name: column for part in parts for name, column in part.items()})
+        columns = {name: column for part in parts for name, column in part.items()}
+        trips = pd.DataFrame(columns, copy=False)
         return AuditedTrips(judge(trips, rules, days), segments.result())
 
 
@@ -146,11 +149,11 @@ def _vehicle_columns(sides: Sides, pairs: Pairs, inputs: AuditInputs, days: pd.S
         known = plates.isin(vehicles["placa"]).to_numpy()
 
     def first_known(name: str, *others: tuple[Side, str, np.ndarray]) -> pd.Series:
-        values = pd.Series(of_vehicle[name].array.take(vehicle))
+        values = pa.array(of_vehicle[name].array.take(vehicle))
         for side, column, trips in others:
-            if values.hasnans:
-                values = values.fillna(side.column(column, trips))
-        return values
+            if values.null_count:
+                values = pc.coalesce(values, pa.array(side.column(column, trips)))
+        return pd.Series(values, dtype="str")
 
     by_sheet, by_api = pairs.declared, pairs.first_segment
     columns = {
@@ -172,17 +175,18 @@ def _vehicle_columns(sides: Sides, pairs: Pairs, inputs: AuditInputs, days: pd.S
         "garagem": first_known("garagem", (segments, "garagem", by_api)),
         "veiculo_conhecido": known[vehicle],
     }
-    return price_trips(pd.DataFrame(columns), inputs.contracts, days)
+    return price_trips(pd.DataFrame(columns, copy=False), inputs.contracts, days)
 
 
 def _declared_columns(declared: Side, pairs: Pairs) -> dict[str, Any]:
     trips = pairs.declared
     km = decimals(np.append(declared.metres, 0)[trips], KM, pd.RangeIndex(len(trips)), missing=trips < 0)
+    said = declared.columns(["empresa", *_AS_DECLARED], trips)
     return {
         "km_declarado": km,
-        "empresa_declarada": declared.column("empresa", trips),
+        "empresa_declarada": said.pop("empresa"),
         "declaracoes": np.append(declared.copies, 0)[trips],
-        **{name: declared.column(name, trips) for name in _AS_DECLARED},
+        **said,
     }
 
 
@@ -192,9 +196,8 @@ def _measured_columns(segments: Side, pairs: Pairs) -> dict[str, Any]:
     none = pairs.first_segment < 0
     by_odometer = (segments.frame["fonte_distancia"] == "odometro").to_numpy()[rows]
     some, every = (pairs.fold(fold, by_odometer) for fold in (np.logical_or, np.logical_and))
-    flags = np.zeros(len(rows), np.int64)
-    for flag, situation in enumerate(_SITUATIONS):
-        flags[(segments.frame["situacao_odometro"] == situation).to_numpy()[rows]] = 1 << flag
+    situation, different = pd.factorize(segments.frame["situacao_odometro"])
+    flags = np.array([_FLAGS.index(s) for s in different], np.int64)[situation[rows]]
     km = pairs.fold(np.add, segments.metres[pairs.segment])
     return {
         "segmentos": pairs.fold(np.add, np.ones(len(rows), np.int64)),
@@ -303,7 +306,9 @@ def _segments_of(sides: Sides, pairs: Pairs) -> pd.DataFrame:
         "veiculo": sides.vehicles.array.take(side.times.vehicle[segment]),
         "km_medido": decimals(side.metres[segment], KM, pd.RangeIndex(len(segment))),
     }
-    rows = side.frame[[n for n in TRIP_SEGMENTS.names if n not in made]].take(side.row[segment])
+    rows, at = side.frame[[n for n in TRIP_SEGMENTS.names if n not in made]], side.row[segment]
+    if not np.array_equal(at, np.arange(len(rows))):  # a month that is in order need not be moved
+        rows = rows.take(at)
     return rows.reset_index(drop=True).assign(**made)[TRIP_SEGMENTS.names]
 
 
