@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 from telemetria_pipeline.contracts.base import TEXT, Column, Contract
 from telemetria_pipeline.contracts.billing import BILLING
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.audit.billing import make_bill
+from telemetria_pipeline.core.billing.bill import make_bill
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
-from telemetria_pipeline.core.cycles import Cycle
+from telemetria_pipeline.business_calendar import Cycle
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 

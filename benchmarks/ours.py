@@ -40,7 +40,7 @@ def main() -> None:
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
     from telemetria_pipeline.definitions import build_definitions
-    from telemetria_pipeline.partitions import HOURLY
+    from telemetria_pipeline.defs.partitions import HOURLY
 
     home = args.out / "home"
     home.mkdir(parents=True, exist_ok=True)

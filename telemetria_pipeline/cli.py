@@ -15,9 +15,9 @@ import click
 from telemetria_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from telemetria_pipeline.assets.cycle_steps import CycleLook
+    from telemetria_pipeline.steps.cycle import CycleLook
     from telemetria_pipeline.core.boletim.validation import FileVerdict
-    from telemetria_pipeline.core.cycles import Cycle
+    from telemetria_pipeline.business_calendar import Cycle
 
 # Each command imports what it needs: Dagster and pandas cost seconds that `--help` should not.
 
@@ -41,7 +41,7 @@ class _Cycle(click.ParamType):
     name = "cycle"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Cycle":
-        from telemetria_pipeline.core.cycles import Cycle
+        from telemetria_pipeline.business_calendar import Cycle
 
         with suppress(ValueError):  # a day as Brazil writes it
             wanted = Cycle.of(datetime.strptime(value, "%d/%m/%Y").date()).key
@@ -117,8 +117,8 @@ def dev(port: int) -> None:
 @click.argument("last", required=False)
 def hours(first: str, last: str | None) -> None:
     """What is known of the hours FIRST to LAST (keys such as 2026-03-10-07:00, or whole days)."""
-    from telemetria_pipeline.assets.hours_table import as_text, hours_table
-    from telemetria_pipeline.partitions import HOURLY, hour_of
+    from telemetria_pipeline.steps.hours_table import as_text, hours_table
+    from telemetria_pipeline.defs.partitions import HOURLY, hour_of
     from telemetria_pipeline.storage.lake import Lake
 
     keys = [
@@ -210,7 +210,7 @@ def template(file: Path) -> None:
 )
 def evidence(divergence: str, output: Path | None) -> None:
     """Write the page of a DIVERGENCE (its id, such as 20260310-0a1b2c3d4e) for the carrier's desk."""
-    from telemetria_pipeline.assets.report_facts import UnknownDivergence, evidence_of
+    from telemetria_pipeline.steps.report_facts import UnknownDivergence, evidence_of
     from telemetria_pipeline.reports.evidence import evidence_page
     from telemetria_pipeline.storage.lake import Lake
 
@@ -233,7 +233,7 @@ def cycle() -> None:
 @click.argument("key", type=CYCLE, metavar="CYCLE")
 def cycle_show(key: "Cycle") -> None:
     """Totals of a CYCLE and whether it is closed; the hash of a closed one is checked."""
-    from telemetria_pipeline.assets.cycle_steps import look_at
+    from telemetria_pipeline.steps.cycle import look_at
     from telemetria_pipeline.storage.lake import Lake
 
     settings = Settings.from_env()
@@ -249,7 +249,7 @@ def cycle_show(key: "Cycle") -> None:
 )
 def cycle_close(key: "Cycle", force: bool) -> None:
     """Freeze the bill of a CYCLE; what arrives later becomes adjustments of the next one."""
-    from telemetria_pipeline.assets.cycle_steps import close_cycle, look_at
+    from telemetria_pipeline.steps.cycle import close_cycle, look_at
     from telemetria_pipeline.storage.lake import Lake
 
     settings = Settings.from_env()
@@ -273,8 +273,8 @@ def cycle_close(key: "Cycle", force: bool) -> None:
 )
 def cycle_what_if(key: "Cycle", contracts: Path | None, **tolerances: Decimal | None) -> None:
     """Price a CYCLE again with other tolerances or tariffs; nothing is written."""
-    from telemetria_pipeline.assets.cycle_steps import what_if
-    from telemetria_pipeline.core.audit.billing import totals
+    from telemetria_pipeline.steps.cycle import what_if
+    from telemetria_pipeline.core.billing.bill import totals
     from telemetria_pipeline.core.reference import read_contracts
     from telemetria_pipeline.reports.cycle import what_if_text
     from telemetria_pipeline.storage.lake import Lake
@@ -295,7 +295,7 @@ def cycle_what_if(key: "Cycle", contracts: Path | None, **tolerances: Decimal | 
 
 def _cycle_text(look: "CycleLook", settings: Settings) -> str:
     from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING
-    from telemetria_pipeline.core.audit.billing import totals
+    from telemetria_pipeline.core.billing.bill import totals
     from telemetria_pipeline.reports.cycle import cycle_text
 
     return cycle_text(

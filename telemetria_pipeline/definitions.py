@@ -5,18 +5,18 @@ from typing import Any
 
 import dagster as dg
 
-from telemetria_pipeline.assets.audit import audit
-from telemetria_pipeline.assets.billing import billing
-from telemetria_pipeline.assets.boletins import boletins
-from telemetria_pipeline.assets.reference import contracts, drivers, vehicles
-from telemetria_pipeline.assets.reports import daily_report, measurement
-from telemetria_pipeline.assets.resources import CarrierResource, InboxResource, LakeResource
-from telemetria_pipeline.assets.telemetry import telemetry
-from telemetria_pipeline.automation.audit import audit_daily, audit_job, changed_days_sensor
-from telemetria_pipeline.automation.billing import cycle_daily, cycle_job
-from telemetria_pipeline.automation.boletins import boletim_inbox_sensor, boletim_job
-from telemetria_pipeline.automation.reference import reference_job
-from telemetria_pipeline.automation.telemetry import telemetry_hourly, telemetry_job, telemetry_recapture
+from telemetria_pipeline.defs.audit.assets import audit
+from telemetria_pipeline.defs.billing.assets import billing
+from telemetria_pipeline.defs.boletins.assets import boletins
+from telemetria_pipeline.defs.reference.assets import contracts, drivers, vehicles
+from telemetria_pipeline.defs.reports.assets import daily_report, measurement
+from telemetria_pipeline.defs.resources import CarrierResource, InboxResource, LakeResource
+from telemetria_pipeline.defs.telemetry.assets import telemetry
+from telemetria_pipeline.defs.audit.automation import audit_daily, audit_job, changed_days_sensor
+from telemetria_pipeline.defs.billing.automation import cycle_daily, cycle_job
+from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor, boletim_job
+from telemetria_pipeline.defs.reference.automation import reference_job
+from telemetria_pipeline.defs.telemetry.automation import telemetry_hourly, telemetry_job, telemetry_recapture
 
 
 def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

@@ -35,7 +35,7 @@ from telemetria_pipeline.carriers.paging import Pager
 from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.profile import Listing, Profile, Vehicles
 from telemetria_pipeline.carriers.refusals import connection_trouble, refusal
-from telemetria_pipeline.carriers.secrets import Secrets
+from telemetria_pipeline.carriers.redaction import Secrets
 
 _CHUNK = 256 * 1024
 

@@ -9,19 +9,19 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pandas as pd
 
-from telemetria_pipeline.assets.file_intake import landed_files, read_file_manifest
-from telemetria_pipeline.assets.hour_ingest import read_manifest
-from telemetria_pipeline.assets.hours_table import as_text, hours_table
-from telemetria_pipeline.assets.reference import FOLDER as REFERENCE
-from telemetria_pipeline.assets.resources import InboxResource, LakeResource
+from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
+from telemetria_pipeline.steps.hour_ingest import read_manifest
+from telemetria_pipeline.steps.hours_table import as_text, hours_table
+from telemetria_pipeline.defs.reference.assets import FOLDER as REFERENCE
+from telemetria_pipeline.defs.resources import InboxResource, LakeResource
 from telemetria_pipeline.contracts.audit import DIVERGENCES
 from telemetria_pipeline.contracts.billing import BILLING
-from telemetria_pipeline.core.audit.billing import totals
-from telemetria_pipeline.core.cycles import Cycle
-from telemetria_pipeline.core.hours import Hour
+from telemetria_pipeline.core.billing.bill import totals
+from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.core.telemetry.hours import Hour
 from telemetria_pipeline.definitions import defs
 from telemetria_pipeline.demo.stage import SEED, VEHICLES, dagster_home, golden_month, simulated_carrier
-from telemetria_pipeline.partitions import BOLETIM_FILES, hour_of
+from telemetria_pipeline.defs.partitions import BOLETIM_FILES, hour_of
 from telemetria_pipeline.reports.text import brl, number
 from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.storage.lake import Lake

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from telemetria_pipeline.assets.hour_ingest import read_manifest
-from telemetria_pipeline.assets.resources import LakeResource
+from telemetria_pipeline.steps.hour_ingest import read_manifest
+from telemetria_pipeline.defs.resources import LakeResource
 from telemetria_pipeline.demo.day import DAY, run_demo
 from telemetria_pipeline.demo.stage import dagster_home, project_file, simulated_carrier
-from telemetria_pipeline.partitions import hour_of
+from telemetria_pipeline.defs.partitions import hour_of
 from telemetria_pipeline.settings import Settings, SettingsError
 
 CYCLE_DAYS = 31

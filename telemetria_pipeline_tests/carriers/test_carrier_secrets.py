@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from telemetria_pipeline.carriers import errors
 from telemetria_pipeline.carriers.client import CarrierClient
-from telemetria_pipeline.carriers.secrets import Secrets
+from telemetria_pipeline.carriers.redaction import Secrets
 from telemetria_pipeline_tests.carriers.conftest import TOKEN, Answer, make_profile
 
 START = datetime(2026, 3, 10, 10, tzinfo=UTC)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from telemetria_pipeline.core.audit.timeline import Axis, Timeline
-from telemetria_pipeline.core.odometer import MAX_KMH, SLACK_KM
+from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM
 
 NOISE_M = 1_000
 """What odometers read coarsely, and parking, may show between two trips."""

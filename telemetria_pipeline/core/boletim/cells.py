@@ -13,7 +13,7 @@ import pyarrow as pa
 from telemetria_pipeline.contracts.boletim import HEADER_NAMES, REQUIRED
 from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.settings import RuleSettings
-from telemetria_pipeline.core.boletim.text import NUMBER, TEXT, SheetText
+from telemetria_pipeline.core.sheets.text import NUMBER, TEXT, SheetText
 from telemetria_pipeline.core.boletim.values import (
     DAY_S,
     NO_CLOCK,

@@ -12,7 +12,7 @@ from telemetria_pipeline.contracts.boletim import (
     normalise_header,
 )
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
-from telemetria_pipeline.core.boletim.text import SheetText
+from telemetria_pipeline.core.sheets.text import SheetText
 
 _LIKENESS = 0.8
 _CANONICAL = {alias: name for name, aliases in HEADER_ALIASES.items() for alias in aliases}

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem, Severity, problem
-from telemetria_pipeline.core.boletim.text import SheetText
+from telemetria_pipeline.core.sheets.text import SheetText
 
 LISTED_CELLS = 100
 """How many cells of one root cause an answer lists; a last entry then says how many there are."""

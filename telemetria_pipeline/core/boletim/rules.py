@@ -20,7 +20,7 @@ from telemetria_pipeline.core.boletim.register import (
 )
 from telemetria_pipeline.core.boletim.sequence import judge_between_rows
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
-from telemetria_pipeline.core.boletim.text import SheetText
+from telemetria_pipeline.core.sheets.text import SheetText
 
 _DEFAULTS, _UNKNOWN = RuleSettings(), Reference()
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.boletim import normalise_header
-from telemetria_pipeline.core.boletim.reader import NUMBER, Limits, SheetText, Unreadable, read_boletim
+from telemetria_pipeline.core.sheets.reader import NUMBER, Limits, SheetText, Unreadable, read_boletim
 from telemetria_pipeline.core.boletim.values import EMPTY_TOKENS
 
 # Rows that the reader takes for remarks of a boletim may be entries here: nobody loses one unawares.

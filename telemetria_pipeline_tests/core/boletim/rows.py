@@ -7,7 +7,7 @@ import openpyxl
 import pandas as pd
 
 from telemetria_pipeline.core.boletim.rules import RowsResult, validate_rows
-from telemetria_pipeline.core.boletim.text import SheetText, letter
+from telemetria_pipeline.core.sheets.text import SheetText, letter
 
 RECEIVED = date(2026, 11, 23)
 SOUND = {

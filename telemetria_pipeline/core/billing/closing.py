@@ -1,0 +1,148 @@
+"""What a closed cycle still owes, or is owed: trip by trip, from what was charged to what is right now.
+
+A closed bill never changes. What it charged for a trip is its frozen price, or the last one that a later
+cycle's adjustment put in its place.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pyarrow.csv as pa_csv
+
+from telemetria_pipeline.contracts import Contract
+from telemetria_pipeline.contracts.base import KM, MONEY
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
+from telemetria_pipeline.core.billing.bill import Bill
+from telemetria_pipeline.core.audit.phrases import km_text, money_text
+from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.core.exact import decimals, units
+
+FROZEN = (BILLING, PRICED_TRIPS, ADJUSTMENTS)
+"""The tables that a closing freezes."""
+
+_SENTENCES = {
+    "viagem_nova": "{trip} não constava no fechamento: {after_km} km, {after}.",
+    "viagem_retirada": "{trip} constava no fechamento e deixou de existir: eram {before_km} km, {before}.",
+    "km_alterado": "{trip}: {why}. De {before_km} para {after_km} km, de {before} para {after}.",
+    "tarifa_alterada": "{trip}: a tarifa passou a R$ {tariff} por km. De {before} para {after}.",
+    "fixo_alterado": "O custo fixo passou de {before} para {after}: mudou o contrato ou o cadastro.",
+}
+_TELEMETRY = "a telemetria do dia chegou ou mudou depois do fechamento"
+_BOLETIM = "chegou boletim do veículo para esse dia depois do fechamento"
+_FRANCHISE = "a franquia do ciclo passou a cobrir outras viagens"
+
+
+def content_hash(tables: Mapping[Contract, pd.DataFrame]) -> str:
+    """SHA-256 of what the tables say, whatever the order of their rows and their bytes in Parquet are."""
+    digest = hashlib.sha256()
+    for contract, frame in tables.items():
+        sink = BytesIO()
+        pa_csv.write_csv(contract.table(frame), sink)
+        digest.update(b"\n".join([contract.name.encode(), *sorted(sink.getvalue().splitlines()), b""]))
+    return digest.hexdigest()
+
+
+def find_adjustments(
+    cycle: Cycle, billing: pd.DataFrame, priced: pd.DataFrame, since: pd.DataFrame, now: Bill
+) -> pd.DataFrame:
+    """What the closed `cycle` would cost now, less what has been charged for it, line by line.
+
+    Args:
+        cycle: the closed cycle.
+        billing: its frozen bill, contract BILLING; priced: its frozen trips, contract PRICED_TRIPS.
+        since: adjustments of this cycle that later closed cycles charged, oldest first, contract ADJUSTMENTS.
+        now: the cycle's bill as it would be made now, under the rules that it was closed with.
+
+    Returns:
+        Contract ADJUSTMENTS: one row a trip whose billed km or price differ, and one a vehicle whose fixed
+        cost does. A vehicle that neither was billed nor drove in the cycle owes nothing for it: one that is
+        new in `vehicles` without a first day would owe the fixed cost of every month that ever was.
+    """
+    of_trip = since["viagem_id"].notna()
+    found = pd.concat(
+        [_trips(priced, since[of_trip], now.priced), _fixed(billing, since[~of_trip], now.billing)],
+        ignore_index=True,
+    )
+    adjustments = found.assign(
+        ciclo_origem=cycle.key,
+        km_antes=decimals(found["metres_was"].to_numpy(), KM, found.index),
+        km_depois=decimals(found["metres"].to_numpy(), KM, found.index),
+        valor_antes_brl=decimals(found["cents_was"].to_numpy(), MONEY, found.index),
+        valor_depois_brl=decimals(found["cents"].to_numpy(), MONEY, found.index),
+        ajuste_brl=decimals((found["cents"] - found["cents_was"]).to_numpy(), MONEY, found.index),
+        frase=_sentences(found),
+    ).sort_values(["veiculo", "saida_utc", "viagem_id"], ignore_index=True)
+    return adjustments[ADJUSTMENTS.names].astype({c.name: c.pandas_dtype for c in ADJUSTMENTS.columns})
+
+
+def _trips(priced: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """The trips whose billed metres or cents differ, each with both, `causa`, and the words to say it."""
+    frozen = priced.assign(metres=units(priced["km_faturado"]), cents=units(priced["valor_brl"]))
+    later = since.assign(metres=units(since["km_depois"]), cents=units(since["valor_depois_brl"]))
+    both = pd.concat([frozen.assign(causa=None), later], ignore_index=True)
+    charged = both.drop_duplicates("viagem_id", keep="last").set_index("viagem_id")
+    right = now.assign(metres=units(now["km_faturado"]), cents=units(now["valor_brl"])).set_index("viagem_id")
+
+    trips, amounts = charged.index.union(right.index, sort=False), ["metres", "cents"]
+    differ = charged[amounts].reindex(trips, fill_value=0) != right[amounts].reindex(trips, fill_value=0)
+    trips = trips[differ.any(axis=1)]
+    was, is_ = charged.reindex(trips), right.reindex(trips)
+    of_trip = ["veiculo", "transportadora", "operacao", "data", "saida_utc", "arquivo"]
+    found = is_[of_trip].where(is_["veiculo"].notna(), was[of_trip])
+    found[amounts] = is_[amounts].fillna(0).astype("int64")
+    found[["metres_was", "cents_was"]] = was[amounts].fillna(0).astype("int64")
+
+    new = was["veiculo"].isna() | (was["causa"] == "viagem_retirada")
+    never_priced = was["causa"].isna() & was["valor_brl"].isna()
+    found["causa"] = np.select(
+        [new, is_["veiculo"].isna(), never_priced | (found["metres"] == found["metres_was"])],
+        ["viagem_nova", "viagem_retirada", "tarifa_alterada"],
+        "km_alterado",
+    )
+    same_audited = was["causa"].isna() & (was["km_auditado"] == is_["km_auditado"])
+    found["why"] = np.select(
+        [same_audited.fillna(False), is_["fonte"] == "telemetria"], [_FRANCHISE, _BOLETIM], _TELEMETRY
+    )
+    found["trip"] = ("A viagem do boletim " + found["arquivo"]).fillna("A viagem que só a telemetria mediu")
+    found["tariff"] = is_["tarifa_brl_km"].astype("str").str.replace(".", ",")
+    return found.rename_axis("viagem_id").reset_index()
+
+
+def _fixed(billing: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """The vehicles whose fixed cost differs, with both amounts."""
+    charged = _fixed_cents(billing)
+    later = since.drop_duplicates("veiculo", keep="last").set_index("veiculo")["valor_depois_brl"]
+    charged = pd.Series(units(later), later.index).combine_first(charged)
+    drove = now.loc[now["viagens"] > 0, "veiculo"]
+    vehicles = charged.index.union(pd.Index(drove), sort=False).unique()
+    found = pd.DataFrame(
+        {
+            "cents_was": charged.reindex(vehicles, fill_value=0).astype("int64"),
+            "cents": _fixed_cents(now).reindex(vehicles, fill_value=0),
+        }
+    )
+    known = pd.concat([now, billing]).drop_duplicates("veiculo").set_index("veiculo")
+    found = found.join(known[["transportadora", "operacao"]])[found["cents"] != found["cents_was"]]
+    found = found.rename_axis("veiculo").reset_index()
+    return found.assign(metres_was=0, metres=0, causa="fixo_alterado")
+
+
+def _fixed_cents(billing: pd.DataFrame) -> pd.Series:
+    """Fixed cost in cents by vehicle."""
+    return pd.Series(units(billing["fixo_brl"])).groupby(billing["veiculo"].to_numpy()).sum()
+
+
+def _sentences(found: pd.DataFrame) -> list[str]:
+    words = pd.DataFrame(
+        {
+            "before_km": km_text(found["metres_was"].to_numpy()),
+            "after_km": km_text(found["metres"].to_numpy()),
+            "before": money_text(found["cents_was"].to_numpy()),
+            "after": money_text(found["cents"].to_numpy()),
+        }
+    )
+    words = words.join(found.reindex(columns=["causa", "trip", "why", "tariff"]))
+    return [_SENTENCES[said["causa"]].format_map(said) for said in words.to_dict("records")]

@@ -1,0 +1,218 @@
+"""From the bytes of a CSV to a grid of text: encoding, separator, rows as a spreadsheet counts them."""
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+from telemetria_pipeline.contracts.boletim_problems import Problem, problem
+from telemetria_pipeline.core.sheets.header import find_header
+from telemetria_pipeline.core.sheets.text import CONTROL_BYTES, Grid, Limits, letter, refuse
+
+TOP_ROWS = 100  # enough for twenty rows with content, wherever the table starts
+_SEPARATORS = ";,\t|"
+_SAMPLE = 256_000
+_END = "\x01"  # a last row that no text holds: an open quote swallows it
+_SEP_HINT = re.compile(r"\"?sep=([;,\t|:^~])\"?[ ;,\t]*(\r\n|\r|\n|$)", re.IGNORECASE | re.ASCII)
+
+_BOMS = (  # UTF-32 before UTF-16: its mark begins with UTF-16's
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# What a Brazilian writer puts beyond ASCII, with the neighbours' è, ñ and ö.
+_EXPECTED = frozenset("áàâãäçéêèëíïîóôõöúûüñÁÀÂÃÄÇÉÊÈËÍÏÎÓÔÕÖÚÛÜÑªº°§–—“”‘’€…·•´`¨²³®©\xa0")
+_FOREIGN_RUN = re.compile(r"[^\W\d_a-zA-Z]{4}")  # four accented letters in a row: another script
+_UTF8_LETTER = re.compile(rb"[\xc2\xc3][\x80-\xbf]")
+
+
+def decode(data: bytes) -> tuple[bytes, Problem | None]:
+    """A CSV in UTF-8 and, where its encoding had to be presumed, a note that says so.
+
+    A byte order mark decides; else the pattern of NULs that UTF-16 leaves; else strict UTF-8; else
+    cp1252, if what comes out can be Portuguese. Raises `Unreadable` for the rest.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return _strict(data, encoding).encode(), None
+    head = data[:4096]
+    if head.count(0) > len(head) // 4:
+        encoding = "utf-16-le" if head[1::2].count(0) > head[0::2].count(0) else "utf-16-be"
+        return _strict(data, encoding).encode(), _presumed("UTF-16")
+    if b"\0" in data:
+        raise refuse("FORMATO_NAO_ACEITO", format="um arquivo binário")
+    line = _first_line_beyond_utf8(data)
+    if line is None:
+        return data, None
+    if _UTF8_LETTER.search(data):
+        raise refuse(
+            "CODIFICACAO_DESCONHECIDA", reason=f"o arquivo mistura duas codificações (veja a linha {line})"
+        )
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        raise refuse("CODIFICACAO_DESCONHECIDA", reason=f"veja a linha {line}") from None
+    _guard(text, line)
+    return text.encode(), _presumed("Windows-1252, o padrão do Excel no Brasil")
+
+
+def _first_line_beyond_utf8(data: bytes) -> int | None:
+    """The line, from 1, with the first byte that is not UTF-8; None where all is."""
+    ends = pa.array([0, len(data)], pa.int64()).buffers()[1]
+    try:  # Arrow looks at the bytes six times faster than Python decodes them
+        pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(data)).validate(full=True)
+    except pa.ArrowInvalid:
+        try:
+            data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return data.count(b"\n", 0, error.start) + 1
+    return None
+
+
+def _strict(data: bytes, encoding: str) -> str:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        raise refuse(
+            "CODIFICACAO_DESCONHECIDA", reason=f"o arquivo diz ser {encoding.upper()} e não é"
+        ) from None
+    if "\0" in text:
+        raise refuse("FORMATO_NAO_ACEITO", format="um arquivo binário")
+    return text.lstrip("\ufeff")  # the mark, which some programs write twice
+
+
+def _presumed(encoding: str) -> Problem:
+    return problem("CODIFICACAO_PRESUMIDA", encoding=encoding)
+
+
+def _guard(text: str, line: int) -> None:
+    """Refuse text that cp1252 can decode, as it can nearly anything, but that nobody here has written."""
+    beyond = re.findall(r"[^\x00-\x7f]", text[:1_000_000])
+    strange = sum(char not in _EXPECTED for char in beyond)
+    if (len(beyond) >= 4 and strange > 0.3 * len(beyond)) or _FOREIGN_RUN.search(text):
+        raise refuse(
+            "CODIFICACAO_DESCONHECIDA",
+            reason=f"parecem de outro alfabeto ou de um programa antigo (veja a linha {line})",
+        )
+
+
+def read_csv(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
+    """The grid of a CSV in UTF-8.
+
+    Rows are numbered as Excel would show them: a `sep=` line is not a row, a quoted line break does not
+    start one. Raises `Unreadable` for an open quote, and for more rows or columns than the limits allow.
+    """
+    sample = _sample(data)
+    if hint := _SEP_HINT.match(sample):
+        data, separator = data[hint.end() :], hint.group(1)
+    else:
+        separator = _separator(sample, known)
+    data = data.translate(None, CONTROL_BYTES).rstrip(b"\r\n")
+    table = _even_rows(data, separator, limits)
+    if table is not None:
+        if table.num_rows > limits.rows + TOP_ROWS:
+            raise refuse("LINHAS_DEMAIS", limit=limits.rows)
+        return Grid(None, _frame(table), separator=separator)
+    rows = _uneven_rows(data, separator, limits)
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    if np.median(lengths) > limits.columns:
+        raise refuse("COLUNAS_DEMAIS", limit=limits.columns, last=letter(int(np.max(lengths))))
+    rows = [row if len(row) <= limits.columns else _cut(row, limits.columns) for row in rows]
+    columns = [pa.array(column, pa.string()) for column in itertools.zip_longest(*rows, fillvalue="")]
+    names = [letter(i + 1) for i in range(len(columns))]
+    return Grid(None, _frame(pa.table(columns, names=names)), lengths=lengths, separator=separator)
+
+
+def _sample(data: bytes) -> str:
+    return data[:_SAMPLE].decode("utf-8", errors="ignore")  # its end may cut a letter in two
+
+
+def _cut(row: list[str], columns: int) -> list[str]:
+    return [*row[: columns - 1], "".join(row[columns - 1 :])]
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    with ThreadPoolExecutor(max_workers=4) as pool:  # Arrow works outside of Python's lock
+        trimmed = list(pool.map(pc.utf8_trim_whitespace, table.columns))
+    frame = pa.table(trimmed, names=table.column_names).to_pandas()
+    return frame.astype("str").set_axis(pd.RangeIndex(1, len(frame) + 1))
+
+
+def _separator(sample: str, known: Mapping[str, str]) -> str:
+    """The separator under which a row names most of the known columns; else the one that makes even rows."""
+
+    def worth(separator: str) -> tuple[int, float, int]:
+        rows = [[cell.strip() for cell in row] for row in _some_rows(sample, separator)]
+        header = find_header(list(enumerate(rows, 1)), known)
+        if header is None:
+            widths = [len(row) for row in rows if row]
+            return 0, 0.0, max(set(widths), key=widths.count, default=0)
+        width = len(rows[header.last - 1])
+        below = [len(row) for row in rows[header.last :] if any(row)]
+        even = sum(w == width for w in below) / len(below) if below else 0.5
+        return header.known, even, header.labels
+
+    return max(_SEPARATORS, key=worth)
+
+
+def _some_rows(sample: str, separator: str) -> list[list[str]]:
+    try:
+        return list(
+            itertools.islice(csv.reader(io.StringIO(sample, newline=""), delimiter=separator), TOP_ROWS)
+        )
+    except csv.Error:
+        return []
+
+
+def _even_rows(data: bytes, separator: str, limits: Limits) -> pa.Table | None:
+    """All rows, read by Arrow, where every row has the same number of cells; None where they differ.
+
+    Arrow drops nothing then, so that a row's place in the table is its place in the file.
+    """
+    first = next(iter(_some_rows(_sample(data), separator)), [])
+    if not 2 <= len(first) <= limits.columns:
+        return None
+    names = [letter(i + 1) for i in range(len(first))]
+    data += f"\n{_END}{separator * (len(first) - 1)}".encode()
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(data),
+            arrow_csv.ReadOptions(column_names=names, block_size=max(1 << 22, len(data) // 8)),
+            arrow_csv.ParseOptions(
+                delimiter=separator, newlines_in_values=b'"' in data, ignore_empty_lines=False
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+    except pa.ArrowInvalid:
+        return None
+    return table.slice(0, table.num_rows - 1) if table[0][-1].as_py() == _END else None
+
+
+def _uneven_rows(data: bytes, separator: str, limits: Limits) -> list[list[str]]:
+    text = data.decode()
+    rows: list[list[str]] = []
+    try:
+        for row in csv.reader(io.StringIO(f"{text}\n{_END}", newline=""), delimiter=separator):
+            rows.append(row)
+            if len(rows) > limits.rows + TOP_ROWS:
+                raise refuse("LINHAS_DEMAIS", limit=limits.rows)
+    except csv.Error:  # a cell of more than 128 KB, which is what an open quote swallows
+        if '"' in text:
+            raise refuse("ASPAS_ABERTAS", row=len(rows) + 1) from None
+        raise refuse("ARQUIVO_CORROMPIDO") from None
+    if rows[-1] != [_END]:
+        raise refuse("ASPAS_ABERTAS", row=len(rows))
+    return rows[:-1]

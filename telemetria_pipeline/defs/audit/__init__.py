@@ -1,0 +1,1 @@
+"""Both sides of each business day, held against each other."""

@@ -1,0 +1,1 @@
+"""The trip sheets that depots send."""

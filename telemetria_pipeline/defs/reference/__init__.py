@@ -1,0 +1,1 @@
+"""Vehicles, drivers and contracts, read from files that people keep."""

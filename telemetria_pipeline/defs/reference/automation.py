@@ -1,0 +1,12 @@
+"""The reference tables: made again when somebody has changed their files."""
+
+import dagster as dg
+
+from telemetria_pipeline.defs.reference.assets import contracts, drivers, vehicles
+
+reference_job = dg.define_asset_job(
+    "reference_job",
+    selection=dg.AssetSelection.assets(vehicles, drivers, contracts),
+    executor_def=dg.in_process_executor,
+    description="Read vehicles, drivers and contracts again from their files in the lake.",
+)

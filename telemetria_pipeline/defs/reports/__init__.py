@@ -1,0 +1,1 @@
+"""The workbooks and pages that people open."""

@@ -1,0 +1,1 @@
+"""The hours of each telemetry source, as received and as trips."""

@@ -1,0 +1,364 @@
+"""A billing cycle, from audited days to a bill, and from a bill to a closed one. Without Dagster.
+
+The bill of an open cycle is made anew each time, with what earlier closed cycles still owe. That of a closed
+cycle is what was frozen (see `closed_cycles`).
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from telemetria_pipeline.steps.changed_days import pending_marks, read_states
+from telemetria_pipeline.steps.closed_cycles import (
+    CycleRefused,
+    Tables,
+    closed_before,
+    freeze,
+    frozen_table,
+    frozen_tables,
+    read_closing,
+)
+from telemetria_pipeline.defs.reference.assets import ReferenceTables, read_tables
+from telemetria_pipeline.contracts.audit import DAILY_KM, VALIDATED_TRIPS
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
+from telemetria_pipeline.contracts.closing import Closing
+from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
+from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, totals
+from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
+from telemetria_pipeline.core.billing.patterns import find_patterns
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.billing.tariffs import tariffs_version
+from telemetria_pipeline.core.audit.verdicts import judge
+from telemetria_pipeline.core.changed_days import touches
+from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.core.exact import units
+from telemetria_pipeline.defs.partitions import day_window
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.object_store import ObjectExists
+
+_READERS = 8  # S3 answers each in its own time
+_CHANGED = "A conta do ciclo {} mudou desde que foi feita pela última vez."
+_BILL_FIRST = "Materialize `billing` para {}, confira a medição e tente de novo"
+
+
+class TariffsMissing(CycleRefused):
+    """A vehicle was in use on days without terms in force."""
+
+
+@dataclass(frozen=True)
+class BilledCycle:
+    """What a cycle's tables hold now, and where; `days_missing` are days that are not audited yet."""
+
+    cycle: Cycle
+    tables: Tables
+    written: Mapping[str, Written]
+    days_missing: list[date]
+    closing: Closing | None
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """A cycle's bill under its own rules and tariffs, and under others; its closing, if it has one."""
+
+    now: Bill
+    then: Bill
+    closing: Closing | None
+
+
+@dataclass(frozen=True)
+class CycleLook:
+    """A cycle as it stands: its last bill, and what is `missing` of it, or its closing."""
+
+    cycle: Cycle
+    tables: Tables
+    missing: list[str]
+    closing: Closing | None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A cycle as the lake tells it: its trips with their day in `data`, and what they were read from."""
+
+    cycle: Cycle
+    trips: pd.DataFrame
+    days_missing: list[date]
+    digests: dict[date, str]
+
+
+def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
+    """Make the cycle's tables again; those of a closed cycle are what was frozen.
+
+    Raises:
+        TariffsMissing, CycleRefused: nothing was written.
+    """
+    closing = read_closing(lake, cycle)
+    read = _read(lake, cycle)
+    rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
+    tables = dict(
+        frozen_tables(lake, closing) if closing else _make(lake, read, read_tables(lake), rules, settings)
+    )
+    tables[PATTERNS] = find_patterns(_judged(read.trips, rules), rules)
+    for contract, frame in tables.items():
+        if problem := contract.broken_by(frame):
+            raise CycleRefused([f"{contract.name}: {problem}"])
+    written = _write(lake, cycle, tables)
+    if not closing and read_closing(lake, cycle):  # closed meanwhile, with what somebody saw before
+        return bill_cycle(lake, cycle, settings)
+    return BilledCycle(cycle, tables, written, read.days_missing, closing)
+
+
+def close_cycle(
+    lake: Lake, cycle: Cycle, settings: Settings, now: datetime | None = None, force: bool = False
+) -> Closing:
+    """Freeze the cycle's bill as it was last made and looked at.
+
+    Args:
+        now: when it is closed; None: now.
+        force: close although days, hours or vehicles are missing; they are named in the closing.
+
+    Raises:
+        CycleRefused: it is closed already, not over, not the next one, or not whole; or its bill would be
+            another one by now.
+    """
+    now = now or datetime.now(UTC)
+    _refuse(_not_closable(lake, cycle, settings, now))
+    stored = _stored(lake, cycle)
+    if stored is None:
+        raise CycleRefused([_never_billed(cycle)])
+    gaps = [*gaps_of(lake, cycle, settings), *left_out(stored[PRICED_TRIPS])]
+    if not force:
+        _refuse([*gaps, *(["Para fechar mesmo assim, use --force."] if gaps else [])])
+    read, reference, rules = _read(lake, cycle), read_tables(lake), AuditRules.of(settings)
+    tables = _make(lake, read, reference, rules, settings)
+    digest = content_hash(tables)
+    if content_hash(stored) != digest:
+        first = _BILL_FIRST.format(cycle.key)
+        raise CycleRefused([f"{_CHANGED.format(cycle.key)} {first}: fecha-se o que foi visto."])
+    sums = totals(tables[BILLING]).astype("str").to_dict("records")
+    closing = Closing(
+        cycle=cycle.key,
+        closed_at=now,
+        hash=digest,
+        rules=rules.as_json(),
+        rules_version=rules.version,
+        tariffs_version=tariffs_version(_contracts(reference)),
+        totals=[{str(name): said for name, said in row.items()} for row in sums],
+        adjustments_brl=f"{Decimal(int(units(tables[ADJUSTMENTS]['ajuste_brl']).sum())).scaleb(-2)}",
+        rows={c.name: len(frame) for c, frame in tables.items()},
+        days=read.digests,
+        reference=_digest_of(reference),
+        accepted=gaps,
+    )
+    try:
+        freeze(lake, closing, tables)
+    except ObjectExists:
+        _refuse(_not_closable(lake, cycle, settings, now))
+    _write(lake, cycle, tables)  # a bill may have been made since the stored one was compared
+    return closing
+
+
+def look_at(lake: Lake, cycle: Cycle, settings: Settings) -> CycleLook:
+    """The cycle as it stands, without making anything.
+
+    Raises `CycleRefused` where it was never billed, or where what was frozen is not there any more.
+    """
+    if closing := read_closing(lake, cycle):
+        return CycleLook(cycle, frozen_tables(lake, closing), [], closing)
+    tables = _stored(lake, cycle)
+    if tables is None:
+        raise CycleRefused([_never_billed(cycle)])
+    missing = [*gaps_of(lake, cycle, settings), *left_out(tables[PRICED_TRIPS])]
+    try:
+        now = _make(lake, _read(lake, cycle), read_tables(lake), AuditRules.of(settings), settings)
+    except CycleRefused as error:
+        missing += error.reasons
+    else:
+        if content_hash(now) != content_hash(tables):
+            missing.append(f"{_CHANGED.format(cycle.key)} Materialize `billing` de novo.")
+    return CycleLook(cycle, tables, missing, None)
+
+
+def what_if(
+    lake: Lake,
+    cycle: Cycle,
+    settings: Settings,
+    changed: Mapping[str, Decimal],
+    contracts: pd.DataFrame | None = None,
+) -> WhatIf:
+    """Price the cycle again without touching it.
+
+    Args:
+        changed: tolerances of `AuditRules` that are to be others.
+        contracts: other terms, contract CONTRACTS; None: the ones in the lake.
+
+    Raises:
+        TariffsMissing: a vehicle would be in use without terms.
+    """
+    closing, read, reference = read_closing(lake, cycle), _read(lake, cycle), read_tables(lake)
+    rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
+    others = reference.contracts if contracts is None else contracts
+    return WhatIf(
+        _bill(read, rules, reference.vehicles, reference.contracts),
+        _bill(read, rules.but(**changed), reference.vehicles, others),
+        closing,
+    )
+
+
+def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
+    """What is still missing of the cycle, in Portuguese: days, hours, changes that no audit has seen."""
+    states, marks = read_states(lake, cycle.days), pending_marks(lake)
+    tolerance = timedelta(minutes=settings.match_minutes)
+
+    def has_unseen(day: date) -> bool:
+        state, window = states.get(day), day_window(day)
+        return any(
+            touches(m, window, state, tolerance) and (not state or m.key not in state.seen) for m in marks
+        )
+
+    unaudited = [day for day in cycle.days if day not in states]
+    changed = [day for day in cycle.days if day in states and has_unseen(day)]
+    hours = {day: n for day in cycle.days if (n := _hours_missing(lake, day))}
+    said = {
+        "Dias sem conferência (materialize `validated_trips`)": [f"{d:%d/%m}" for d in unaudited],
+        "Dias que mudaram e ainda não foram conferidos de novo": [f"{d:%d/%m}" for d in changed],
+        "Dias com horas de telemetria em falta (`telemetria hours DIA` mostra quais)": [
+            f"{d:%d/%m} ({n} h)" for d, n in hours.items()
+        ],
+    }
+    return [f"{what}: {', '.join(days)}." for what, days in said.items() if days]
+
+
+def _hours_missing(lake: Lake, day: date) -> int:
+    table = lake.read_table(DAILY_KM.name, {"data": str(day)}, ["horas_sem_telemetria"])
+    return max(table["horas_sem_telemetria"].to_pylist(), default=0) if table is not None else 0
+
+
+def _not_closable(lake: Lake, cycle: Cycle, settings: Settings, now: datetime) -> list[str]:
+    """Why the cycle cannot be closed, whatever is missing of it."""
+    closing = read_closing(lake, cycle)
+    if closing:
+        at = closing.closed_at.astimezone(settings.timezone)
+        return [
+            f"O ciclo {cycle.key} já foi fechado em {at:%d/%m/%Y às %H:%M}; o que chega depois vira ajuste."
+        ]
+    if now < day_window(cycle.last)[1]:
+        return [f"O ciclo {cycle.key} vai até {cycle.last:%d/%m/%Y} e ainda não terminou."]
+    before = cycle.before
+    if before.partition in lake.partitions(BILLING.name) and not read_closing(lake, before):
+        return [f"O ciclo anterior, {before.key}, ainda está aberto; feche-o primeiro."]
+    return []
+
+
+def _read(lake: Lake, cycle: Cycle) -> _Read:
+    # The digests first: a day that is audited meanwhile then counts as changed, never as known.
+    digests = {day: state.digest for day, state in read_states(lake, cycle.days).items()}
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = readers.map(lambda day: lake.read_table(VALIDATED_TRIPS.name, {"data": str(day)}), cycle.days)
+        tables = {day: table for day, table in zip(cycle.days, found, strict=True) if table is not None}
+    every = [VALIDATED_TRIPS.arrow_schema.empty_table(), *tables.values()]
+    trips = VALIDATED_TRIPS.frame(pa.concat_tables(every, promote_options="default"))
+    days = np.repeat(np.array([str(day) for day in tables], object), [len(t) for t in tables.values()])
+    trips["data"] = pd.Series(days, dtype="str")
+    return _Read(cycle, trips, [day for day in cycle.days if day not in tables], digests)
+
+
+def _judged(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
+    """The trips by these rules, whatever rules they were audited by: one bill has one."""
+    if (trips["versao_regras"] == rules.version).all():
+        return trips
+    return judge(trips, rules, trips["data"]).assign(data=trips["data"])
+
+
+def _bill(
+    read: _Read,
+    rules: AuditRules,
+    vehicles: pd.DataFrame | None,
+    contracts: pd.DataFrame | None,
+) -> Bill:
+    bill = make_bill(_judged(read.trips, rules), vehicles, contracts, read.cycle, rules)
+    if bill.holes:
+        raise TariffsMissing(bill.holes)
+    return bill
+
+
+def _make(
+    lake: Lake, read: _Read, reference: ReferenceTables, rules: AuditRules, settings: Settings
+) -> Tables:
+    """The tables that a closing freezes, for a cycle that is open."""
+    bill = _bill(read, rules, reference.vehicles, reference.contracts)
+    adjustments = _owed(lake, read.cycle, settings, reference)
+    return {BILLING: bill.billing, PRICED_TRIPS: bill.priced, ADJUSTMENTS: adjustments}
+
+
+def _owed(lake: Lake, cycle: Cycle, settings: Settings, reference: ReferenceTables) -> pd.DataFrame:
+    """The adjustments of the closed cycles for which this open one is the first that can charge them."""
+    closings = closed_before(lake, cycle)
+    empty = ADJUSTMENTS.empty()
+    charged = pd.concat([empty, *(frozen_table(lake, c, ADJUSTMENTS) for c in closings)], ignore_index=True)
+    found = [empty]
+    for closing in closings:
+        origin, since = Cycle.from_key(closing.cycle), charged[charged["ciclo_origem"] == closing.cycle]
+        read = _read(lake, origin)
+        if since.empty and (read.digests, _digest_of(reference)) == (closing.days, closing.reference):
+            continue
+        frozen = frozen_tables(lake, closing)
+        _refuse(_forgotten(frozen[BILLING], closing, read, reference))
+        now = _bill(read, AuditRules.from_json(closing.rules), reference.vehicles, reference.contracts)
+        found.append(find_adjustments(origin, frozen[BILLING], frozen[PRICED_TRIPS], since, now))
+    return pd.concat(found, ignore_index=True)
+
+
+def _forgotten(billing: pd.DataFrame, closing: Closing, read: _Read, reference: ReferenceTables) -> list[str]:
+    """Days and vehicles of a closed cycle that are not there any more: what they cost would be paid back."""
+    days = [f"{day:%d/%m/%Y}" for day in closing.days if day in read.days_missing]
+    tables = [table["placa"] for table in (reference.vehicles, reference.contracts) if table is not None]
+    known = pd.concat([pd.Series(dtype="str"), *tables]).dropna()
+    closed = f"do ciclo {closing.cycle}, já fechado,"
+    return [
+        *(
+            [f"Os dias {', '.join(days)} {closed} não têm mais `validated_trips`: materialize-os."]
+            if days
+            else []
+        ),
+        *(
+            f"O veículo {plate} {closed} não consta mais de vehicles: devolva a linha, com a data de saída."
+            for plate in sorted(set(billing["veiculo"]) - set(known))
+        ),
+    ]
+
+
+def _never_billed(cycle: Cycle) -> str:
+    return f"A conta do ciclo {cycle.key} ainda não foi feita. {_BILL_FIRST.format(cycle.key)}."
+
+
+def _write(lake: Lake, cycle: Cycle, tables: Tables) -> dict[str, Written]:
+    return {c.name: lake.write_table(c.name, cycle.partition, c.table(f)) for c, f in tables.items()}
+
+
+def _stored(lake: Lake, cycle: Cycle) -> Tables | None:
+    """The cycle's tables as they were last made; None where they never were."""
+    found = {c: lake.read_table(c.name, cycle.partition) for c in FROZEN}
+    tables = {c: c.frame(table) for c, table in found.items() if table is not None}
+    return tables if len(tables) == len(found) else None
+
+
+def _digest_of(reference: ReferenceTables) -> str:
+    """Of what a bill takes from the reference tables."""
+    vehicles = VEHICLES.empty() if reference.vehicles is None else reference.vehicles
+    return content_hash({VEHICLES: vehicles, CONTRACTS: _contracts(reference)})
+
+
+def _contracts(reference: ReferenceTables) -> pd.DataFrame:
+    return CONTRACTS.empty() if reference.contracts is None else reference.contracts
+
+
+def _refuse(reasons: list[str]) -> None:
+    if reasons:
+        raise CycleRefused(reasons)

@@ -1,0 +1,277 @@
+"""One boletim, from the inbox to its archive. The steps behind the assets, without Dagster.
+
+Every step may be the last one before the power goes: each can be repeated, and none destroys what a later
+one needs. The file leaves the inbox only when its bytes, its verdict, its rows and its answer are stored.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import PurePosixPath
+
+import orjson
+import pandas as pd
+
+from telemetria_pipeline.steps.changed_days import leave_marks
+from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
+from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.core.boletim.validation import FileVerdict, duplicate_of, validate_file
+from telemetria_pipeline.core.changed_days import spans
+from telemetria_pipeline.core.boletim.inbox import ARCHIVE, Landed
+from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
+
+RAW = "raw_boletins"
+DAYS = "boletim_days"  # which files declare trips of a day
+# How far back a vehicle's last reading is looked for: a bus that stands longer starts afresh.
+_LOOK_BACK = timedelta(days=10)
+
+
+class NotThere(Exception):
+    """The file is neither in the inbox nor kept in the lake."""
+
+
+class StillWritten(Exception):
+    """The file changed while it was read; its next version has a run of its own."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A file whose bytes are kept, with its bytes."""
+
+    manifest: FileManifest
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A file with its verdict; `written` tells of its rows in `boletim_trips`."""
+
+    manifest: FileManifest
+    verdict: FileVerdict
+    written: Written
+
+
+def partition_of(file: str) -> dict[str, str]:
+    """Where a file lies in a table: `arquivo=<file>`."""
+    return {"arquivo": file}
+
+
+def manifest_key(file: str) -> str:
+    """Where the file's manifest lies in the lake."""
+    return f"{RAW}/arquivo={file}/manifest.json"
+
+
+def read_file_manifest(lake: Lake, file: str) -> FileManifest | None:
+    """What is known of the file; None where it never arrived."""
+    found = lake.read_json(manifest_key(file))
+    return FileManifest.model_validate(found) if found else None
+
+
+def files_declaring(lake: Lake, days: Iterable[date]) -> list[str]:
+    """The files that ever declared trips of these days, sorted; a replaced one has no rows any more."""
+    found = (info.key for day in days for info in lake.store.list(f"{DAYS}/data={day}"))
+    return sorted({PurePosixPath(key).stem for key in found})
+
+
+def landed_files(inbox: ObjectStore) -> Iterator[Landed]:
+    """What lies in the inbox, the archive left out."""
+    for info in inbox.list(skip=ARCHIVE):
+        yield Landed(info.key, info.etag, info.size, info.modified or datetime.now(UTC))
+
+
+def receive_file(lake: Lake, inbox: ObjectStore, file: str) -> Received:
+    """Keep the file's bytes in the lake, as received.
+
+    Raises:
+        NotThere: it is neither in the inbox nor in the lake.
+        StillWritten: it changed while it was read.
+    """
+    manifest = read_file_manifest(lake, file)
+    if manifest:
+        return Received(manifest, lake.get_raw(manifest.original))
+    landed = next((f for f in landed_files(inbox) if f.file_id == file), None)
+    if landed is None:
+        raise NotThere(f"{file} is not in the inbox and was never received; drop the file again")
+    data = inbox.get(landed.key)
+    if inbox.info(landed.key).etag != landed.etag:
+        raise StillWritten(f"{landed.key} changed while it was read; it is taken again once it rests")
+    original = f"{RAW}/arquivo={file}/original{PurePosixPath(landed.key).suffix.lower()}"
+    try:
+        lake.put_raw(original, data)
+    except ObjectExists:  # kept by a run that died before it wrote the manifest
+        data = lake.get_raw(original)
+    manifest = FileManifest(
+        file=file,
+        key=landed.key,
+        etag=landed.etag,
+        size=len(data),
+        landed_at=landed.modified,
+        received_at=datetime.now(UTC),
+        sha256=hashlib.sha256(data).hexdigest(),
+        original=original,
+    )
+    _add_version(lake, manifest)
+    _write_manifest(lake, manifest)
+    return Received(manifest, data)
+
+
+def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference: Reference) -> Judged:
+    """Decide the verdict, and make the file's rows in `boletim_trips` those that it accepts.
+
+    The same content twice is a duplicate. An accepted file takes the place of its earlier versions: files
+    of the same name in the same place, most of whose days it covers.
+
+    Where rows come or go the manifest says so first, and marks are left after the tables: whatever a killed
+    try began, the next one ends with its marks.
+    """
+    manifest, data = received.manifest, received.data
+    known = manifest.model_copy()
+    others = _versions(lake, manifest)
+    earlier = [m for m in others if m.received_at <= manifest.received_at]
+    first = _first_with_content(lake, manifest)
+    manifest.duplicate_of = None if first.file == manifest.file else first.file
+    if manifest.duplicate_of:
+        verdict = duplicate_of(manifest.name, first.name, first.rows.get("received", 0))
+    else:
+        verdict = validate_file(
+            data,
+            manifest.name,
+            received_on=manifest.received_at.astimezone(settings.timezone).date(),
+            settings=settings,
+            reference=reference,
+            earlier=_EarlierTrips(lake, manifest.file, earlier),
+        )
+    manifest.days = sorted(verdict.accepted["data"].unique())
+    corrections = [m for m in others if m not in earlier and _covers(m.days, manifest.days)]
+    manifest.replaced_by = corrections[-1].file if corrections else None
+    trips = BOLETIM_TRIPS.empty() if corrections else verdict.accepted
+    corrected = [m for m in earlier if _covers(manifest.days, m.days)]
+    manifest.spans = spans(trips, settings.timezone)
+    taken = [window for old in corrected for window in old.spans]
+    table = BOLETIM_TRIPS.table(trips)
+    stored = lake.read_table(BOLETIM_TRIPS.name, partition_of(manifest.file))
+    if taken or (table.num_rows if stored is None else not table.equals(stored)):
+        known.changing = [*known.changing, *known.spans, *taken, *manifest.spans]
+        _write_manifest(lake, known)
+    written = lake.write_table(BOLETIM_TRIPS.name, partition_of(manifest.file), table)
+    lake.write_table(
+        BOLETIM_QUARANTINE.name, partition_of(manifest.file), BOLETIM_QUARANTINE.table(verdict.rejected)
+    )
+    for day in manifest.days:
+        lake.write_json(f"{DAYS}/data={day}/{manifest.file}.json", {"file": manifest.file})
+    for old in corrected:
+        nothing = BOLETIM_TRIPS.table(BOLETIM_TRIPS.empty())
+        lake.write_table(BOLETIM_TRIPS.name, partition_of(old.file), nothing)
+        _write_manifest(lake, old.model_copy(update={"replaced_by": manifest.file, "spans": []}))
+    leave_marks(lake, known.changing, f"file-{manifest.file}")
+    manifest.changing = []
+    manifest.verdict, manifest.rows = verdict.verdict, asdict(verdict.rows)
+    manifest.replaces = [old.file for old in corrected]
+    _write_manifest(lake, manifest)
+    return Judged(manifest, verdict, written)
+
+
+def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) -> FileManifest:
+    """Put the file and its answer into `archive/<verdict>/`, then take it out of the inbox."""
+    # openpyxl costs a fifth of a second, which the hours' runs need not pay.
+    from telemetria_pipeline.core.boletim.answer import answer_json, answer_workbook
+
+    manifest, verdict = judged.manifest, judged.verdict
+    landed = PurePosixPath(manifest.key)
+    stem = f"{ARCHIVE}/{verdict.verdict}/{landed.parent / landed.stem}.{manifest.file[-10:]}"
+    before = manifest.model_copy()
+    answers = [
+        _answer_of(inbox, m) for m in _versions(lake, manifest) if m.received_at < manifest.received_at
+    ]
+    earlier_answer = answers[-1] if answers else None
+    inbox.put(f"{stem}_resposta.xlsx", answer_workbook(verdict, data, earlier_answer))
+    inbox.put(f"{stem}_resposta.json", orjson.dumps(answer_json(verdict), option=orjson.OPT_INDENT_2))
+    inbox.put(f"{stem}{landed.suffix}", data)
+    manifest.archived, manifest.answer = f"{stem}{landed.suffix}", f"{stem}_resposta.json"
+    _write_manifest(lake, manifest)
+    if before.archived and before.answer and before.archived != manifest.archived:
+        # The verdict changed when it was made again.
+        for key in (before.archived, before.answer, before.answer.removesuffix(".json") + ".xlsx"):
+            inbox.delete(key)
+    with suppress(ObjectNotFound):
+        now = inbox.info(manifest.key)
+        if (now.etag, now.modified) == (manifest.etag, manifest.landed_at):
+            inbox.delete(manifest.key)
+    return manifest
+
+
+@dataclass(frozen=True)
+class _EarlierTrips:
+    """Accepted trips of other files around some days, without those of versions to be replaced."""
+
+    lake: Lake
+    file: str
+    versions: Sequence[FileManifest]
+
+    def __call__(self, first: date, last: date) -> pd.DataFrame:
+        """Trips (contract BOLETIM_TRIPS) of days that a file from `first` to `last` may touch."""
+        days = [str(d.date()) for d in pd.date_range(first, last)]
+        replaced = {m.file for m in self.versions if _covers(days, m.days)} | {self.file}
+        around = [d.date() for d in pd.date_range(first - _LOOK_BACK, last + timedelta(days=1))]
+        files = set(files_declaring(self.lake, around)) - replaced
+        tables = self.lake.read_tables(BOLETIM_TRIPS.name, map(partition_of, sorted(files)))
+        frames = [BOLETIM_TRIPS.frame(table) for _, table in tables if table.num_rows]
+        return pd.concat(frames, ignore_index=True) if frames else BOLETIM_TRIPS.empty()
+
+
+def _covers(days: Sequence[str], earlier: Sequence[str]) -> bool:
+    """Whether a file of `days` corrects one of `earlier` days: it speaks of at least half of them.
+
+    A depot may use one name for every day's boletim: that is another boletim, no correction.
+    """
+    return bool(earlier) and 2 * len(set(days) & set(earlier)) >= len(set(earlier))
+
+
+def _first_with_content(lake: Lake, manifest: FileManifest) -> FileManifest:
+    """The file that first came with this content; the one asked about, if none did."""
+    key = f"{RAW}/contents/{manifest.sha256}.json"
+    try:
+        lake.store.put_new(key, orjson.dumps({"file": manifest.file}))
+    except ObjectExists:
+        first = read_file_manifest(lake, lake.read_json(key)["file"])
+        # Content whose rows were replaced since counts again: somebody takes a correction back.
+        return first if first and not first.replaced_by else manifest
+    return manifest
+
+
+def _versions_key(manifest: FileManifest) -> str:
+    return f"{RAW}/names/{hashlib.sha256(manifest.key.casefold().encode()).hexdigest()[:32]}.json"
+
+
+def _add_version(lake: Lake, manifest: FileManifest) -> None:
+    known = lake.read_json(_versions_key(manifest)) or []
+    if manifest.file not in known:
+        lake.write_json(_versions_key(manifest), [*known, manifest.file])
+
+
+def _versions(lake: Lake, manifest: FileManifest) -> list[FileManifest]:
+    """The other files that came under the same key, in the order in which they came.
+
+    By our own clock: S3 tells times to the second, and two versions may land in one.
+    """
+    known = lake.read_json(_versions_key(manifest)) or []
+    found = [read_file_manifest(lake, file) for file in known if file != manifest.file]
+    return sorted((m for m in found if m), key=lambda m: m.received_at)
+
+
+def _answer_of(inbox: ObjectStore, manifest: FileManifest) -> Mapping[str, object] | None:
+    """The answer that a version of the file got, if it was rejected."""
+    if manifest.verdict != "rejected" or not manifest.answer:
+        return None
+    try:
+        return orjson.loads(inbox.get(manifest.answer))
+    except ObjectNotFound:  # somebody tidied the archive
+        return None
+
+
+def _write_manifest(lake: Lake, manifest: FileManifest) -> None:
+    lake.write_json(manifest_key(manifest.file), manifest.model_dump(mode="json"))

@@ -1,0 +1,226 @@
+"""What reports are made of, gathered from the lake. Without Dagster.
+
+A report shows tables as they were written; it reckons nothing that a table already says.
+"""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telemetria_pipeline.steps.audit_day import read_day
+from telemetria_pipeline.steps.closed_cycles import read_closing
+from telemetria_pipeline.steps.intake import RAW, files_declaring, partition_of, read_file_manifest
+from telemetria_pipeline.steps.hour_ingest import read_manifest
+from telemetria_pipeline.defs.reference.assets import read_tables
+from telemetria_pipeline.contracts import Contract
+from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.contracts.telemetry import LEDGER
+from telemetria_pipeline.core.billing.bill import left_out
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.billing.tariffs import terms_in_force
+from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.core.telemetry.hours import Hour
+from telemetria_pipeline.defs.partitions import HOURLY, day_window, hour_of
+from telemetria_pipeline.reports.daily import DailyFacts
+from telemetria_pipeline.reports.evidence import Evidence
+from telemetria_pipeline.reports.measurement import Measurement
+from telemetria_pipeline.reports.text import brl, day_of, missing, word
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.storage.lake import Lake
+
+_READERS = 8  # S3 answers each in its own time
+_DAY = timedelta(days=1)
+_NEAREST = 5
+_ROWS = {"recebidas": "received", "aceitas": "accepted", "repetidas": "duplicate", "rejeitadas": "rejected"}
+
+
+class NothingToReport(Exception):
+    """A table that the report is made of was never written; the message says what to materialise."""
+
+
+class UnknownDivergence(Exception):
+    """There is no such divergence; the message names the dearest of its day."""
+
+
+def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
+    """The cycle's tables, and the divergences of those of its days that are audited.
+
+    Raises `NothingToReport` where the cycle was never billed.
+    """
+    billing, priced, adjustments, patterns = (
+        _table(lake, contract, cycle.partition) for contract in (BILLING, PRICED_TRIPS, ADJUSTMENTS, PATTERNS)
+    )
+    days = [{"data": str(day)} for day in cycle.days]
+    found = [DIVERGENCES.arrow_schema.empty_table()]
+    found += [table for _, table in lake.read_tables(DIVERGENCES.name, days)]
+    return Measurement(
+        first=cycle.first,
+        last=cycle.last,
+        zone=settings.timezone,
+        billing=billing,
+        adjustments=adjustments,
+        divergences=DIVERGENCES.frame(pa.concat_tables(found, promote_options="default")),
+        patterns=patterns,
+        closing=read_closing(lake, cycle),
+        left_out=left_out(priced),
+    )
+
+
+def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
+    """The day's tables, what is known of its hours, and the boletins that are about it.
+
+    Raises `NothingToReport` where the day was never audited.
+    """
+    trips, km, divergences = (
+        _table(lake, contract, {"data": str(day)}) for contract in (VALIDATED_TRIPS, DAILY_KM, DIVERGENCES)
+    )
+    keys = HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(*day_window(day)))
+    with ThreadPoolExecutor(_READERS) as readers:
+        hours = list(readers.map(lambda key: _hour(lake, hour_of(key)), keys))
+    rules = AuditRules.of(settings)
+    return DailyFacts(
+        day=day,
+        zone=settings.timezone,
+        trips=trips,
+        km=km,
+        divergences=divergences,
+        hours=pd.DataFrame(hours, columns=["hora", "estado", "tentativas", "erro"]),
+        boletins=_boletins(lake, day),
+        tolerance=(rules.km_share, rules.km_minimum),
+    )
+
+
+def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
+    """All that a divergence rests on. Raises `UnknownDivergence`."""
+    day = _day_of(divergence_id)
+    partition = {"data": str(day)}
+    try:
+        every = _table(lake, DIVERGENCES, partition)
+    except NothingToReport:
+        raise UnknownDivergence(f"O dia {day_of(day)} ainda não foi auditado: não há divergências") from None
+    found = every[every["divergencia_id"] == divergence_id]
+    if found.empty:
+        raise UnknownDivergence(f"{divergence_id} não existe. {_dearest(every, day)}")
+    divergence = found.iloc[0]
+    trips, segments = (_table(lake, contract, partition) for contract in (VALIDATED_TRIPS, TRIP_SEGMENTS))
+    rules = AuditRules.of(settings)
+    return Evidence(
+        divergence=divergence,
+        trips=trips[trips["veiculo"] == divergence["veiculo"]],
+        segments=segments[segments["veiculo"] == divergence["veiculo"]],
+        hours=read_day(lake, day, settings).hours,
+        terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
+        rules=rules.as_json(),
+        rules_version=rules.version,
+        tolerance=rules.in_words,
+        zone=settings.timezone,
+        declared_zone=_declared_zone(lake, divergence) or settings.timezone,
+    )
+
+
+def _table(lake: Lake, contract: Contract, partition: dict[str, str]) -> pd.DataFrame:
+    table = lake.read_table(contract.name, partition)
+    if table is None:
+        (when,) = partition.values()
+        made_with = BILLING.name if "ciclo" in partition else VALIDATED_TRIPS.name
+        raise NothingToReport(f"{contract.name} has nothing of {when}: materialise {made_with} for it first")
+    return contract.frame(table)
+
+
+def _hour(lake: Lake, hour: Hour) -> dict[str, Any]:
+    """The hour as the audit sees it: what its tables say; and what the last tries without an answer met."""
+    ledger = lake.read_table(LEDGER.name, hour.partition, ["state"])
+    manifest = read_manifest(lake, hour)
+    failure = manifest.failure if manifest else None
+    return {
+        "hora": hour.key[11:],
+        "estado": "missing" if ledger is None else ledger["state"][0].as_py(),
+        "tentativas": failure.attempts if failure else 0,
+        "erro": failure.error if failure else None,
+    }
+
+
+def _boletins(lake: Lake, day: date) -> pd.DataFrame:
+    """The files that declare the day or came on it, and those of the day after of which nothing was taken.
+
+    Depots send a day's boletim in its evening or in the next morning; one that is sent back says no day.
+    """
+    start, end = day_window(day)
+    declaring = files_declaring(lake, [day])
+    landed = _landed(lake, start, end + _DAY)
+    manifests = [m for f in sorted({*declaring, *landed}) if (m := read_file_manifest(lake, f))]
+    about = [m for m in manifests if m.file in declaring or m.received_at < end or not m.days]
+    found = pd.DataFrame(
+        [_boletin(m) for m in sorted(about, key=lambda m: m.received_at)],
+        columns=["arquivo", "veredito", "recebido_utc", *_ROWS],
+    )
+    found["recebido_utc"] = pd.to_datetime(found["recebido_utc"], utc=True).astype("datetime64[us, UTC]")
+    return found
+
+
+def _boletin(manifest: FileManifest) -> dict[str, Any]:
+    return {
+        "arquivo": manifest.name,
+        "veredito": "replaced" if manifest.replaced_by else manifest.verdict,
+        "recebido_utc": manifest.received_at,
+        **{name: manifest.rows.get(row, 0) for name, row in _ROWS.items()},
+    }
+
+
+def _landed(lake: Lake, start: datetime, end: datetime) -> Iterator[str]:
+    """The files received in the window, told by their originals, which are written once."""
+    for info in lake.store.list(RAW):
+        found = re.fullmatch(rf"{RAW}/arquivo=([^/]+)/original[^/]*", info.key)
+        if found and info.modified and start <= info.modified < end:
+            yield found[1]
+
+
+def _day_of(divergence_id: str) -> date:
+    found = re.fullmatch(r"(\d{8})-[0-9a-f]{10}", divergence_id)
+    try:
+        return datetime.strptime(found[1] if found else "", "%Y%m%d").date()
+    except ValueError:
+        raise UnknownDivergence(
+            f"{divergence_id!r} não é o número de uma divergência; escreva um como 20261122-0a1b2c3d4e"
+        ) from None
+
+
+def _dearest(every: pd.DataFrame, day: date) -> str:
+    dearest = every.sort_values("posicao").head(_NEAREST)
+    if dearest.empty:
+        return f"O dia {day_of(day)} não tem divergências."
+    columns = (dearest[name] for name in ("divergencia_id", "valor_brl", "veiculo", "tipo"))
+    said = [f"  {i}  {brl(value):>12}  {v}  {word(kind)}" for i, value, v, kind in zip(*columns, strict=True)]
+    return "\n".join([f"As mais caras de {day_of(day)}:", *said])
+
+
+def _declared_zone(lake: Lake, divergence: pd.Series) -> ZoneInfo | None:
+    """The zone in which the boletim's clocks were read; None where nothing was declared (any more)."""
+    if missing(divergence["arquivo_id"]):
+        return None
+    declared = lake.read_table(BOLETIM_TRIPS.name, partition_of(divergence["arquivo_id"]), ["placa", "fuso"])
+    zones = [] if declared is None else declared.filter(pc.field("placa") == divergence["veiculo"])["fuso"]
+    return ZoneInfo(zones[0].as_py()) if len(zones) else None
+
+
+def _terms(lake: Lake, trip: pd.DataFrame, day: date) -> pd.Series | None:
+    """The contracts row that gave the trip its price; None where there is none, or it reads otherwise now."""
+    contracts, priced = read_tables(lake).contracts, trip.iloc[0]
+    if contracts is None or missing(priced["contrato"]):
+        return None
+    (at,) = terms_in_force(trip.assign(data=str(day)), contracts)
+    if at < 0:
+        return None
+    terms = contracts.iloc[at]
+    return terms if all(terms[name] == priced[name] for name in ("contrato", "tarifa_brl_km")) else None

@@ -1,0 +1,164 @@
+"""A closed cycle and what it owes: exact, trip by trip, however often it changes after the closing."""
+
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
+from telemetria_pipeline.core.billing.bill import Bill
+from telemetria_pipeline.core.billing.closing import content_hash, find_adjustments
+from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, bill, on, terms, vehicle
+
+NOTHING = ADJUSTMENTS.empty()
+
+
+def owed(closed: Bill, now: Bill, since: pd.DataFrame = NOTHING) -> pd.DataFrame:
+    found = find_adjustments(CYCLE, closed.billing, closed.priced, since, now)
+    assert ADJUSTMENTS.broken_by(found) is None
+    return found
+
+
+def a_bill(*rows: dict[str, Any], **changed: Any) -> Bill:
+    return bill(list(rows), changed.get("vehicles", [vehicle()]), changed.get("contracts", [terms()]))
+
+
+def only(found: pd.DataFrame) -> dict[str, Any]:
+    (row,) = found.to_dict("records")
+    return row
+
+
+TRIP = on(DAYS[3], viagem_id="a", km_auditado=10, arquivo="dia 19.xlsx")
+
+
+def test_a_cycle_in_which_nothing_changed_owes_nothing():
+    assert owed(a_bill(TRIP), a_bill(TRIP)).empty
+
+
+def test_a_late_boletim_is_a_new_trip_with_its_file():
+    row = only(owed(a_bill(), a_bill(TRIP)))
+    assert (row["causa"], row["ajuste_brl"], row["km_antes"], row["km_depois"]) == (
+        "viagem_nova",
+        Decimal("27.30"),
+        0,
+        10,
+    )
+    assert row["frase"] == "A viagem do boletim dia 19.xlsx não constava no fechamento: 10,0 km, R$ 27,30."
+    assert (row["ciclo_origem"], row["data"], row["veiculo"]) == (CYCLE.key, DAYS[3], PLATES[0])
+
+
+def test_a_trip_that_is_gone_is_paid_back():
+    row = only(owed(a_bill(TRIP), a_bill()))
+    assert (row["causa"], row["ajuste_brl"], row["km_depois"]) == ("viagem_retirada", Decimal("-27.30"), 0)
+    assert (
+        row["frase"] == "A viagem do boletim dia 19.xlsx constava no fechamento e deixou de existir: "
+        "eram 10,0 km, R$ 27,30."
+    )
+
+
+def test_late_telemetry_changes_the_kilometres():
+    row = only(owed(a_bill(TRIP), a_bill(TRIP | {"km_auditado": Decimal("7.5")})))
+    assert (row["causa"], row["ajuste_brl"]) == ("km_alterado", Decimal("-6.82"))  # 20,475 is 20,48
+    assert "a telemetria do dia chegou ou mudou" in row["frase"]
+    assert "De 10,0 para 7,5 km, de R$ 27,30 para R$ 20,48" in row["frase"]
+
+
+def test_a_measured_trip_that_a_boletim_did_not_claim():
+    measured = on(DAYS[3], viagem_id="m", km_declarado=None, km_auditado=20)
+    row = only(owed(a_bill(measured), a_bill(measured | {"km_auditado": 0})))
+    assert row["frase"].startswith("A viagem que só a telemetria mediu: chegou boletim do veículo")
+
+
+def test_another_tariff_is_told_apart_from_other_kilometres():
+    row = only(owed(a_bill(TRIP), a_bill(TRIP, contracts=[terms(tarifa_brl_km="2.80")])))
+    assert (row["causa"], row["ajuste_brl"]) == ("tarifa_alterada", Decimal("0.70"))
+    assert "a tarifa passou a R$ 2,8000 por km. De R$ 27,30 para R$ 28,00" in row["frase"]
+
+
+def test_a_stranger_that_is_known_now_has_a_tariff():
+    found = owed(a_bill(TRIP, vehicles=[]), a_bill(TRIP))
+    assert found["causa"].tolist() == ["tarifa_alterada", "fixo_alterado"]
+    assert found["ajuste_brl"].tolist() == [Decimal("27.30"), Decimal("28000.00")]
+
+
+def test_a_franchise_that_a_late_trip_uses_up_is_told_for_both_trips():
+    contracts = [terms(franquia_km=10)]
+    early = on(DAYS[1], viagem_id="b", km_auditado=6)
+    found = owed(a_bill(TRIP, contracts=contracts), a_bill(early, TRIP, contracts=contracts))
+    row = only(found)
+    assert (row["viagem_id"], row["ajuste_brl"]) == ("a", Decimal("16.38"))
+    assert "a franquia do ciclo passou a cobrir outras viagens" in row["frase"]
+
+
+def test_a_fixed_cost_that_changed_is_a_line_of_its_vehicle():
+    row = only(owed(a_bill(), a_bill(contracts=[terms(custo_fixo_mensal_brl=28_001)])))
+    assert (row["causa"], row["ajuste_brl"], row["veiculo"]) == ("fixo_alterado", Decimal("1.00"), PLATES[0])
+    assert pd.isna(row["viagem_id"]) and pd.isna(row["data"])
+    assert "passou de R$ 28.000,00 para R$ 28.001,00" in row["frase"]
+
+
+def test_a_new_vehicle_does_not_owe_the_fixed_cost_of_months_that_it_was_not_there():
+    assert owed(a_bill(), a_bill(vehicles=[vehicle(), vehicle(PLATES[1])])).empty
+
+
+def test_the_hash_is_of_what_the_rows_say_not_of_their_order():
+    made = a_bill(TRIP, on(DAYS[1], viagem_id="b"))
+    tables = {BILLING: made.billing, PRICED_TRIPS: made.priced}
+    known = content_hash(tables)
+    assert content_hash(tables | {PRICED_TRIPS: made.priced[::-1]}) == known
+    assert content_hash(tables | {PRICED_TRIPS: made.priced.assign(arquivo="x")}) != known
+    assert content_hash(tables | {PRICED_TRIPS: made.priced.head(1)}) != known
+
+
+@st.composite
+def bills(draw) -> Bill:
+    """Any state of the cycle: which trips there are, what they are worth, and under which contracts."""
+    rows = [
+        on(
+            DAYS[n],
+            viagem_id=f"{n}",
+            placa=PLATES[n % 2],
+            km_auditado=draw(st.integers(0, 50_000)) * Decimal("0.001"),
+        )
+        for n in sorted(draw(st.sets(st.integers(0, 5))))
+    ]
+    contracts = [
+        terms(
+            tarifa_brl_km=draw(st.integers(1, 50_000)) * Decimal("0.0001"),
+            custo_fixo_mensal_brl=draw(st.sampled_from([100, Decimal("33.33")])),
+            franquia_km=draw(st.sampled_from([0, 0, 40])),
+        )
+    ]
+    return bill(rows, [vehicle(plate) for plate in PLATES[: draw(st.integers(1, 2))]], contracts)
+
+
+def prices(made: Bill) -> dict[str, Decimal]:
+    """What the bill takes for each trip and, by plate, for each vehicle's fixed cost."""
+    trips = made.priced.set_index("viagem_id")["valor_brl"].dropna()
+    fixed = made.billing.groupby("veiculo")["fixo_brl"].sum()
+    return {**trips.to_dict(), **fixed.to_dict()}
+
+
+def charged(found: pd.DataFrame) -> dict[str, Decimal]:
+    return dict(zip(found["viagem_id"].fillna(found["veiculo"]), found["ajuste_brl"], strict=True))
+
+
+@settings(max_examples=20, deadline=None, phases=(Phase.generate,))
+@given(bills(), bills(), bills())
+def test_the_closed_bill_and_its_adjustments_are_the_bill_that_would_be_made_now(closed, then, now):
+    first = owed(closed, then)
+    second = owed(closed, now, since=first)
+    both = pd.concat([first, second], ignore_index=True)
+    sums = prices(closed)
+    for adjusted in map(charged, (first, second)):
+        for what, amount in adjusted.items():
+            sums[what] = sums.get(what, Decimal(0)) + amount
+    right = prices(now)
+    drove = set(now.billing.loc[now.billing["viagens"] > 0, "veiculo"])
+    for what in sums.keys() | right.keys():
+        if what in sums or what not in PLATES or what in drove:
+            assert sums.get(what, 0) == right.get(what, 0), what
+    assert (both["ajuste_brl"] == both["valor_depois_brl"] - both["valor_antes_brl"]).all()
+    assert owed(closed, now, since=both).empty

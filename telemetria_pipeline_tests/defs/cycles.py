@@ -1,0 +1,57 @@
+"""A cycle in a lake as the audit leaves it, for the tests of what comes after."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from telemetria_pipeline.steps.changed_days import write_state
+from telemetria_pipeline.contracts import Contract
+from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
+from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
+from telemetria_pipeline.core.changed_days import DayState
+from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, on, terms, vehicle
+from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, trips
+
+SETTINGS = Settings.from_env({})
+AFTER = datetime(2026, 3, 17, 12, tzinfo=UTC)
+LATER = AFTER + timedelta(days=32)
+
+
+def put(lake: Lake, contract: Contract, *rows: dict[str, Any]) -> None:
+    lake.write_table(contract.name, {}, contract.table(frame_of(contract, rows)))
+
+
+def drove(day: str, km: Any, **said: Any) -> dict[str, Any]:
+    """A trip that both sides agree on."""
+    return on(day, viagem_id=f"{day}-{km}", km_declarado=km, km_medido=km, **said)
+
+
+def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date] | None = None) -> None:
+    """The cycle's days (or these) as the audit leaves them, with these trips."""
+    for day in cycle.days if days is None else days:
+        of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
+        frame = trips(*of_day)
+        lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
+        state = DayState(
+            day=day,
+            seen=[],
+            reach=datetime.combine(day, datetime.min.time(), tzinfo=ZONE),
+            wide=False,
+            rules="1",
+            tariffs=None,
+            rows=len(frame),
+            digest=str(sorted((row["viagem_id"], str(row["km_medido"])) for row in of_day)),
+            audited_at=AFTER,
+        )
+        write_state(lake, state)
+
+
+def filled(lake: Lake) -> Lake:
+    """The lake with one bus, one tariff, and two trips in the cycle."""
+    put(lake, VEHICLES, vehicle())
+    put(lake, CONTRACTS, terms())
+    audited(lake, CYCLE, drove(DAYS[0], 10), drove(DAYS[9], 20))
+    return lake

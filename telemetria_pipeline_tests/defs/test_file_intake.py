@@ -1,0 +1,304 @@
+"""From the inbox to the archive, step by step and with the power cut between the steps; folder and S3."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+import openpyxl
+import orjson
+import pytest
+
+from telemetria_pipeline.steps.intake import (
+    NotThere,
+    StillWritten,
+    archive_file,
+    judge_file,
+    landed_files,
+    partition_of,
+    read_file_manifest,
+    receive_file,
+)
+from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
+from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.storage import Lake, ObjectStore
+from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def inbox(address) -> ObjectStore:
+    return ObjectStore.open(f"{address}/inbox")
+
+
+@pytest.fixture
+def lake(address) -> Lake:
+    return Lake.open(f"{address}/lake")
+
+
+def file_of(inbox: ObjectStore, key: str) -> str:
+    return next(f.file_id for f in landed_files(inbox) if f.key == key)
+
+
+def take(lake: Lake, inbox: ObjectStore, key: str, data: bytes, **settings):
+    """A file lands and goes all the way; its manifest."""
+    last = [m.landed_at for f in lake.store.list("raw_boletins") if f.key.endswith("manifest.json")
+            and (m := FileManifest.model_validate(lake.read_json(f.key))).key == key]  # fmt: skip
+    inbox.put(key, data)
+    while last and inbox.info(key).modified <= max(last):  # S3 tells times to the second
+        time.sleep(0.1)
+        inbox.put(key, data)
+    return go(lake, inbox, file_of(inbox, key), **settings)
+
+
+def go(lake: Lake, inbox: ObjectStore, file: str, **settings):
+    received = receive_file(lake, inbox, file)
+    judged = judge_file(lake, received, RuleSettings(**settings), Reference())
+    return archive_file(lake, inbox, judged, received.data)
+
+
+def rows(lake: Lake, *files: str) -> int:
+    tables = lake.read_tables(BOLETIM_TRIPS.name, map(partition_of, files))
+    return sum(table.num_rows for _, table in tables)
+
+
+def keys(inbox: ObjectStore) -> list[str]:
+    return [info.key for info in inbox.list()]
+
+
+def test_a_good_file_becomes_trips_and_leaves_with_its_answer_beside_it(lake, inbox):
+    manifest = take(lake, inbox, "depot 7/Boletim março.csv", csv_of(*trips(3)))
+    assert (manifest.verdict, manifest.rows["accepted"]) == ("accepted", 3)
+    stem = f"archive/accepted/depot 7/Boletim março.{manifest.file[-10:]}"
+    assert keys(inbox) == [f"{stem}.csv", f"{stem}_resposta.json", f"{stem}_resposta.xlsx"]
+    assert inbox.get(f"{stem}.csv") == lake.get_raw(manifest.original) == csv_of(*trips(3))
+    assert rows(lake, manifest.file) == 3
+    assert list(landed_files(inbox)) == []
+
+
+def test_a_bad_file_brings_nothing_in_and_says_why_where_its_sender_looks(lake, inbox):
+    manifest = take(lake, inbox, "b.csv", csv_of(*trips(2), trip(PLACA="ABCO234")))
+    assert manifest.verdict == "rejected"
+    assert rows(lake, manifest.file) == 0
+    answer = orjson.loads(inbox.get(manifest.answer))
+    assert answer["rows"] == {"received": 3, "accepted": 0, "duplicate": 0, "rejected": 3}
+    assert (answer["problems"][0]["cell"], answer["problems"][0]["column"]) == ("B4", "PLACA")
+    book = openpyxl.load_workbook(BytesIO(inbox.get(manifest.answer.replace(".json", ".xlsx"))))
+    assert book.sheetnames[0] == "Resumo"
+    quarantine = lake.read_table(BOLETIM_QUARANTINE.name, partition_of(manifest.file))
+    assert "B4" in quarantine["celula"].to_pylist()
+
+
+def test_partial_takes_the_good_rows_and_returns_the_bad_ones(lake, inbox):
+    manifest = take(lake, inbox, "b.csv", csv_of(*trips(2), trip(PLACA="ABCO234")), partial=True)
+    assert manifest.verdict == "accepted"
+    assert manifest.rows == {"received": 3, "accepted": 2, "duplicate": 0, "rejected": 1}
+    assert rows(lake, manifest.file) == 2
+
+
+def test_the_same_content_twice_is_a_duplicate_under_whatever_name(lake, inbox):
+    first = take(lake, inbox, "monday.csv", csv_of(*trips(2)))
+    again = take(lake, inbox, "copy of monday.csv", csv_of(*trips(2)))
+    assert (again.verdict, again.duplicate_of) == ("duplicate", first.file)
+    assert rows(lake, first.file, again.file) == 2
+    said = orjson.loads(inbox.get(again.answer))
+    assert "monday.csv" in (said["problems"] + said["warnings"])[0]["message"]
+    assert again.archived.startswith("archive/duplicate/")
+
+
+def test_a_corrected_file_replaces_what_its_earlier_version_brought_in(lake, inbox):
+    first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    second = take(
+        lake, inbox, "b.csv", csv_of(*trips(2), {**trips(3)[2], "KM CHEGADA": "1031", "KM ROTA": "11"})
+    )
+    assert second.verdict == "accepted"
+    assert second.replaces == [first.file]
+    assert read_file_manifest(lake, first.file).replaced_by == second.file
+    assert (rows(lake, first.file), rows(lake, second.file)) == (0, 3)
+
+
+def test_a_correction_that_is_rejected_replaces_nothing(lake, inbox):
+    first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    second = take(lake, inbox, "b.csv", csv_of(trip(PLACA="?")))
+    assert second.verdict == "rejected"
+    assert rows(lake, first.file) == 3
+
+
+def test_the_answer_to_a_corrected_file_says_what_got_better(lake, inbox):
+    bad = [{**t, "PLACA": "ABCO234"} for t in trips(3)]
+    take(lake, inbox, "b.csv", csv_of(*bad))
+    second = take(lake, inbox, "b.csv", csv_of(*trips(2), bad[2]))
+    book = openpyxl.load_workbook(BytesIO(inbox.get(second.answer.replace(".json", ".xlsx"))))
+    said = " ".join(str(c.value) for row in book["Resumo"].iter_rows() for c in row if c.value)
+    assert "2 de 3 corrigidos" in said
+
+
+def test_a_depot_may_use_one_name_for_every_days_boletim(lake, inbox):
+    monday = take(lake, inbox, "boletim.csv", csv_of(*trips(3)))
+    tuesday = take(lake, inbox, "boletim.csv", csv_of(*[{**t, "DATA": "23/11/2026"} for t in trips(2)]))
+    assert tuesday.replaces == []
+    assert rows(lake, monday.file, tuesday.file) == 5
+
+
+def test_the_same_file_dropped_again_under_its_own_name_is_a_duplicate_too(lake, inbox):
+    first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    again = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    assert again.file != first.file
+    assert (again.verdict, again.duplicate_of) == ("duplicate", first.file)
+    assert rows(lake, first.file, again.file) == 3
+
+
+def test_a_correction_taken_back_counts_again(lake, inbox):
+    original, correction = csv_of(*trips(3)), csv_of(*trips(2))
+    first = take(lake, inbox, "b.csv", original)
+    second = take(lake, inbox, "b.csv", correction)
+    third = take(lake, inbox, "b.csv", original)
+    assert third.verdict == "accepted"
+    assert [rows(lake, m.file) for m in (first, second, third)] == [0, 0, 3]
+
+
+def test_a_row_that_another_file_declared_is_counted_once(lake, inbox):
+    first = take(lake, inbox, "monday.csv", csv_of(*trips(2)))
+    second = take(lake, inbox, "week.csv", csv_of(*trips(3)))
+    assert second.rows["duplicate"] == 2
+    assert rows(lake, first.file, second.file) == 3
+
+
+def test_a_file_made_again_changes_nothing(lake, inbox):
+    first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    before = (rows(lake, first.file), keys(inbox))
+    assert go(lake, inbox, first.file).verdict == "accepted"
+    assert (rows(lake, first.file), keys(inbox)) == before
+
+
+def test_an_older_version_made_again_stays_replaced(lake, inbox):
+    first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    second = take(lake, inbox, "b.csv", csv_of(*trips(2)))
+    go(lake, inbox, first.file)
+    assert (rows(lake, first.file), rows(lake, second.file)) == (0, 2)
+
+
+def test_a_verdict_that_changes_when_made_again_leaves_one_answer(lake, inbox):
+    manifest = take(lake, inbox, "b.csv", csv_of(*trips(2), trip(PLACA="ABCO234")))
+    assert manifest.verdict == "rejected"
+    again = go(lake, inbox, manifest.file, partial=True)
+    assert again.verdict == "accepted"
+    assert all(key.startswith("archive/accepted/") for key in keys(inbox))
+    assert len(keys(inbox)) == 3
+
+
+def test_a_file_that_changes_while_it_is_read_is_left_for_its_next_version(lake, inbox, monkeypatch):
+    inbox.put("b.csv", csv_of(*trips(1)))
+    file = file_of(inbox, "b.csv")
+    get = ObjectStore.get
+
+    def grows(store, key):
+        data = get(store, key)
+        store.put("b.csv", csv_of(*trips(2)))
+        return data
+
+    monkeypatch.setattr(ObjectStore, "get", grows)
+    with pytest.raises(StillWritten):
+        receive_file(lake, inbox, file)
+    assert read_file_manifest(lake, file) is None
+
+
+def test_a_file_that_is_nowhere_is_said(lake, inbox):
+    with pytest.raises(NotThere, match="drop the file again"):
+        receive_file(lake, inbox, "b.csv-0123456789")
+
+
+class PowerCut(BaseException):
+    """Nothing after it is done, whatever is caught."""
+
+
+def test_cut_at_every_single_write_and_started_again_the_file_ends_with_one_verdict(lake, inbox, monkeypatch):
+    """The correction of an accepted file is cut before its n-th write, for every n, then made to its end."""
+    first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    n = 0
+    while True:
+        n += 1
+        key = f"b{n}.csv"
+        old = take(lake, inbox, key, csv_of(*[{**t, "PLACA": f"ABC{n % 10}C{n:02d}"} for t in trips(3)]))
+        inbox.put(key, csv_of(*[{**t, "PLACA": f"ABC{n % 10}C{n:02d}"} for t in trips(2)]))
+        file = file_of(inbox, key)
+        left = [n]
+        with monkeypatch.context() as patch:
+            for owner, name in ((ObjectStore, "put"), (ObjectStore, "put_new"), (ObjectStore, "delete")):
+                real = getattr(owner, name)
+
+                def counted(self, *args, real=real, left=left):
+                    left[0] -= 1
+                    if left[0] == 0:
+                        raise PowerCut
+                    return real(self, *args)
+
+                patch.setattr(owner, name, counted)
+            with suppress(PowerCut):
+                go(lake, inbox, file)
+        manifest = go(lake, inbox, file)
+        assert manifest.verdict == "accepted", f"cut before write {n}"
+        assert (rows(lake, old.file), rows(lake, file)) == (0, 2), f"cut before write {n}"
+        assert list(landed_files(inbox)) == []
+        assert len([k for k in keys(inbox) if file[-10:] in k]) == 3
+        if left[0] > 0:
+            break
+    assert n > 8
+    assert rows(lake, first.file) == 3
+
+
+WORKER = textwrap.dedent("""
+    import sys
+    from telemetria_pipeline.steps.intake import landed_files
+    from telemetria_pipeline.storage import Lake, ObjectStore
+    from telemetria_pipeline_tests.defs.test_file_intake import go
+    inbox, lake = ObjectStore.open(sys.argv[1]), Lake.open(sys.argv[2])
+    print("ready", flush=True)
+    for landed in sorted(landed_files(inbox), key=lambda f: f.key):
+        go(lake, inbox, landed.file_id)
+    print("done", flush=True)
+""")
+
+
+@pytest.mark.timeout(180)
+def test_killed_at_random_moments_every_row_is_there_once(tmp_path):
+    """SIGKILL, for real, again and again: what `kill -9` leaves is taken up where it lies."""
+    places = [f"file:{tmp_path}/inbox", f"file:{tmp_path}/lake"]
+    inbox, lake = ObjectStore.open(places[0]), Lake.open(places[1])
+    names = [f"b{n:02d}.csv" for n in range(24)]
+    for n, name in enumerate(names):
+        plate = f"ABC{n % 10}C{n:02d}" if n % 6 else "ABCO234"  # every sixth is rejected
+        inbox.put(name, csv_of(*[{**t, "PLACA": plate} for t in trips(1 + n)]))
+    inbox.put("copy.csv", inbox.get("b01.csv"))
+    landed = {f.key: f.file_id for f in landed_files(inbox)}
+    dice, kills = random.Random(7), 0
+    for _ in range(40):
+        worker = subprocess.Popen(
+            [sys.executable, "-c", WORKER, *places], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        assert worker.stdout.readline() == "ready\n"
+        time.sleep(dice.uniform(0.005, 0.12))
+        if kills < 20:
+            os.kill(worker.pid, signal.SIGKILL)
+            kills += 1
+        said = worker.communicate()[0]
+        if "done" in said:
+            break
+    assert kills >= 10
+    manifests = {key: read_file_manifest(lake, file) for key, file in landed.items()}
+    assert list(landed_files(inbox)) == []
+    for n, name in enumerate(names):
+        assert manifests[name].verdict == ("accepted" if n % 6 else "rejected")
+        assert rows(lake, landed[name]) == (1 + n if n % 6 else 0)
+    assert manifests["copy.csv"].verdict == "duplicate"
+    assert rows(lake, landed["copy.csv"]) == 0
+    archived = [k for k in keys(inbox) if not k.endswith(("_resposta.xlsx", "_resposta.json"))]
+    assert len(archived) == len(landed)

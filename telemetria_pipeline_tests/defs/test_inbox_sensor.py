@@ -1,0 +1,137 @@
+"""The sensor on a real instance: a file lands, and a run is asked for, once."""
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from telemetria_pipeline.steps.intake import read_file_manifest
+from telemetria_pipeline.defs.resources import InboxResource
+from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor
+from telemetria_pipeline.definitions import build_definitions
+from telemetria_pipeline.storage import Lake, ObjectStore
+from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
+
+
+class House:
+    """An inbox, a lake and an instance; ticks of the sensor and the runs that they ask for."""
+
+    def __init__(self, address: str, instance: dg.DagsterInstance) -> None:
+        self.inbox = ObjectStore.open(f"{address}/inbox")
+        self.lake = Lake.open(f"{address}/lake")
+        self.instance, self.cursor = instance, None
+
+    def tick(self, forget: bool = False) -> dg.SensorResult:
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=None if forget else self.cursor,
+            resources={"inbox": InboxResource()},
+        )
+        data = boletim_inbox_sensor(context)
+        self.cursor = data.cursor
+        for request in data.dynamic_partitions_requests:
+            self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)
+        return data
+
+    def run(self, file: str) -> dg.ExecuteInProcessResult:
+        job = build_definitions().resolve_job_def("boletim_job")
+        return job.execute_in_process(instance=self.instance, partition_key=file, raise_on_error=False)
+
+
+@pytest.fixture
+def house(address, monkeypatch):
+    monkeypatch.setenv("TELEMETRIA_INBOX", f"{address}/inbox")
+    monkeypatch.setenv("TELEMETRIA_LAKE", f"{address}/lake")
+    monkeypatch.setenv("TELEMETRIA_INBOX_SETTLE_S", "0")
+    with dg.instance_for_test() as instance:
+        yield House(address, instance)
+
+
+def test_from_landing_to_archive(house):
+    house.inbox.put("good.csv", csv_of(*trips(3)))
+    house.inbox.put("bad.csv", csv_of(trip(PLACA="?")))
+    requests = house.tick().run_requests
+    assert len(requests) == 2
+    results = {r.partition_key: house.run(r.partition_key) for r in requests}
+    assert all(result.success for result in results.values())
+    verdicts = {
+        read_file_manifest(house.lake, f).name: read_file_manifest(house.lake, f).verdict for f in results
+    }
+    assert verdicts == {"good.csv": "accepted", "bad.csv": "rejected"}
+    for file, result in results.items():
+        shown = {
+            e.step_materialization_data.materialization.asset_key.to_user_string(): e
+            for e in result.all_events
+            if e.event_type_value == "ASSET_MATERIALIZATION"
+        }
+        assert set(shown) == {"raw_boletins", "boletim_trips"}
+        metadata = shown["boletim_trips"].step_materialization_data.materialization.metadata
+        assert metadata["verdict"].value == read_file_manifest(house.lake, file).verdict
+        assert "JOSÉ" not in str(metadata).upper()
+        passed = {c.check_name: c.passed for c in result.get_asset_check_evaluations()}
+        assert passed == {"rows_balance": True, "file_accepted": metadata["verdict"].value == "accepted"}
+    assert "The inbox is empty" in house.tick().skip_reason.skip_message
+
+
+def test_a_file_that_may_still_be_written_waits(house, monkeypatch):
+    monkeypatch.setenv("TELEMETRIA_INBOX_SETTLE_S", "3600")
+    house.inbox.put("b.csv", csv_of(*trips(1)))
+    assert "1 may still be written" in house.tick().skip_reason.skip_message
+    monkeypatch.setenv("TELEMETRIA_INBOX_SETTLE_S", "0")
+    assert len(house.tick().run_requests) == 1
+
+
+def test_a_tick_that_died_and_a_lost_cursor_repeat_and_skip_nothing(house):
+    house.inbox.put("b.csv", csv_of(*trips(1)))
+    first = house.tick().run_requests  # its runs were never launched: the daemon died here
+    again = house.tick(forget=True).run_requests
+    assert [r.run_key for r in first] == [r.run_key for r in again]
+
+
+def test_a_file_on_its_way_is_not_started_again_and_one_whose_run_failed_is(house):
+    house.inbox.put("b.csv", csv_of(*trips(1)))
+    request = house.tick().run_requests[0]
+    job = build_definitions().resolve_job_def("boletim_job")
+    run = house.instance.create_run_for_job(
+        job, tags={"dagster/partition": request.partition_key}, status=dg.DagsterRunStatus.STARTED
+    )
+    assert "1 on their way" in house.tick().skip_reason.skip_message
+    house.instance.report_run_failed(run)
+    retried = house.tick().run_requests
+    assert [r.partition_key for r in retried] == [request.partition_key]
+    assert retried[0].run_key != request.run_key
+
+
+def test_two_files_in_the_same_second_and_the_same_name_twice(house):
+    house.inbox.put("a.csv", csv_of(*trips(1)))
+    house.inbox.put("b.csv", csv_of(*trips(2)))
+    files = [r.partition_key for r in house.tick().run_requests]
+    assert len(set(files)) == 2
+    for file in files:
+        house.run(file)
+    time.sleep(1.1)  # S3 tells times to the second
+    house.inbox.put("a.csv", csv_of(*trips(1)))
+    again = house.tick().run_requests
+    assert len(again) == 1
+    assert again[0].partition_key not in files
+    house.run(again[0].partition_key)
+    assert read_file_manifest(house.lake, again[0].partition_key).verdict == "duplicate"
+
+
+def test_ten_thousand_files_wait_their_turn(monkeypatch, tmp_path):
+    monkeypatch.setenv("TELEMETRIA_INBOX", f"file:{tmp_path}")
+    monkeypatch.setenv("TELEMETRIA_INBOX_SETTLE_S", "0")
+    old = (datetime.now(UTC) - timedelta(hours=1)).timestamp()
+    for n in range(10_000):
+        file = tmp_path / f"b{n:05d}.csv"
+        file.touch()
+        os.utime(file, (old + n, old + n))
+    with dg.instance_for_test() as instance:
+        house = House(f"file:{tmp_path}", instance)
+        began = time.perf_counter()
+        data = house.tick()
+        assert time.perf_counter() - began < 20
+    assert len(data.run_requests) == 20
+    assert [r.partition_key[:10] for r in data.run_requests[:2]] == ["b00000.csv", "b00001.csv"]
