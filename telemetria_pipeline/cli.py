@@ -224,13 +224,12 @@ def template(file: Path) -> None:
 )
 def evidence(divergence: str, output: Path | None) -> None:
     """Write the page of a DIVERGENCE (its id, such as 20260310-0a1b2c3d4e) for the carrier's desk."""
-    from telemetria_pipeline.carriers.sources import load_sources
     from telemetria_pipeline.reports.evidence import evidence_page
     from telemetria_pipeline.steps.lake import open_lake
     from telemetria_pipeline.steps.report_facts import evidence_of
 
     settings = Settings.load()
-    page = evidence_page(evidence_of(open_lake(settings), divergence, settings, load_sources(settings)))
+    page = evidence_page(evidence_of(open_lake(settings), divergence, settings))
     output = output or Path(f"evidencia_{divergence}.html")
     output.write_text(page, encoding="utf-8")
     click.echo(f"Página gravada em {output}")

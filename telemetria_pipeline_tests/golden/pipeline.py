@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+from telemetria_pipeline.steps.changed_days import days_to_audit
 
 from telemetria_pipeline.business_calendar import Cycle, Hour
 from telemetria_pipeline.carriers.client import CarrierClient
@@ -24,7 +25,6 @@ from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator.golden import GoldenMonth
 from telemetria_pipeline.steps.audit_day import audit_day
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
-from telemetria_pipeline.steps.changed_days import days_to_audit
 from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle
 from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.steps.intake import (
@@ -37,7 +37,6 @@ from telemetria_pipeline.steps.intake import (
 from telemetria_pipeline.steps.publish import publish_hour
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
-from telemetria_pipeline_tests.one_source import SOURCES
 
 TOKEN = "golden-token"
 PROFILE = load_profile("simulator")
@@ -131,7 +130,7 @@ class GoldenPipeline:
         _, plan = days_to_audit(self.lake, self.settings, datetime.now(UTC) + timedelta(seconds=1))
         assert not plan.resting and not plan.let_go, "no day of the month rests or is too old"
         for day in plan.due:
-            audit_day(self.lake, day, self.settings, SOURCES)
+            audit_day(self.lake, day, self.settings)
 
     def bill(self) -> None:
         """Make the bills of all cycles."""
@@ -156,7 +155,7 @@ class GoldenPipeline:
         for manifest in self.files:
             self.take_in(manifest.file)
         for day in self.month.days:
-            audit_day(self.lake, day, self.settings, SOURCES)
+            audit_day(self.lake, day, self.settings)
         self.bill()
 
     def rebuild(self) -> None:
