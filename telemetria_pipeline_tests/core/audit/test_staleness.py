@@ -166,10 +166,8 @@ def test_a_register_concerns_the_days_of_its_vehicles(rows, kinds):
     [
         ([TERMS, {**TERMS, "tipo": "VAN"}], []),
         ([{**TERMS, "contrato_linha": 9}], []),
-        (
-            [{**TERMS, "vigencia_fim": "2026-03-10"}, {**TERMS, "vigencia_inicio": "2026-03-11"}],
-            ["contracts"],
-        ),
+        ([{**TERMS, "vigencia_fim": "2026-03-10"}, {**TERMS, "vigencia_inicio": "2026-03-11"}], []),
+        ([{**TERMS, "vigencia_fim": "2026-03-09"}], ["contracts"]),
         ([TERMS, {**TERMS, "placa": "XYZ9J99", "tipo": None}], []),
         ([TERMS, {**TERMS, "placa": "ABC1C34", "tipo": None}], ["contracts"]),
         ([{**TERMS, "tarifa_brl_km": Decimal("2.7400")}], ["contracts"]),
