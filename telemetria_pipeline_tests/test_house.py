@@ -15,7 +15,8 @@ PACKAGE = Path(telemetria_pipeline.__file__).parent
 FLOORS = [
     {"settings"},
     {"contracts"},
-    {"core", "carriers", "storage", "reports"},
+    {"core", "carriers", "storage"},
+    {"reports"},
     {"partitions", "checks"},
     {"assets"},
     {"automation"},
