@@ -159,9 +159,9 @@ def sources(as_json: bool) -> None:
 @click.option("--answer", type=click.Path(file_okay=False, path_type=Path), help="Write the answers there.")
 def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None) -> None:
     """Judge boletins as the inbox would, without Dagster; exit 1 if any is rejected."""
-    from telemetria_pipeline.core.boletim.answer import answer_json, answer_workbook
     from telemetria_pipeline.core.boletim.settings import RuleSettings
     from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
+    from telemetria_pipeline.reports.answer import answer_json, answer_workbook
 
     settings = Settings.load()
     rules = RuleSettings.of(settings)
@@ -207,7 +207,7 @@ def _summary(verdict: "FileVerdict") -> str:
 @click.argument("file", default="boletim.xlsx", type=click.Path(dir_okay=False, path_type=Path))
 def template(file: Path) -> None:
     """Write a boletim to fill in, with drop-downs, formats and an explanation sheet."""
-    from telemetria_pipeline.core.boletim.template import template_workbook
+    from telemetria_pipeline.reports.template import template_workbook
 
     if file.exists():
         raise click.ClickException(f"{file} exists already; name another file")

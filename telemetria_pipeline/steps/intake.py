@@ -166,8 +166,8 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
 
 def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) -> FileManifest:
     """Put the file and its answer into `archive/<verdict>/`, then take it out of the inbox."""
-    # openpyxl costs a fifth of a second, which the hours' runs need not pay.
-    from telemetria_pipeline.core.boletim.answer import answer_json, answer_workbook
+    # calamine and the rules cost time, which the runs of hours need not pay.
+    from telemetria_pipeline.reports.answer import answer_json, answer_workbook
 
     manifest, verdict = judged.manifest, judged.verdict
     landed = PurePosixPath(manifest.key)
