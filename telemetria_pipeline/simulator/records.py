@@ -18,6 +18,8 @@ SHORTEST_SLIP_M = 6_000
 JUMP_M = 5_000_000
 WRAPS_M = (100_000_000, 1_000_000_000)
 UNIT_SLIPS = (1000, 1.609, 10)
+# A second tracker in the same vehicle: its clock is late, and it counts from the day it was mounted.
+SECOND_CLOCK, SECOND_SCALE = timedelta(seconds=17), 1.004
 OPTIONAL_FIELDS = ("max_speed_kmh", "driving_seconds", "stopped_seconds", "next_departure", "odometer_m")
 
 
@@ -118,8 +120,9 @@ def instant(when: datetime) -> str:
 class Carrier:
     """The carrier's system: a fleet's trips as they are reported, with a plan's data faults.
 
-    `without` are data faults that its API cannot have; trips below `shortest_slip_m` have no odometer fault,
-    because nobody could tell it from a rounded distance.
+    `second_trackers` are ids of vehicles that another carrier hears too, and that are heard here by a second
+    device. `without` are data faults that its API cannot have; trips below `shortest_slip_m` have no odometer
+    fault, because nobody could tell it from a rounded distance.
     """
 
     def __init__(
@@ -127,21 +130,25 @@ class Carrier:
         fleet: Fleet,
         plan: FaultPlan,
         silences: Sequence[Silence] = (),
+        second_trackers: Collection[str] = (),
         without: Collection[str] = (),
         shortest_slip_m: int = SHORTEST_SLIP_M,
     ) -> None:
         self.fleet = fleet
         self.plan = plan
         self.silences = tuple(silences)
+        self._second_trackers = frozenset(second_trackers)
         self._without = frozenset(without)
         self._shortest_slip_m = shortest_slip_m
 
     def trips(self, start: datetime, end: datetime, vehicle: Vehicle | None = None) -> list[Trip]:
         """The trips, of one vehicle or of all, that depart in [start, end) and that the carrier hears of."""
-        driven = self.fleet.trips(start, end)
+        driven = self.fleet.trips(start - SECOND_CLOCK, end)
         if vehicle is not None:
             driven = [t for t in driven if t.vehicle == vehicle]
-        return [t for t in driven if not any(silence.hides(t) for silence in self.silences)]
+        heard = [second_heard(t) if t.vehicle.id in self._second_trackers else t for t in driven]
+        heard = [t for t in heard if start <= t.departure < end]
+        return [t for t in heard if not any(silence.hides(t) for silence in self.silences)]
 
     def story(self, trip: Trip) -> Story:
         """What happens to a trip's record; the same at every instant."""
@@ -300,6 +307,20 @@ class Carrier:
             pair = (left, arrived)
         unsent = "missing_field" in faults and _absent_field(trip) == "odometer_m"
         return replace(reading, odometer_departure_m=None if unsent else pair[0], odometer_arrival_m=pair[1])
+
+
+def second_heard(trip: Trip) -> Trip:
+    """The trip as a second tracker in the vehicle hears it."""
+    readings = (trip.odometer_departure_m, trip.odometer_arrival_m)
+    out, back = (round((metres - trip.vehicle.base_m) * SECOND_SCALE) for metres in readings)
+    return replace(
+        trip,
+        departure=trip.departure + SECOND_CLOCK,
+        arrival=trip.arrival + SECOND_CLOCK,
+        odometer_departure_m=out,
+        odometer_arrival_m=back,
+        gps_m=round(trip.gps_m * SECOND_SCALE, 1),
+    )
 
 
 def cut_short(trip: Trip, share: float) -> Reading:

@@ -9,7 +9,7 @@ import struct
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import Message
@@ -55,7 +55,8 @@ class Simulator:
     `as_of` is the instant that the carrier lives at (None: the real clock, in whole seconds) and can be
     set while it serves. With `truth_dir`, the truth of each window is written there when it is asked for.
     A window whose middle lies in one of the `outages` [start, end) gets 503, however often it is asked for,
-    until they are set otherwise; `silences` are trips that no window lists.
+    until they are set otherwise; `silences` are trips that no window lists, `second_trackers` ids of vehicles
+    that are heard here by a second device.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Simulator:
         truth_dir: Path | None = None,
         outages: Sequence[tuple[datetime, datetime]] = (),
         silences: Sequence[Silence] = (),
+        second_trackers: Collection[str] = (),
         dialect: str = "simulator",
         delay_seconds: float = 0,
     ) -> None:
@@ -86,7 +88,7 @@ class Simulator:
         self.outages = outages
         self._truth_dir = truth_dir
         self._dialect = DIALECTS[dialect]
-        self._carrier = self._dialect.carrier(fleet, self.faults, silences)
+        self._carrier = self._dialect.carrier(fleet, self.faults, silences, second_trackers)
         self._trips = lru_cache(maxsize=8)(partial(self._dialect.trips, self._carrier))
         self._script: deque[str | None] = deque()
         self._attempts: Counter[str] = Counter()

@@ -9,19 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from telemetria_pipeline.steps.audit_day import audit_day
-from telemetria_pipeline.steps.changed_days import days_to_audit
-from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle
-from telemetria_pipeline.steps.intake import (
-    archive_file,
-    judge_file,
-    landed_files,
-    read_file_manifest,
-    receive_file,
-)
-from telemetria_pipeline.steps.hour_ingest import capture_hour, publish_hour, read_capture, read_manifest
-from telemetria_pipeline.defs.reference.assets import FOLDER, contracts, drivers, read_reference, vehicles
-from telemetria_pipeline.defs.resources import LakeResource
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.errors import TransientError
 from telemetria_pipeline.carriers.profile import load_profile
@@ -29,11 +17,23 @@ from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import RuleSettings
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
-from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.core.telemetry.hours import Hour
 from telemetria_pipeline.defs.partitions import HOURLY, day_window, hour_of
+from telemetria_pipeline.defs.reference.assets import FOLDER, contracts, drivers, read_reference, vehicles
+from telemetria_pipeline.defs.resources import LakeResource
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator.golden import GoldenMonth
+from telemetria_pipeline.steps.audit_day import audit_day
+from telemetria_pipeline.steps.changed_days import days_to_audit
+from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle
+from telemetria_pipeline.steps.hour_ingest import capture_hour, publish_hour, read_capture, read_manifest
+from telemetria_pipeline.steps.intake import (
+    archive_file,
+    judge_file,
+    landed_files,
+    read_file_manifest,
+    receive_file,
+)
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
 

@@ -3,7 +3,7 @@
 import hmac
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -42,9 +42,15 @@ class Dialect(ABC):
     """Columns that its records do not fill."""
     shortest_slip_m: ClassVar[int] = SHORTEST_SLIP_M
 
-    def carrier(self, fleet: Fleet, plan: FaultPlan, silences: Sequence[Silence] = ()) -> Carrier:
+    def carrier(
+        self,
+        fleet: Fleet,
+        faults: FaultPlan,
+        silences: Sequence[Silence] = (),
+        second_trackers: Collection[str] = (),
+    ) -> Carrier:
         """The carrier whose books this API shows."""
-        return Carrier(fleet, plan, silences, self.without, self.shortest_slip_m)
+        return Carrier(fleet, faults, silences, second_trackers, self.without, self.shortest_slip_m)
 
     def refusal(self, headers: Message, token: str) -> Reply | None:
         """The answer to a request that may not ask, or not so; None where it may."""
