@@ -14,13 +14,13 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 from pydantic import BaseModel
 
+from telemetria_pipeline.business_calendar import Window
 from telemetria_pipeline.core.audit.days import business_days
 
 PENDING = "changes_pending"
 _STAMP = "%Y%m%dT%H%M%SZ"
 _KEY = re.compile(rf"{PENDING}/(\d{{8}}T\d{{6}}Z)_(\d{{8}}T\d{{6}}Z)_(hour|file)-.+_[0-9a-f]+")
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
-Window = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One business day, from the lake to its audited tables. The steps behind the assets, without Dagster.
+"""One business day, from the lake to its audited tables.
 
 `audit_day` reads tables only, and writes in this order: `trip_segments`, `daily_km`, `divergences`,
 `validated_trips`, the day's state. Whatever is cut short leaves the earlier state, which has not seen the
@@ -8,49 +8,38 @@ Whoever changes an hour or a file writes its tables first and its mark after the
 before anything is read. So a mark that the day has seen stands for rows that it has read.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from io import BytesIO
 
-import dagster as dg
+import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv as pc
 
-from telemetria_pipeline.steps.changed_days import pending_marks, write_state
-from telemetria_pipeline.steps.intake import files_declaring, partition_of
-from telemetria_pipeline.steps.hour_ingest import read_manifest
-from telemetria_pipeline.defs.reference.assets import read_tables
+from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.contracts.telemetry import LEDGER, TRIPS
+from telemetria_pipeline.contracts.telemetry import ANSWERED, LEDGER, TRIPS
 from telemetria_pipeline.core.audit.daily import daily_km
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.billing.tariffs import tariffs_version
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
+from telemetria_pipeline.core.billing.tariffs import tariffs_version
 from telemetria_pipeline.core.changed_days import DayState, Mark, rests_on_neighbours, touches
+from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.core.exact import units
-from telemetria_pipeline.core.telemetry.hours import Hour
-from telemetria_pipeline.defs.partitions import HOURLY, day_window, hour_of
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.changed_days import pending_marks, write_state
+from telemetria_pipeline.steps.hours import Sources, expected_hours, read_manifest
+from telemetria_pipeline.steps.intake import files_declaring, partition_of
+from telemetria_pipeline.steps.publish import TablesRefused
+from telemetria_pipeline.steps.reference import read_tables
 from telemetria_pipeline.storage.lake import Lake, Written
 
-READ = ("captured", "confirmed_empty")  # states of an hour whose silence means something
 _READERS = 8  # S3 answers each in its own time
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
-
-
-class DayRefused(Exception):
-    """The day's tables were not written, and `check` says which promise they would have broken."""
-
-    def __init__(self, check: str, problem: str) -> None:
-        super().__init__(f"{check}: {problem}")
-        self.check, self.problem = check, problem
 
 
 @dataclass(frozen=True)
@@ -65,6 +54,7 @@ class AuditedDay:
     hours_missing: int
     vehicles_known: bool
     written: dict[str, Written]
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -76,17 +66,18 @@ class _HourRead:
     evidence: str
 
 
-def read_day(lake: Lake, day: date, settings: Settings) -> AuditInputs:
+def read_day(lake: Lake, day: date, settings: Settings, sources: Sources) -> AuditInputs:
     """All that the day's trips may depend on: a day of telemetry and two of boletins on each side.
 
     An hour is what its tables say, whatever may have been captured since and not been published. An hour
     without tables is missing.
     """
-    earliest, latest = day_window(day - _DAY)[0], day_window(day + _DAY)[1]
-    keys = HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(earliest, latest))
+    calendar = settings.calendar
+    earliest, latest = calendar.day(day - _DAY)[0], calendar.day(day + _DAY)[1]
+    expected = [h for source in sources.values() for h in expected_hours(source, calendar, earliest, latest)]
     around = [day + n * _DAY for n in range(-2, 3)]
     with ThreadPoolExecutor(_READERS) as readers:
-        hours = list(readers.map(lambda key: _read_hour(lake, hour_of(key)), keys))
+        hours = list(readers.map(lambda hour: _read_hour(lake, hour), expected))
         declared = list(readers.map(_reader(lake), files_declaring(lake, around)))
     reference = read_tables(lake)
     return AuditInputs(
@@ -99,17 +90,16 @@ def read_day(lake: Lake, day: date, settings: Settings) -> AuditInputs:
     )
 
 
-def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
+def audit_day(lake: Lake, day: date, settings: Settings, sources: Sources) -> AuditedDay:
     """Audit the day and replace its tables.
 
     Raises:
-        DayRefused: the tables would break a contract or lose kilometres; nothing was replaced.
+        TablesRefused: the tables would break a contract or lose kilometres; nothing was replaced.
     """
     marks = pending_marks(lake)
-    inputs, rules, zone = read_day(lake, day, settings), AuditRules.of(settings), settings.timezone
-    key = settings.pseudonym_key.get_secret_value() if settings.pseudonym_key else ""
-    start, end = day_window(day)
-    audited = validate_trips(inputs, start, end, rules, zone, key)
+    inputs, rules, zone = read_day(lake, day, settings, sources), AuditRules.of(settings), settings.timezone
+    start, end = settings.calendar.day(day)
+    audited = validate_trips(inputs, start, end, rules, zone, settings.pseudonyms)
     trips, segments = audited.trips, audited.segments
     missing, known = _hours_missing(inputs.hours, start, end), inputs.vehicles is not None
     km = daily_km(trips, segments, inputs.vehicles, day, missing)
@@ -117,15 +107,16 @@ def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     tables = {TRIP_SEGMENTS: segments, DAILY_KM: km, DIVERGENCES: found, VALIDATED_TRIPS: trips}
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
-            raise DayRefused("contract_holds", f"{contract.name}: {problem}")
+            raise TablesRefused("contract_holds", f"{contract.name}: {problem}")
     if problem := lost_kilometres(trips, segments, km):
-        raise DayRefused("km_conserved", problem)
+        raise TablesRefused("km_conserved", problem)
     written = {
         contract.name: lake.write_table(contract.name, {"data": str(day)}, contract.table(frame))
         for contract, frame in tables.items()
     }
-    write_state(lake, _state(day, trips, marks, rules, inputs, settings))
-    return AuditedDay(day, trips, segments, km, found, missing, known, written)
+    state = _state(day, trips, marks, rules, inputs, settings)
+    write_state(lake, state)
+    return AuditedDay(day, trips, segments, km, found, missing, known, written, state.digest)
 
 
 def lost_kilometres(trips: pd.DataFrame, segments: pd.DataFrame, km: pd.DataFrame) -> str | None:
@@ -156,7 +147,10 @@ def _read_hour(lake: Lake, hour: Hour) -> _HourRead:
 
 
 def _segments(hours: list[_HourRead]) -> pd.DataFrame:
-    trips = SEGMENTS.frame(pa.concat_tables([h.trips for h in hours], promote_options="default"))
+    tables = [TRIPS.arrow_schema.empty_table(), *(h.trips for h in hours)]
+    trips = SEGMENTS.frame(pa.concat_tables(tables, promote_options="default"))
+    heard_by = np.repeat([h.hour.source for h in hours], [len(h.trips) for h in hours])
+    trips["fonte"] = pd.Series(heard_by, index=trips.index, dtype="str")
     pages = pd.DataFrame(
         [page for h in hours for page in h.pages], columns=["captura", "pagina", "raw_key", "raw_sha256"]
     ).astype({"captura": "str", "pagina": "int64", "raw_key": "str", "raw_sha256": "str"})
@@ -165,9 +159,9 @@ def _segments(hours: list[_HourRead]) -> pd.DataFrame:
 
 def _hours_frame(hours: list[_HourRead]) -> pd.DataFrame:
     frame = pd.DataFrame(
-        [(h.hour.start, h.hour.end, h.state, h.evidence) for h in hours],
-        columns=["inicio_utc", "fim_utc", "estado", "evidencia"],
-    ).astype({"estado": "str", "evidencia": "str"})
+        [(h.hour.source, h.hour.start, h.hour.end, h.state, h.evidence) for h in hours],
+        columns=["fonte", "inicio_utc", "fim_utc", "estado", "evidencia"],
+    ).astype({"fonte": "str", "estado": "str", "evidencia": "str"})
     for name in ("inicio_utc", "fim_utc"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     return frame
@@ -192,7 +186,7 @@ def _between(declared: Iterable[pd.DataFrame], start: datetime, end: datetime) -
 def _hours_missing(hours: pd.DataFrame, start: datetime, end: datetime) -> int:
     of_day = hours[(hours["inicio_utc"] >= start) & (hours["inicio_utc"] < end)]
     whole = round((end.astimezone(UTC) - start.astimezone(UTC)) / _HOUR)
-    return whole - int(of_day["estado"].isin(READ).sum())
+    return whole - int(of_day["estado"].isin(ANSWERED).sum())
 
 
 def _state(
@@ -203,7 +197,7 @@ def _state(
     inputs: AuditInputs,
     settings: Settings,
 ) -> DayState:
-    window = day_window(day)
+    window = settings.calendar.day(day)
     arrivals = pd.concat([trips["chegada_utc"], trips["chegada_medida_utc"]]).dropna()
     state = DayState(
         day=day,
@@ -213,16 +207,9 @@ def _state(
         rules=rules.version,
         tariffs=None if inputs.contracts is None else tariffs_version(inputs.contracts),
         rows=len(trips),
-        digest=_digest(trips),
+        digest=rows_digest(VALIDATED_TRIPS, trips),
         audited_at=datetime.now(UTC),
     )
     tolerance = timedelta(minutes=rules.match_minutes)
     seen = [mark.key for mark in marks if touches(mark, window, state, tolerance)]
     return state.model_copy(update={"seen": seen})
-
-
-def _digest(trips: pd.DataFrame) -> str:
-    """A hash of what the rows say, whatever their bytes in Parquet are."""
-    sink = BytesIO()
-    pc.write_csv(VALIDATED_TRIPS.table(trips), sink)
-    return hashlib.sha256(sink.getvalue()).hexdigest()

@@ -18,7 +18,6 @@ from telemetria_pipeline.core.changed_days import (
     mark_key,
     plan_days,
 )
-from telemetria_pipeline.defs.partitions import day_window
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.storage.lake import Lake
 
@@ -61,7 +60,7 @@ def days_to_audit(lake: Lake, settings: Settings, now: datetime) -> tuple[list[M
         marks,
         read_states(lake, days),
         days=days,
-        window_of=day_window,
+        window_of=settings.calendar.day,
         now=now,
         rest=timedelta(seconds=settings.audit_rest_s),
         tolerance=timedelta(minutes=settings.match_minutes),

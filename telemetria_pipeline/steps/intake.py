@@ -14,13 +14,14 @@ from pathlib import PurePosixPath
 import orjson
 import pandas as pd
 
-from telemetria_pipeline.steps.changed_days import leave_marks
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim.inbox import ARCHIVE, Landed
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.core.boletim.validation import FileVerdict, duplicate_of, validate_file
 from telemetria_pipeline.core.changed_days import spans
-from telemetria_pipeline.core.boletim.inbox import ARCHIVE, Landed
+from telemetria_pipeline.errors import PipelineError
+from telemetria_pipeline.steps.changed_days import leave_marks
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
 
@@ -30,12 +31,14 @@ DAYS = "boletim_days"  # which files declare trips of a day
 _LOOK_BACK = timedelta(days=10)
 
 
-class NotThere(Exception):
+class NotThere(PipelineError):
     """The file is neither in the inbox nor kept in the lake."""
 
 
-class StillWritten(Exception):
+class StillWritten(PipelineError):
     """The file changed while it was read; its next version has a run of its own."""
+
+    permanent = False
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,6 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from telemetria_pipeline.steps.audit_day import DayRefused, audit_day, lost_kilometres, read_day
-from telemetria_pipeline.steps.changed_days import pending_marks, read_state, read_states
-from telemetria_pipeline.steps.intake import (
-    judge_file,
-    landed_files,
-    partition_of,
-    read_file_manifest,
-    receive_file,
-)
-from telemetria_pipeline.steps.hour_ingest import capture_hour, publish_hour
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.profile import load_profile
 from telemetria_pipeline.contracts import Contract
@@ -27,15 +17,26 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.core.changed_days import plan_days
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.partitions import day_window, hour_of
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
 from telemetria_pipeline.simulator.boletins import as_csv, declared
 from telemetria_pipeline.simulator.fleet import Trip
+from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_kilometres, read_day
+from telemetria_pipeline.steps.capture import capture_hour
+from telemetria_pipeline.steps.changed_days import pending_marks, read_state, read_states
+from telemetria_pipeline.steps.intake import (
+    judge_file,
+    landed_files,
+    partition_of,
+    read_file_manifest,
+    receive_file,
+)
+from telemetria_pipeline.steps.publish import publish_hour
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.defs.conftest import TOKEN
 from telemetria_pipeline_tests.defs.test_changed_days import before_write
 from telemetria_pipeline_tests.defs.test_file_intake import PowerCut
+from telemetria_pipeline_tests.one_source import SOURCES, day_window, hour_of
 
 DAY = date(2026, 3, 10)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
@@ -48,7 +49,7 @@ class World:
 
     def __init__(self, address: str, simulator: Simulator) -> None:
         self.lake, self.inbox = Lake.open(f"{address}/lake"), ObjectStore.open(f"{address}/inbox")
-        self.simulator, self.settings = simulator, Settings.from_env()
+        self.simulator, self.settings = simulator, Settings.load()
 
     def ingest(self, *hours: str) -> None:
         profile = load_profile("simulator")
@@ -83,7 +84,7 @@ class World:
         """Run what is due; which days it was."""
         days = self.due()
         for day in days:
-            audit_day(self.lake, day, self.settings)
+            audit_day(self.lake, day, self.settings, SOURCES)
         assert self.due() == []
         return days
 
@@ -201,7 +202,7 @@ def test_a_late_file_whose_trip_crosses_midnight_changes_its_neighbour_too(here)
     assert across
     here.ingest(*night, *hours(0, 0, AFTER))
     for day in THREE:
-        audit_day(here.lake, day, here.settings)
+        audit_day(here.lake, day, here.settings, SOURCES)
     assert here.due() == []
     here.drop("late.csv", across[:1])
     assert here.audit_due() == [DAY, AFTER]
@@ -214,7 +215,7 @@ def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it
     here.ingest(*hours(22, 23))
     here.drop("b.csv", [replace(across, departure=midnight.astimezone(UTC) + timedelta(minutes=1))])
     for day in (DAY, AFTER):
-        audit_day(here.lake, day, here.settings)
+        audit_day(here.lake, day, here.settings, SOURCES)
     assert across.departure not in set(here.frame(TRIP_SEGMENTS)["saida_utc"])
     assert here.frame(VALIDATED_TRIPS, AFTER)["fonte"].tolist() == ["ambos"]
 
@@ -235,7 +236,7 @@ def test_a_file_that_lands_while_a_day_is_read_is_read_or_has_the_day_run_again(
 
         with monkeypatch.context() as patch:
             patch.setattr(ObjectStore, "get", counted)
-            audit_day(here.lake, DAY, here.settings)
+            audit_day(here.lake, DAY, here.settings, SOURCES)
         return count[0]
 
     for number, trip in enumerate(here.trips(*hours(5, 7))[:5]):
@@ -279,7 +280,7 @@ def test_whatever_comes_first_the_days_end_the_same(here, tmp_path):
         world.audit_due()
         reached = {day: read_state(world.lake, day).digest for day in THREE}
         for day in THREE:
-            audit_day(world.lake, day, world.settings)
+            audit_day(world.lake, day, world.settings, SOURCES)
             assert read_state(world.lake, day).digest == reached[day], f"order {seed}: {day} was left behind"
         # A file's id holds the time at which it landed.
         ends.append([world.frame(VALIDATED_TRIPS, day).drop(columns="arquivo_id").to_csv() for day in THREE])
@@ -298,7 +299,9 @@ def test_a_day_cut_at_every_write_is_due_until_it_is_done(here, monkeypatch):
         def cut() -> None:
             raise PowerCut
 
-        more = before_write(monkeypatch, number, cut, lambda: audit_day(here.lake, DAY, here.settings))
+        more = before_write(
+            monkeypatch, number, cut, lambda: audit_day(here.lake, DAY, here.settings, SOURCES)
+        )
         assert here.due() == ([DAY] if more else [])
         here.audit_due()
         assert (here.frame(VALIDATED_TRIPS)["declaracoes"] == 1).sum() == number
@@ -307,13 +310,13 @@ def test_a_day_cut_at_every_write_is_due_until_it_is_done(here, monkeypatch):
 
 def test_a_day_that_would_break_its_contract_is_refused_and_its_tables_stay(here):
     file = here.drop("b.csv", here.trips(*hours(6, 6)))
-    audit_day(here.lake, DAY, here.settings)
+    audit_day(here.lake, DAY, here.settings, SOURCES)
     before, state = here.tables(), read_state(here.lake, DAY)
     rows = BOLETIM_TRIPS.frame(here.lake.read_table(BOLETIM_TRIPS.name, partition_of(file)))
     spoiled = BOLETIM_TRIPS.table(rows.assign(km_declarado=-1.0))
     here.lake.write_table(BOLETIM_TRIPS.name, partition_of(file), spoiled)
-    with pytest.raises(DayRefused, match=r"contract_holds: .* km_declarado"):
-        audit_day(here.lake, DAY, here.settings)
+    with pytest.raises(TablesRefused, match=r"contract_holds: .* km_declarado"):
+        audit_day(here.lake, DAY, here.settings, SOURCES)
     with dg.DagsterInstance.ephemeral() as instance:
         result = run(here, instance, DAY)
     assert not result.success
@@ -324,7 +327,7 @@ def test_a_day_that_would_break_its_contract_is_refused_and_its_tables_stay(here
 @pytest.mark.parametrize("lost", ["segments", "trips", "km"])
 def test_a_lost_metre_is_told(here, lost):
     here.ingest(*hours(6, 6))
-    audited = audit_day(here.lake, DAY, here.settings)
+    audited = audit_day(here.lake, DAY, here.settings, SOURCES)
     frames = {name: getattr(audited, name) for name in ("trips", "segments", "km")}
     assert lost_kilometres(**frames) is None
     frames[lost] = frames[lost].iloc[1:]
@@ -337,7 +340,7 @@ def test_an_hour_is_what_its_tables_say(here):
     profile = load_profile("simulator")
     with CarrierClient(profile, here.simulator.url, TOKEN) as client:
         capture_hour(here.lake, client, profile, hour_of(hours(7, 7)[0]), "run")
-    states = read_day(here.lake, DAY, here.settings).hours.set_index("inicio_utc")["estado"]
+    states = read_day(here.lake, DAY, here.settings, SOURCES).hours.set_index("inicio_utc")["estado"]
     assert len(states) == 72
     known = {hour: states[hour_of(hour).start] for hour in hours(5, 7)}
     assert list(known.values()) == ["missing", "captured", "missing"]
@@ -346,7 +349,7 @@ def test_an_hour_is_what_its_tables_say(here):
 def test_a_file_of_a_whole_cycle_is_read_where_it_may_matter(here):
     far = hours(6, 6, DAY + timedelta(days=4))
     here.drop("cycle.csv", here.trips(*hours(6, 6)) + here.trips(*far))
-    declared_rows = read_day(here.lake, DAY, here.settings).declared
+    declared_rows = read_day(here.lake, DAY, here.settings, SOURCES).declared
     assert len(declared_rows) == len(here.trips(*hours(6, 6)))
     assert set(declared_rows["arquivo_id"]) == {
         read for read in declared_rows["arquivo_id"] if "cycle" in read

@@ -5,19 +5,19 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from telemetria_pipeline.steps.changed_days import leave_marks, pending_marks, read_state
-from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
-from telemetria_pipeline.defs.resources import LakeResource
-from telemetria_pipeline.defs.audit.automation import changed_days_sensor
-from telemetria_pipeline.defs.runs import MAX_TRIES
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.partitions import day_window
+from telemetria_pipeline.defs.audit.automation import changed_days_sensor
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.defs.runs import MAX_TRIES
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.changed_days import leave_marks, pending_marks, read_state
+from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip
+from telemetria_pipeline_tests.one_source import day_window
 
-TODAY = datetime.now(UTC).astimezone(Settings.from_env().timezone).date()
+TODAY = datetime.now(UTC).astimezone(Settings.load().timezone).date()
 YESTERDAY, LAST_WEEK = TODAY - timedelta(days=1), TODAY - timedelta(days=7)
 
 
@@ -40,7 +40,7 @@ class House:
         judge_file(self.lake, receive_file(self.lake, self.inbox, file), RuleSettings(), Reference())
 
     def tick(self) -> dg.SensorResult:
-        context = dg.build_sensor_context(instance=self.instance, resources={"lake": LakeResource()})
+        context = dg.build_sensor_context(instance=self.instance, resources={"pipeline": PipelineResource()})
         return changed_days_sensor(context)
 
     def days(self) -> list[str | None]:
@@ -141,7 +141,7 @@ def test_two_months_back_and_no_further(here, capfd):
 
 
 def test_yesterday_is_audited_before_its_report_is_due(here):
-    zone = Settings.from_env().timezone
+    zone = Settings.load().timezone
     repository = build_definitions().get_repository_def()
     schedule = repository.get_schedule_def("audit_daily")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 7 * * *", str(zone))

@@ -7,17 +7,17 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from telemetria_pipeline.steps.changed_days import pending_marks
-from telemetria_pipeline.steps.intake import judge_file, partition_of, receive_file
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import LEDGER, TRIPS
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.steps.changed_days import pending_marks
+from telemetria_pipeline.steps.intake import judge_file, partition_of, receive_file
 from telemetria_pipeline.storage import Lake, ObjectStore
-from telemetria_pipeline_tests.defs.test_file_intake import PowerCut, file_of, go, take
-from telemetria_pipeline_tests.defs.test_hour_safety import HOUR, bench, serve, trip
 from telemetria_pipeline_tests.core.boletim.rows import csv_of
 from telemetria_pipeline_tests.core.boletim.rows import trip as row
 from telemetria_pipeline_tests.core.boletim.rows import trips as rows
+from telemetria_pipeline_tests.defs.test_file_intake import PowerCut, file_of, go, take
+from telemetria_pipeline_tests.defs.test_hour_safety import HOUR, bench, serve, trip
 
 __all__ = ["bench", "serve"]  # another module's fixtures
 

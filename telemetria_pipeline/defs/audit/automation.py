@@ -6,18 +6,17 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from telemetria_pipeline.defs.audit.assets import audit
-from telemetria_pipeline.steps.changed_days import days_to_audit
-from telemetria_pipeline.defs.resources import LakeResource
-from telemetria_pipeline.defs.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED_TRIPS
 from telemetria_pipeline.core.changed_days import DaysPlan, Mark
-from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.defs.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.steps.changed_days import days_to_audit
 
 CHANGES_TAG = "telemetria/changes"
 
 audit_job = dg.define_asset_job(
     "audit_job",
-    selection=dg.AssetSelection.assets(audit) | dg.AssetSelection.assets("daily_report"),
+    selection=dg.AssetSelection.assets(VALIDATED_TRIPS.name, DAILY_KM.name, DIVERGENCES.name, "daily_report"),
     executor_def=dg.in_process_executor,
     # Seconds; a day takes a few. Where Dagster was killed with its workers, nothing else frees the pool.
     tags={"dagster/max_runtime": "1800"},
@@ -32,10 +31,10 @@ audit_job = dg.define_asset_job(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="A run for each day that a boletim or an hour of telemetry changed, however late.",
 )
-def changed_days_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult:
+def changed_days_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult:
     """The marks and the days' states say all; nothing is remembered from tick to tick."""
-    settings, instance = Settings.from_env(), context.instance
-    marks, plan = days_to_audit(lake.open(), settings, datetime.now(UTC))
+    settings, instance = pipeline.load(), context.instance
+    marks, plan = days_to_audit(pipeline.lake(), settings, datetime.now(UTC))
     if not marks:
         return dg.SensorResult(skip_reason="Nothing changed")
     if plan.let_go:
