@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow.parquet as pq
 
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts.base import TEXT, Column, Contract
 from telemetria_pipeline.contracts.billing import BILLING
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.billing.bill import make_bill
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
-from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.core.billing.bill import make_bill
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 
@@ -43,7 +43,7 @@ def main() -> None:
     start, end = (datetime.combine(d, time(), tzinfo=ZONE) for d in (cycle.first, cycle.after.first))
     inputs = AuditInputs(
         declared=read(asked.data, "declared", DECLARED, "arquivo_id"),
-        segments=read(asked.data, "segments", SEGMENTS, "raw_key", "raw_sha256"),
+        segments=read(asked.data, "segments", SEGMENTS, "fonte", "raw_key", "raw_sha256"),
         hours=pd.read_parquet(asked.data / "hours" / "part-0.parquet"),
         vehicles=read(asked.data, "vehicles", VEHICLES),
         drivers=None,
@@ -52,9 +52,7 @@ def main() -> None:
     laps = {"read": perf_counter()}
     audited = validate_trips(inputs, start, end, rules, ZONE)
     laps["matched and judged"] = perf_counter()
-    divergences = find_divergences(
-        audited.trips, audited.segments, inputs.hours, rules, cycle.first, ZONE, vehicles_known=True
-    )
+    divergences = find_divergences(audited.trips, audited.segments, inputs.sources, rules, cycle.first, ZONE)
     laps["divergences told"] = perf_counter()
     days = audited.trips["saida_utc"].dt.tz_convert(ZONE).dt.floor("D")
     codes, different = pd.factorize(days)

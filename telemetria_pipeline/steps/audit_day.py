@@ -20,29 +20,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pc
 
-from telemetria_pipeline.steps.changed_days import pending_marks, write_state
-from telemetria_pipeline.steps.intake import files_declaring, partition_of
-from telemetria_pipeline.steps.hour_ingest import read_manifest
-from telemetria_pipeline.defs.reference.assets import read_tables
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import LEDGER, TRIPS
 from telemetria_pipeline.core.audit.daily import daily_km
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.billing.tariffs import tariffs_version
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
+from telemetria_pipeline.core.billing.tariffs import tariffs_version
 from telemetria_pipeline.core.changed_days import DayState, Mark, rests_on_neighbours, touches
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.core.telemetry.hours import Hour
 from telemetria_pipeline.defs.partitions import HOURLY, day_window, hour_of
+from telemetria_pipeline.defs.reference.assets import read_tables
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.changed_days import pending_marks, write_state
+from telemetria_pipeline.steps.hour_ingest import read_manifest
+from telemetria_pipeline.steps.intake import files_declaring, partition_of
 from telemetria_pipeline.storage.lake import Lake, Written
 
-READ = ("captured", "confirmed_empty")  # states of an hour whose silence means something
+_SOURCE = "telemetria"
 _READERS = 8  # S3 answers each in its own time
 _DAY = timedelta(days=1)
-_HOUR = timedelta(hours=1)
 
 
 class DayRefused(Exception):
@@ -110,10 +109,10 @@ def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     key = settings.pseudonym_key.get_secret_value() if settings.pseudonym_key else ""
     start, end = day_window(day)
     audited = validate_trips(inputs, start, end, rules, zone, key)
-    trips, segments = audited.trips, audited.segments
-    missing, known = _hours_missing(inputs.hours, start, end), inputs.vehicles is not None
-    km = daily_km(trips, segments, inputs.vehicles, day, missing)
-    found = find_divergences(trips, segments, inputs.hours, rules, day, zone, known)
+    trips, segments, sources = audited.trips, audited.segments, inputs.sources
+    missing, known = sum(sources.missing(start, end).values()), inputs.vehicles is not None
+    km = daily_km(trips, segments, sources, day, zone)
+    found = find_divergences(trips, segments, sources, rules, day, zone)
     tables = {TRIP_SEGMENTS: segments, DAILY_KM: km, DIVERGENCES: found, VALIDATED_TRIPS: trips}
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
@@ -160,7 +159,7 @@ def _segments(hours: list[_HourRead]) -> pd.DataFrame:
     pages = pd.DataFrame(
         [page for h in hours for page in h.pages], columns=["captura", "pagina", "raw_key", "raw_sha256"]
     ).astype({"captura": "str", "pagina": "int64", "raw_key": "str", "raw_sha256": "str"})
-    return trips.merge(pages, how="left", on=["captura", "pagina"])
+    return trips.merge(pages, how="left", on=["captura", "pagina"]).assign(fonte=_source_column(len(trips)))
 
 
 def _hours_frame(hours: list[_HourRead]) -> pd.DataFrame:
@@ -168,9 +167,14 @@ def _hours_frame(hours: list[_HourRead]) -> pd.DataFrame:
         [(h.hour.start, h.hour.end, h.state, h.evidence) for h in hours],
         columns=["inicio_utc", "fim_utc", "estado", "evidencia"],
     ).astype({"estado": "str", "evidencia": "str"})
+    frame["fonte"] = _source_column(len(frame))
     for name in ("inicio_utc", "fim_utc"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     return frame
+
+
+def _source_column(rows: int) -> pd.Series:
+    return pd.Series([_SOURCE] * rows, dtype="str")
 
 
 def _reader(lake: Lake) -> Callable[[str], pd.DataFrame]:
@@ -187,12 +191,6 @@ def _between(declared: Iterable[pd.DataFrame], start: datetime, end: datetime) -
     empty = DECLARED.empty().assign(arquivo_id=pd.Series(dtype="str"))
     rows = pd.concat([f for f in declared if len(f)] or [empty], ignore_index=True)
     return rows[(rows["saida_utc"] >= start) & (rows["saida_utc"] < end)].reset_index(drop=True)
-
-
-def _hours_missing(hours: pd.DataFrame, start: datetime, end: datetime) -> int:
-    of_day = hours[(hours["inicio_utc"] >= start) & (hours["inicio_utc"] < end)]
-    whole = round((end.astimezone(UTC) - start.astimezone(UTC)) / _HOUR)
-    return whole - int(of_day["estado"].isin(READ).sum())
 
 
 def _state(

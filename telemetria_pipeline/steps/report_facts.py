@@ -15,28 +15,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telemetria_pipeline.steps.audit_day import read_day
-from telemetria_pipeline.steps.closed_cycles import read_closing
-from telemetria_pipeline.steps.intake import RAW, files_declaring, partition_of, read_file_manifest
-from telemetria_pipeline.steps.hour_ingest import read_manifest
-from telemetria_pipeline.defs.reference.assets import read_tables
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.contracts.telemetry import LEDGER
-from telemetria_pipeline.core.billing.bill import left_out
 from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.billing.bill import left_out
 from telemetria_pipeline.core.billing.tariffs import terms_in_force
-from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.core.telemetry.hours import Hour
 from telemetria_pipeline.defs.partitions import HOURLY, day_window, hour_of
+from telemetria_pipeline.defs.reference.assets import read_tables
 from telemetria_pipeline.reports.daily import DailyFacts
 from telemetria_pipeline.reports.evidence import Evidence
 from telemetria_pipeline.reports.measurement import Measurement
 from telemetria_pipeline.reports.text import brl, day_of, missing, word
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.audit_day import read_day
+from telemetria_pipeline.steps.closed_cycles import read_closing
+from telemetria_pipeline.steps.hour_ingest import read_manifest
+from telemetria_pipeline.steps.intake import RAW, files_declaring, partition_of, read_file_manifest
 from telemetria_pipeline.storage.lake import Lake
 
 _READERS = 8  # S3 answers each in its own time
@@ -119,7 +119,7 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         divergence=divergence,
         trips=trips[trips["veiculo"] == divergence["veiculo"]],
         segments=segments[segments["veiculo"] == divergence["veiculo"]],
-        hours=read_day(lake, day, settings).hours,
+        hours=read_day(lake, day, settings).sources.of_vehicle(divergence["veiculo"]),
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
         rules_version=rules.version,
