@@ -12,6 +12,7 @@ from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED_TRIPS, VERDICTS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.core.audit.movements import disagreements
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.defs.audit import checks
@@ -121,6 +122,7 @@ def _answers(audited: AuditedDay) -> dict[str, str | None]:
         checks.KM_CONSERVED.name: None,
         checks.COVERAGE.name: checks.coverage(audited.hours_missing),
         checks.KNOWN_VEHICLES.name: checks.known_vehicles(strangers),
+        checks.SOURCES_AGREE.name: checks.sources_agree(disagreements(trips)),
     }
 
 
