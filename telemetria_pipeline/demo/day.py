@@ -9,21 +9,21 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pandas as pd
 
-from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
-from telemetria_pipeline.steps.hour_ingest import read_manifest
-from telemetria_pipeline.steps.hours_table import as_text, hours_table
-from telemetria_pipeline.defs.reference.assets import FOLDER as REFERENCE
-from telemetria_pipeline.defs.resources import InboxResource, LakeResource
+from telemetria_pipeline.business_calendar import Cycle, Hour
+from telemetria_pipeline.carriers.sources import MAIN
 from telemetria_pipeline.contracts.audit import DIVERGENCES
 from telemetria_pipeline.contracts.billing import BILLING
 from telemetria_pipeline.core.billing.bill import totals
-from telemetria_pipeline.business_calendar import Cycle
-from telemetria_pipeline.core.telemetry.hours import Hour
 from telemetria_pipeline.definitions import defs
+from telemetria_pipeline.defs.partitions import BOLETIM_FILES, CALENDAR
+from telemetria_pipeline.defs.reference.assets import FOLDER as REFERENCE
+from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.demo.stage import SEED, VEHICLES, dagster_home, golden_month, simulated_carrier
-from telemetria_pipeline.defs.partitions import BOLETIM_FILES, hour_of
 from telemetria_pipeline.reports.text import brl, number
 from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.steps.hours import read_manifest
+from telemetria_pipeline.steps.hours_table import as_text, hours_table
+from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
 from telemetria_pipeline.storage.lake import Lake
 
 DAY = "2026-03-10"
@@ -39,24 +39,24 @@ def run_demo(say: Callable[[str], None]) -> bool:
     Returns whether all of it ran. Raises `SettingsError` where a real carrier is configured: invented trips
     do not belong into its lake.
     """
-    if Settings.from_env().api_url:
+    if Settings.load().api_url:
         raise SettingsError(
             "TELEMETRIA_API_URL is set: the demo writes invented trips and would mix them with a real "
             "carrier's. Run it without that variable (look into .env, too)"
         )
-    if Settings.from_env().start > date.fromisoformat(DAY):
+    if Settings.load().start > date.fromisoformat(DAY):
         raise SettingsError(f"TELEMETRIA_START is after the demo's day, {DAY}: run it without that variable")
     began = time.monotonic()
-    hours = [hour_of(f"{DAY}-{hour:02d}:00") for hour in range(24)]
+    hours = [*CALENDAR.hours_of(date.fromisoformat(DAY), MAIN)]
     half_past_midnight = hours[-1].end + timedelta(minutes=30)
     with simulated_carrier(as_of=half_past_midnight.astimezone(UTC)), dagster_home() as instance:
-        lake, run = LakeResource().open(), _Runner(instance, say)
+        lake, run = PipelineResource().lake(), _Runner(instance, say)
         for name, data in golden_month().reference_files().items():
             lake.store.put(f"{REFERENCE}/{name}", data)
         say(f"{VEHICLES} vehicles of three carriers, every fault on, seed {SEED}: the 24 hours of {DAY}")
         with _progress(lake, hours, say):
             ran = run("reference_job") and run(
-                "telemetry_job",
+                "telemetry_job_main",
                 tags={
                     "dagster/asset_partition_range_start": hours[0].key,
                     "dagster/asset_partition_range_end": hours[-1].key,
@@ -103,7 +103,7 @@ class _Runner:
 
 def _drop_boletins(instance: dg.DagsterInstance, run: _Runner) -> pd.DataFrame:
     """Drop the day's boletins, one of them with errors and one twice; run what the sensor would run."""
-    inbox, lake = InboxResource().open(), LakeResource().open()
+    inbox, lake = PipelineResource().inbox(), PipelineResource().lake()
     for name, data in _boletins().items():
         inbox.put(name, data)
     rows = []
@@ -144,7 +144,7 @@ def _tell_hours(lake: Lake, hours: Sequence[Hour], say: Callable[[str], None]) -
 
 def _tell_boletins(boletins: pd.DataFrame, say: Callable[[str], None]) -> None:
     say(f"\n{len(boletins)} boletins were dropped into the inbox; what became of each, and the answer to its")
-    say(f"sender in {InboxResource().open().uri()}:\n")
+    say(f"sender in {PipelineResource().inbox().uri()}:\n")
     say(boletins.to_string(index=False))
     if (boletins["verdict"] == "duplicate").all():
         say("\nAll of them came in an earlier demo already; after `make clean` they are new again.")

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from telemetria_pipeline.steps.hour_ingest import read_manifest
-from telemetria_pipeline.defs.resources import LakeResource
+from telemetria_pipeline.carriers.sources import MAIN
+from telemetria_pipeline.defs.partitions import CALENDAR
+from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.demo.day import DAY, run_demo
 from telemetria_pipeline.demo.stage import dagster_home, project_file, simulated_carrier
-from telemetria_pipeline.defs.partitions import hour_of
 from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.steps.hours import read_manifest
 
 CYCLE_DAYS = 31
 _POLL_SECONDS = 0.2
@@ -30,11 +31,11 @@ def run_dev(port: int, say: Callable[[str], None]) -> int:
 
     Returns the exit code of Dagster.
     """
-    if Settings.from_env().api_url:
+    if Settings.load().api_url:
         with dagster_home() as instance:
             fail_orphans(instance)
         return _dagster(port)
-    if read_manifest(LakeResource().open(), hour_of(f"{DAY}-00:00")) is None:
+    if read_manifest(PipelineResource().lake(), CALENDAR.hour(f"{DAY}-00:00", MAIN)) is None:
         run_demo(say)
     # The demo's day is long over; a boletim that is dropped for it is to be audited all the same.
     since = (date.today() - date.fromisoformat(DAY)).days + CYCLE_DAYS

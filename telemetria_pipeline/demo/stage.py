@@ -21,7 +21,7 @@ _HOME = Path("data/dagster")
 
 def golden_month() -> GoldenMonth:
     """The story that the demo takes a day of, in the contract's zone."""
-    return GoldenMonth(SEED, VEHICLES, timezone=str(Settings.from_env().timezone))
+    return GoldenMonth(SEED, VEHICLES, timezone=str(Settings.load().timezone))
 
 
 @contextmanager

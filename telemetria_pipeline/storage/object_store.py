@@ -18,6 +18,8 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, S3Store
 
+from telemetria_pipeline.errors import PipelineError
+
 if TYPE_CHECKING:
     from boto3.session import Session
     from obstore import ObjectMeta, PutMode
@@ -53,8 +55,10 @@ _ADVICE = (
 )
 
 
-class StorageError(Exception):
+class StorageError(PipelineError):
     """The storage could not be used; the message names the object, the cause and what to check."""
+
+    permanent = False
 
 
 class ObjectNotFound(StorageError):
@@ -266,6 +270,15 @@ class ObjectStore:
             if meta["size"] == 0 and not self.exists(meta["path"]):
                 continue
             yield _info(meta)
+
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The names of the folders directly under the folder `prefix`, sorted; one request."""
+        try:
+            with self._errors(prefix):
+                level = obstore.list_with_delimiter(self._client(False), prefix=prefix)
+        except ObjectNotFound:
+            return []
+        return sorted(folder.rstrip("/").rpartition("/")[2] for folder in level["common_prefixes"])
 
     def _found(self, prefix: str, skip: str | None, after: str | None) -> "Sequence[ObjectMeta]":
         try:

@@ -9,9 +9,19 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
-
-from telemetria_pipeline.steps import closed_cycles
 from telemetria_pipeline.steps.changed_days import leave_marks
+
+from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.contracts import Contract
+from telemetria_pipeline.contracts.audit import DAILY_KM, VALIDATED_TRIPS
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
+from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
+from telemetria_pipeline.core.billing.bill import totals
+from telemetria_pipeline.definitions import build_definitions
+from telemetria_pipeline.defs.billing.automation import cycle_daily
+from telemetria_pipeline.defs.billing.checks import parts_sum_to_totals
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.steps import closed_cycles
 from telemetria_pipeline.steps.closed_cycles import (
     CycleRefused,
     closing_key,
@@ -28,21 +38,12 @@ from telemetria_pipeline.steps.cycle import (
     what_if,
 )
 from telemetria_pipeline.steps.report_facts import measurement_of
-from telemetria_pipeline.defs.billing.automation import cycle_daily
-from telemetria_pipeline.defs.billing.checks import parts_sum_to_totals
-from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.audit import DAILY_KM, VALIDATED_TRIPS
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
-from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.billing.bill import totals
-from telemetria_pipeline.business_calendar import Cycle
-from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectExists
+from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of
+from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, on, terms, vehicle
 from telemetria_pipeline_tests.defs.cycles import AFTER, LATER, SETTINGS, audited, drove, filled, put
 from telemetria_pipeline_tests.defs.test_changed_days import before_write
-from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, on, terms, vehicle
-from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of
 
 
 def table(lake: Lake, contract: Contract, cycle: Cycle = CYCLE) -> pd.DataFrame:
@@ -377,16 +378,14 @@ def test_the_check_of_the_parts_reckons_by_itself(cycle_lake):
 
 
 def test_the_schedule_asks_for_the_cycle_before_until_it_is_closed(cycle_lake, monkeypatch):
-    from telemetria_pipeline.defs.resources import LakeResource
-
-    monkeypatch.setattr(LakeResource, "open", lambda self: cycle_lake)
+    monkeypatch.setattr(PipelineResource, "lake", lambda self: cycle_lake)
     with dg.DagsterInstance.ephemeral() as instance:
 
         def due(day: date) -> list[str]:
             context = dg.build_schedule_context(
                 instance,
                 scheduled_execution_time=datetime(day.year, day.month, day.day, 7, 30, tzinfo=ZONE),
-                resources={"lake": LakeResource()},
+                resources={"pipeline": PipelineResource()},
             )
             return [request.partition_key for request in cycle_daily(context)]
 

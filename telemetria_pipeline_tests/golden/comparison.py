@@ -14,17 +14,17 @@ from typing import Any
 
 import pandas as pd
 
-from telemetria_pipeline.steps.hour_ingest import read_manifest
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DIVERGENCES, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
-from telemetria_pipeline.core.billing.bill import NO_OPERATION, TOTAL, totals
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
-from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.core.billing.bill import NO_OPERATION, TOTAL, totals
 from telemetria_pipeline.core.names import plain_name
 from telemetria_pipeline.simulator.golden import Truth
 from telemetria_pipeline.simulator.golden.money import Adjustment, BillLine
 from telemetria_pipeline.simulator.golden.trips import TrueVerdict
+from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
 
 Key = tuple[str, ...]

@@ -8,10 +8,25 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
-
-from telemetria_pipeline.steps.audit_day import audit_day
 from telemetria_pipeline.steps.changed_days import days_to_audit
+
+from telemetria_pipeline.business_calendar import Cycle, Hour
+from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.errors import TransientError
+from telemetria_pipeline.carriers.profile import load_profile
+from telemetria_pipeline.carriers.sources import MAIN
+from telemetria_pipeline.contracts.closing import Closing
+from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim.settings import RuleSettings
+from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
+from telemetria_pipeline.defs.reference.assets import FOLDER, contracts, drivers, read_reference, vehicles
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.simulator.golden import GoldenMonth
+from telemetria_pipeline.steps.audit_day import audit_day
+from telemetria_pipeline.steps.capture import capture_hour, read_capture
 from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle
+from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.steps.intake import (
     archive_file,
     judge_file,
@@ -19,28 +34,14 @@ from telemetria_pipeline.steps.intake import (
     read_file_manifest,
     receive_file,
 )
-from telemetria_pipeline.steps.hour_ingest import capture_hour, publish_hour, read_capture, read_manifest
-from telemetria_pipeline.defs.reference.assets import FOLDER, contracts, drivers, read_reference, vehicles
-from telemetria_pipeline.defs.resources import LakeResource
-from telemetria_pipeline.carriers.client import CarrierClient
-from telemetria_pipeline.carriers.errors import TransientError
-from telemetria_pipeline.carriers.profile import load_profile
-from telemetria_pipeline.contracts.closing import Closing
-from telemetria_pipeline.contracts.raw import FileManifest
-from telemetria_pipeline.core.boletim.settings import RuleSettings
-from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
-from telemetria_pipeline.business_calendar import Cycle
-from telemetria_pipeline.core.telemetry.hours import Hour
-from telemetria_pipeline.defs.partitions import HOURLY, day_window, hour_of
-from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.simulator.golden import GoldenMonth
+from telemetria_pipeline.steps.publish import publish_hour
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
 
 TOKEN = "golden-token"
 PROFILE = load_profile("simulator")
 KEPT = ("raw_telemetry", "raw_boletins", "reference", "closed_")  # what nothing can be made again without
-_NEVER_TOO_OLD = "36500"
+_NEVER_TOO_OLD = 36_500
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 Arrival = Hour | str
@@ -59,21 +60,19 @@ class GoldenPipeline:
         self.inbox = ObjectStore.open(f"file:{folder / 'inbox'}")
         self.captured: dict[Hour, CleanedHour] = {}
         self.cycles = [Cycle.of(first) for first in month.cycles]
-        self.settings = Settings.from_env(
-            {
-                "TELEMETRIA_START": str(month.days[0]),
-                "TELEMETRIA_TIMEZONE": str(month.story.zone),
-                "TELEMETRIA_AUDIT_DAYS": _NEVER_TOO_OLD,
-                "TELEMETRIA_AUDIT_REST_S": "0",
-                "TELEMETRIA_PSEUDONYM_KEY": "golden",
-            }
+        self.settings = Settings.load(
+            start=month.days[0],
+            timezone=month.story.zone,
+            audit_days=_NEVER_TOO_OLD,
+            audit_rest_s=0,
+            pseudonym_key="golden",
         )
 
     @property
     def hours(self) -> list[Hour]:
         """The month's hours."""
-        start, end = day_window(self.month.days[0])[0], day_window(self.month.days[-1])[1]
-        return [hour_of(key) for key in HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(start, end))]
+        calendar = self.settings.calendar
+        return [hour for day in self.month.days for hour in calendar.hours_of(day, MAIN)]
 
     @cached_property
     def boletins(self) -> dict[str, bytes]:
@@ -96,7 +95,7 @@ class GoldenPipeline:
         """Put the reference files where they belong, and make their tables."""
         for name, data in self.month.reference_files().items():
             self.lake.store.put(f"{FOLDER}/{name}", data)
-        resources = {"lake": LakeResource(address=f"file:{self.folder / 'lake'}")}
+        resources = {"pipeline": PipelineResource(settings={"lake": f"file:{self.folder / 'lake'}"})}
         assets = [vehicles, drivers, contracts]
         assert dg.materialize(assets, resources=resources, run_config=_QUIET).success
 

@@ -23,8 +23,8 @@ from python_calamine import CalamineWorkbook
 from telemetria_pipeline.contracts.boletim import ERRORS_SHEET, SUMMARY_SHEET
 from telemetria_pipeline.contracts.boletim_problems import Problem
 from telemetria_pipeline.core.boletim.findings import Group, group_counts
-from telemetria_pipeline.core.sheets.text import column_number
 from telemetria_pipeline.core.boletim.validation import FileVerdict
+from telemetria_pipeline.core.sheets.text import column_number
 
 MOST_ROWS, MOST_MARKS = 5_000, 2_000
 """A sheet with more rows, or more bad cells, comes back as a list of its errors instead of in full."""

@@ -10,9 +10,9 @@ import pandas as pd
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS, HEADER_ALIASES
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.boletim.findings import Finding, Group, grouped, listed
-from telemetria_pipeline.core.sheets.reader import read_boletim
 from telemetria_pipeline.core.boletim.rules import validate_rows
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.sheets.reader import read_boletim
 from telemetria_pipeline.core.sheets.text import Limits, SheetText, Unreadable
 
 _DEFAULTS, _UNKNOWN, _LIMITS = RuleSettings(), Reference(), Limits()

@@ -5,9 +5,9 @@ import pandas as pd
 from telemetria_pipeline.contracts.base import KM, MONEY, TARIFF
 from telemetria_pipeline.contracts.reference import CONTRACT_HEADERS, CONTRACTS
 from telemetria_pipeline.core.billing.tariffs import clashes
-from telemetria_pipeline.core.sheets.text import Limits
 from telemetria_pipeline.core.reference.cells import amounts, choices, operations, period, plates
 from telemetria_pipeline.core.reference.sheet import ReferenceTable, Sheet, read_table
+from telemetria_pipeline.core.sheets.text import Limits
 
 _OPTIONAL = ("modalidade", "custo_fixo_mensal_brl", "franquia_km")
 _REGIMES = {"MUNICIPAL": "municipal", "INTERMUNICIPAL": "intermunicipal"}

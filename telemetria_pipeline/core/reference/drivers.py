@@ -3,10 +3,10 @@
 import pandas as pd
 
 from telemetria_pipeline.contracts.reference import DRIVER_HEADERS, DRIVERS
-from telemetria_pipeline.core.telemetry.cleaning import driver_names
 from telemetria_pipeline.core.names import plain_name
 from telemetria_pipeline.core.reference.cells import repeated
 from telemetria_pipeline.core.reference.sheet import ReferenceTable, Sheet, read_table
+from telemetria_pipeline.core.telemetry.cleaning import driver_names
 
 
 def read_drivers(data: bytes, file_name: str) -> ReferenceTable:

@@ -7,8 +7,8 @@ import pandas as pd
 
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.boletim import normalise_header
-from telemetria_pipeline.core.sheets.reader import NUMBER, Limits, SheetText, Unreadable, read_boletim
 from telemetria_pipeline.core.boletim.values import EMPTY_TOKENS
+from telemetria_pipeline.core.sheets.reader import NUMBER, Limits, SheetText, Unreadable, read_boletim
 
 # Rows that the reader takes for remarks of a boletim may be entries here: nobody loses one unawares.
 _LEFT_OUT = frozenset({"LINHA_DE_TEXTO", "LINHA_FORA_DA_TABELA"})

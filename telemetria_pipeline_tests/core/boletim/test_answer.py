@@ -19,8 +19,8 @@ from telemetria_pipeline.core.boletim.answer import (
     write_value,
 )
 from telemetria_pipeline.core.boletim.template import template_workbook
-from telemetria_pipeline.core.sheets.text import Limits
 from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
+from telemetria_pipeline.core.sheets.text import Limits
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, SOUND, csv_of, trip, trips, xlsx_of
 
 TYPED = [

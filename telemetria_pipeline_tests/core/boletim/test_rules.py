@@ -11,9 +11,9 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TR
 from telemetria_pipeline.contracts.boletim_problems import problem
 from telemetria_pipeline.core.boletim.findings import LISTED_CELLS, group_counts, grouped, listed
 from telemetria_pipeline.core.boletim.period import period_of_days, period_of_name
-from telemetria_pipeline.core.sheets.reader import read_boletim
 from telemetria_pipeline.core.boletim.rules import validate_rows
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.sheets.reader import read_boletim
 from telemetria_pipeline.core.sheets.text import DATE, EMPTY, NUMBER, TEXT
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, codes, csv_of, judged, sheet_of, trip, trips
 
