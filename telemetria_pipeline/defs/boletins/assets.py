@@ -46,7 +46,7 @@ BOLETIM = dg.AssetSpec(
     partitions_def=BOLETIM_FILES,
     # The file leaves the inbox after both: neither is made without the other.
     can_subset=False,
-    # The steps come one at a time by the lake's lock: a run of this instance need not wait for it in a worker.
+    # The lake's lock keeps the steps apart: the runs of one instance need not wait for it in workers.
     pool="boletins",
 )
 def boletins(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.MaterializeResult]:
