@@ -74,7 +74,7 @@ def audit_assets(sources: Sources) -> dg.AssetsDefinition:
         """Audit the run's days one by one. A day that fails costs only itself; the run fails at the end."""
         with failures_end_the_run():
             lake, settings = pipeline.lake(), pipeline.load()
-        findings, failures = Findings(checks.SPECS, "days"), dict[str, Exception]()
+        findings, failures = Findings(checks.SPECS, "days", context.partition_keys), dict[str, Exception]()
         done = dict[str, tuple[str, _Metadata]]()
         for key in context.partition_keys:
             try:
@@ -83,8 +83,7 @@ def audit_assets(sources: Sources) -> dg.AssetsDefinition:
                 done[key] = audited.digest, _metadata(audited, settings)
             except Exception as error:  # whatever it is, the other days go on; the run fails at the end
                 failures[key] = error
-                if isinstance(error, TablesRefused):
-                    findings.note(key, {error.check: error.problem})
+                findings.failed(key, {error.check: error.problem} if isinstance(error, TablesRefused) else {})
                 log_failure(context, key, error)
         for key, (digest, of_assets) in done.items():
             for name, metadata in of_assets.items():
