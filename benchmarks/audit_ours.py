@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pyarrow.parquet as pq
 
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts.base import TEXT, Column, Contract
 from telemetria_pipeline.contracts.billing import BILLING
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.billing.bill import make_bill
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
-from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.core.billing.bill import make_bill
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 

@@ -46,9 +46,7 @@ def test_a_value_of_no_known_type_is_no_empty_cell():
         written(object())
 
 
-@pytest.mark.parametrize(
-    "text", ["=1+1", "{=1+1}", "+1", "-1", "@SUM(A1)", "\t=1", "http://x.org", "007"]
-)
+@pytest.mark.parametrize("text", ["=1+1", "{=1+1}", "+1", "-1", "@SUM(A1)", "\t=1", "http://x.org", "007"])
 def test_text_stays_text_as_it_was_typed(text):
     (cell,) = written(text)
     assert (cell.data_type, cell.value, cell.hyperlink) == ("s", text, None)

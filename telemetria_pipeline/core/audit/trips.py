@@ -24,9 +24,9 @@ from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.sides import Side, Sides
 from telemetria_pipeline.core.audit.signal import SIGNALS, UNKNOWN, Odometers, hear
-from telemetria_pipeline.core.billing.tariffs import price_trips
 from telemetria_pipeline.core.audit.timeline import MISSING, instants
 from telemetria_pipeline.core.audit.verdicts import judge
+from telemetria_pipeline.core.billing.tariffs import price_trips
 from telemetria_pipeline.core.exact import decimals, metres
 
 _MINUTE = 60_000_000

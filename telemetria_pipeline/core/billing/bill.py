@@ -12,13 +12,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.base import KM, MONEY, TARIFF
 from telemetria_pipeline.contracts.billing import BILLING, PRICED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACT_TERMS, CONTRACTS, VEHICLES
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.billing.tariffs import holes, tariffs_version, terms_in_force
-from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
 
 NO_OPERATION = "sem operação"

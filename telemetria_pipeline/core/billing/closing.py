@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.csv as pa_csv
 
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.base import KM, MONEY
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
-from telemetria_pipeline.core.billing.bill import Bill
 from telemetria_pipeline.core.audit.phrases import km_text, money_text
-from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.core.billing.bill import Bill
 from telemetria_pipeline.core.exact import decimals, units
 
 FROZEN = (BILLING, PRICED_TRIPS, ADJUSTMENTS)

@@ -3,10 +3,10 @@
 from datetime import date, datetime, time
 from typing import Any
 
-from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.billing.bill import Bill, make_bill
-from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.billing.bill import Bill, make_bill
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, trip, trips
 
 CYCLE = Cycle.from_key("2026-02-16")  # 28 days

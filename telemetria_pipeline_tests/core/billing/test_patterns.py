@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from telemetria_pipeline.contracts.billing import PATTERNS
-from telemetria_pipeline.core.billing.patterns import find_patterns
 from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.billing.patterns import find_patterns
 from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, trip, trips
 from telemetria_pipeline_tests.core.audit.strategies import audited_days
 
