@@ -7,12 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.core.boletim.values import (
+    EMPTY_TOKENS,
     NO_CLOCK,
     NO_DAY,
     NUMBER_BAD,
     NUMBER_GROUPED,
     NUMBER_OK,
     NUMBER_OPEN,
+    NumberStyle,
+    _number,
     clock_text,
     coded,
     iso_day,
@@ -165,6 +168,14 @@ def test_a_cell_that_excel_held_as_a_number_has_a_decimal_point():
     assert values[:2].tolist() == [123.456, 45123]
     assert np.isnan(values[2])
     assert state.tolist() == [NUMBER_OK, NUMBER_GROUPED, NUMBER_OK]
+
+
+@given(st.from_regex(r"-?[0-9]{0,16}[.,]?[0-9]{0,16}", fullmatch=True), st.booleans(), st.booleans())
+def test_what_is_read_at_once_is_read_as_each_cell_by_itself(text, comma, point):
+    style = NumberStyle(comma, point)
+    values, state = parse_numbers(pd.Series([text], dtype="str"), style, None)
+    alone = _number(text, style) if text not in EMPTY_TOKENS else (np.nan, NUMBER_OK)
+    np.testing.assert_equal((values[0], state[0]), alone)
 
 
 def test_the_proof_of_a_sign_may_stand_far_down_the_file():
