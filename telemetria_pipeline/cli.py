@@ -159,9 +159,9 @@ def sources(as_json: bool) -> None:
 @click.option("--answer", type=click.Path(file_okay=False, path_type=Path), help="Write the answers there.")
 def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None) -> None:
     """Judge boletins as the inbox would, without Dagster; exit 1 if any is rejected."""
-    from telemetria_pipeline.core.boletim.answer import answer_json, answer_workbook
     from telemetria_pipeline.core.boletim.settings import RuleSettings
     from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
+    from telemetria_pipeline.reports.answer import answer_json, answer_workbook
 
     settings = Settings.load()
     rules = RuleSettings.of(settings)
@@ -207,7 +207,7 @@ def _summary(verdict: "FileVerdict") -> str:
 @click.argument("file", default="boletim.xlsx", type=click.Path(dir_okay=False, path_type=Path))
 def template(file: Path) -> None:
     """Write a boletim to fill in, with drop-downs, formats and an explanation sheet."""
-    from telemetria_pipeline.core.boletim.template import template_workbook
+    from telemetria_pipeline.reports.template import template_workbook
 
     if file.exists():
         raise click.ClickException(f"{file} exists already; name another file")
@@ -224,13 +224,12 @@ def template(file: Path) -> None:
 )
 def evidence(divergence: str, output: Path | None) -> None:
     """Write the page of a DIVERGENCE (its id, such as 20260310-0a1b2c3d4e) for the carrier's desk."""
-    from telemetria_pipeline.carriers.sources import load_sources
     from telemetria_pipeline.reports.evidence import evidence_page
     from telemetria_pipeline.steps.lake import open_lake
     from telemetria_pipeline.steps.report_facts import evidence_of
 
     settings = Settings.load()
-    page = evidence_page(evidence_of(open_lake(settings), divergence, settings, load_sources(settings)))
+    page = evidence_page(evidence_of(open_lake(settings), divergence, settings))
     output = output or Path(f"evidencia_{divergence}.html")
     output.write_text(page, encoding="utf-8")
     click.echo(f"Página gravada em {output}")

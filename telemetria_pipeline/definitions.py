@@ -7,14 +7,14 @@ import dagster as dg
 
 from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.defs.audit.assets import audit_assets
-from telemetria_pipeline.defs.audit.automation import audit_daily, audit_job, changed_days_sensor
+from telemetria_pipeline.defs.audit.automation import audit_daily, audit_job, stale_days_sensor
 from telemetria_pipeline.defs.billing.assets import billing
 from telemetria_pipeline.defs.billing.automation import cycle_daily, cycle_job
 from telemetria_pipeline.defs.boletins.assets import boletins
 from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor, boletim_job
 from telemetria_pipeline.defs.reference.assets import contracts, drivers, vehicles
 from telemetria_pipeline.defs.reference.automation import reference_job
-from telemetria_pipeline.defs.reports.assets import daily_report_asset, measurement
+from telemetria_pipeline.defs.reports.assets import daily_report, measurement
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.telemetry.automation import telemetry_definitions
 from telemetria_pipeline.settings import Settings
@@ -31,7 +31,7 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
             boletins,
             audit_assets(sources),
             billing,
-            daily_report_asset(sources),
+            daily_report,
             measurement,
             vehicles,
             drivers,
@@ -39,7 +39,7 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
         ],
         jobs=[boletim_job, audit_job, cycle_job, reference_job],
         schedules=[audit_daily, cycle_daily],
-        sensors=[boletim_inbox_sensor, changed_days_sensor],
+        sensors=[boletim_inbox_sensor, stale_days_sensor],
         resources={"pipeline": PipelineResource(), **(overrides or {})},
     )
     return dg.Definitions.merge(shared, *map(telemetry_definitions, sources.values()))

@@ -74,6 +74,7 @@ def write_sources(file: Path, apis: Mapping[str, Simulator]) -> None:
             "url": apis[source.slug].url,
             "profile": source.dialect,
             "secrets": {"token": TOKEN_VARIABLE},
+            "start": golden_month().days[0],
             "carriers": [source.carrier],
         }
         for source in SOURCES

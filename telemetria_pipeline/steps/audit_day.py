@@ -1,11 +1,11 @@
 """One business day, from the lake to its audited tables.
 
 `audit_day` reads tables only, and writes in this order: `trip_segments`, `daily_km`, `divergences`,
-`validated_trips`, the day's state. Whatever is cut short leaves the earlier state, which has not seen the
-marks of what changed: the day is audited again, and a second time gives the same.
+`validated_trips`, the day's state. Whatever is cut short leaves the earlier state, which says that the day
+was made from something else: the day is audited again, and a second time gives the same.
 
-Whoever changes an hour or a file writes its tables first and its mark after them; here the marks are listed
-before anything is read. So a mark that the day has seen stands for rows that it has read.
+The index of days is read before any table (see `day_index`): rows that are newer than the entries that were
+seen make the day stale.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,21 +20,17 @@ import pyarrow as pa
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.contracts.telemetry import ANSWERED, LEDGER, TRIPS
+from telemetria_pipeline.contracts.telemetry import ANSWERED, TRIPS
 from telemetria_pipeline.core.audit.daily import daily_km
 from telemetria_pipeline.core.audit.divergences import find_divergences
-from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
-from telemetria_pipeline.core.billing.tariffs import tariffs_version
-from telemetria_pipeline.core.changed_days import DayState, Mark, rests_on_neighbours, touches
-from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.steps.changed_days import pending_marks, write_state
-from telemetria_pipeline.steps.hours import Sources, expected_hours, read_manifest
-from telemetria_pipeline.steps.intake import files_declaring, partition_of
+from telemetria_pipeline.steps.day_index import HourEntry
+from telemetria_pipeline.steps.hours import expected_hours, read_manifest
+from telemetria_pipeline.steps.intake import partition_of
 from telemetria_pipeline.steps.publish import TablesRefused
-from telemetria_pipeline.steps.reference import read_tables
+from telemetria_pipeline.steps.staleness import Snapshot, make_state, write_state
 from telemetria_pipeline.storage.lake import Lake, Written
 
 _READERS = 8  # S3 answers each in its own time
@@ -66,20 +62,23 @@ class _HourRead:
     evidence: str
 
 
-def read_day(lake: Lake, day: date, settings: Settings, sources: Sources) -> AuditInputs:
+def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
     """All that the day's trips may depend on: a day of telemetry and two of boletins on each side.
 
     An hour is what its tables say, whatever may have been captured since and not been published. An hour
     without tables is missing.
     """
-    calendar = settings.calendar
+    calendar, reference = snapshot.settings.calendar, snapshot.reference
     earliest, latest = calendar.day(day - _DAY)[0], calendar.day(day + _DAY)[1]
-    expected = [h for source in sources.values() for h in expected_hours(source, calendar, earliest, latest)]
+    expected = [
+        hour
+        for source in snapshot.sources.values()
+        for hour in expected_hours(source, calendar, earliest, latest)
+    ]
     around = [day + n * _DAY for n in range(-2, 3)]
     with ThreadPoolExecutor(_READERS) as readers:
-        hours = list(readers.map(lambda hour: _read_hour(lake, hour), expected))
-        declared = list(readers.map(_reader(lake), files_declaring(lake, around)))
-    reference = read_tables(lake)
+        hours = list(readers.map(lambda hour: _read_hour(lake, hour, snapshot.index.hour(hour)), expected))
+        declared = list(readers.map(_reader(lake), snapshot.index.files_of(around)))
     return AuditInputs(
         declared=_between(declared, earliest - _DAY, latest + _DAY),
         segments=_segments(hours),
@@ -90,14 +89,14 @@ def read_day(lake: Lake, day: date, settings: Settings, sources: Sources) -> Aud
     )
 
 
-def audit_day(lake: Lake, day: date, settings: Settings, sources: Sources) -> AuditedDay:
+def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     """Audit the day and replace its tables.
 
     Raises:
         TablesRefused: the tables would break a contract or lose kilometres; nothing was replaced.
     """
-    marks = pending_marks(lake)
-    inputs, rules, zone = read_day(lake, day, settings, sources), AuditRules.of(settings), settings.timezone
+    snapshot = Snapshot.read(lake, day, day, settings)
+    inputs, rules, zone = read_day(lake, day, snapshot), snapshot.rules, settings.timezone
     start, end = settings.calendar.day(day)
     audited = validate_trips(inputs, start, end, rules, zone, settings.pseudonyms)
     trips, segments = audited.trips, audited.segments
@@ -114,7 +113,7 @@ def audit_day(lake: Lake, day: date, settings: Settings, sources: Sources) -> Au
         contract.name: lake.write_table(contract.name, {"data": str(day)}, contract.table(frame))
         for contract, frame in tables.items()
     }
-    state = _state(day, trips, marks, rules, inputs, settings)
+    state = make_state(day, trips, inputs.segments, snapshot)
     write_state(lake, state)
     return AuditedDay(day, trips, segments, km, found, missing, known, written, state.digest)
 
@@ -132,18 +131,16 @@ def lost_kilometres(trips: pd.DataFrame, segments: pd.DataFrame, km: pd.DataFram
     return "; ".join(said) or None
 
 
-def _read_hour(lake: Lake, hour: Hour) -> _HourRead:
-    ledger = lake.read_table(LEDGER.name, hour.partition, ["state", "capture"])
-    trips = lake.read_table(TRIPS.name, hour.partition) if ledger is not None else None
-    if ledger is None or trips is None:
+def _read_hour(lake: Lake, hour: Hour, entry: HourEntry | None) -> _HourRead:
+    trips = lake.read_table(TRIPS.name, hour.partition) if entry else None
+    if entry is None or trips is None:
         return _HourRead(hour, "missing", TRIPS.arrow_schema.empty_table(), [], "")
-    (row,) = ledger.to_pylist()
     # Read last: it knows every capture that the tables may hold. It is gone where raw has expired.
     manifest = read_manifest(lake, hour)
     captures = manifest.captures if manifest else []
     pages = [(c.id, p.number, p.key, p.sha256) for c in captures for p in c.pages if p.kind == "trips"]
-    evidence = "; ".join(f"{key} sha256={sha}" for capture, _, key, sha in pages if capture == row["capture"])
-    return _HourRead(hour, row["state"], trips, pages, evidence)
+    evidence = "; ".join(f"{key} sha256={sha}" for capture, _, key, sha in pages if capture == entry.capture)
+    return _HourRead(hour, entry.state, trips, pages, evidence)
 
 
 def _segments(hours: list[_HourRead]) -> pd.DataFrame:
@@ -187,29 +184,3 @@ def _hours_missing(hours: pd.DataFrame, start: datetime, end: datetime) -> int:
     of_day = hours[(hours["inicio_utc"] >= start) & (hours["inicio_utc"] < end)]
     whole = round((end.astimezone(UTC) - start.astimezone(UTC)) / _HOUR)
     return whole - int(of_day["estado"].isin(ANSWERED).sum())
-
-
-def _state(
-    day: date,
-    trips: pd.DataFrame,
-    marks: Iterable[Mark],
-    rules: AuditRules,
-    inputs: AuditInputs,
-    settings: Settings,
-) -> DayState:
-    window = settings.calendar.day(day)
-    arrivals = pd.concat([trips["chegada_utc"], trips["chegada_medida_utc"]]).dropna()
-    state = DayState(
-        day=day,
-        seen=[],
-        reach=max([window[1], *([arrivals.max().to_pydatetime()] if len(arrivals) else [])]),
-        wide=rests_on_neighbours(trips, inputs.segments),
-        rules=rules.version,
-        tariffs=None if inputs.contracts is None else tariffs_version(inputs.contracts),
-        rows=len(trips),
-        digest=rows_digest(VALIDATED_TRIPS, trips),
-        audited_at=datetime.now(UTC),
-    )
-    tolerance = timedelta(minutes=rules.match_minutes)
-    seen = [mark.key for mark in marks if touches(mark, window, state, tolerance)]
-    return state.model_copy(update={"seen": seen})

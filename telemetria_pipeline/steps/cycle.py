@@ -7,7 +7,7 @@ cycle is what was frozen (see `closed_cycles`).
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import numpy as np
@@ -25,10 +25,8 @@ from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, tot
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
 from telemetria_pipeline.core.billing.patterns import find_patterns
 from telemetria_pipeline.core.billing.tariffs import tariffs_version
-from telemetria_pipeline.core.changed_days import touches
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.steps.changed_days import pending_marks, read_states
 from telemetria_pipeline.steps.closed_cycles import (
     CycleRefused,
     Tables,
@@ -39,6 +37,7 @@ from telemetria_pipeline.steps.closed_cycles import (
     read_closing,
 )
 from telemetria_pipeline.steps.reference import ReferenceTables, read_tables
+from telemetria_pipeline.steps.staleness import read_states, stale_days
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.object_store import ObjectExists
 
@@ -211,18 +210,10 @@ def what_if(
 
 
 def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
-    """What is still missing of the cycle, in Portuguese: days, hours, changes that no audit has seen."""
-    states, marks = read_states(lake, cycle.days), pending_marks(lake)
-    tolerance = timedelta(minutes=settings.match_minutes)
-
-    def has_unseen(day: date) -> bool:
-        state, window = states.get(day), settings.calendar.day(day)
-        return any(
-            touches(m, window, state, tolerance) and (not state or m.key not in state.seen) for m in marks
-        )
-
+    """What is still missing of the cycle, in Portuguese: days, hours, days that are stale."""
+    states = read_states(lake, cycle.days)
     unaudited = [day for day in cycle.days if day not in states]
-    changed = [day for day in cycle.days if day in states and has_unseen(day)]
+    changed = stale_days(lake, cycle.days, settings)
     hours = {day: n for day in cycle.days if (n := _hours_missing(lake, day))}
     said = {
         "Dias sem conferência (materialize `validated_trips`)": [f"{d:%d/%m}" for d in unaudited],

@@ -5,7 +5,7 @@ one needs. The file leaves the inbox only when its bytes, its verdict, its rows 
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,14 +19,12 @@ from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.inbox import ARCHIVE, Landed
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.core.boletim.validation import FileVerdict, duplicate_of, validate_file
-from telemetria_pipeline.core.changed_days import spans
 from telemetria_pipeline.errors import PipelineError
-from telemetria_pipeline.steps.changed_days import leave_marks
+from telemetria_pipeline.steps.day_index import days_of, files_declaring, record_file
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
 
 RAW = "raw_boletins"
-DAYS = "boletim_days"  # which files declare trips of a day
 # How far back a vehicle's last reading is looked for: a bus that stands longer starts afresh.
 _LOOK_BACK = timedelta(days=10)
 
@@ -72,12 +70,6 @@ def read_file_manifest(lake: Lake, file: str) -> FileManifest | None:
     """What is known of the file; None where it never arrived."""
     found = lake.read_json(manifest_key(file))
     return FileManifest.model_validate(found) if found else None
-
-
-def files_declaring(lake: Lake, days: Iterable[date]) -> list[str]:
-    """The files that ever declared trips of these days, sorted; a replaced one has no rows any more."""
-    found = (info.key for day in days for info in lake.store.list(f"{DAYS}/data={day}"))
-    return sorted({PurePosixPath(key).stem for key in found})
 
 
 def landed_files(inbox: ObjectStore) -> Iterator[Landed]:
@@ -128,8 +120,8 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     The same content twice is a duplicate. An accepted file takes the place of its earlier versions: files
     of the same name in the same place, most of whose days it covers.
 
-    Where rows come or go the manifest says so first, and marks are left after the tables: whatever a killed
-    try began, the next one ends with its marks.
+    The index of days follows the tables; which days it may have entries of, the manifest says before:
+    whatever a killed try began, the next one ends with the index as the tables are.
     """
     manifest, data = received.manifest, received.data
     known = manifest.model_copy()
@@ -153,25 +145,19 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     manifest.replaced_by = corrections[-1].file if corrections else None
     trips = BOLETIM_TRIPS.empty() if corrections else verdict.accepted
     corrected = [m for m in earlier if _covers(manifest.days, m.days)]
-    manifest.spans = spans(trips, settings.timezone)
-    taken = [window for old in corrected for window in old.spans]
-    table = BOLETIM_TRIPS.table(trips)
-    stored = lake.read_table(BOLETIM_TRIPS.name, partition_of(manifest.file))
-    if taken or (table.num_rows if stored is None else not table.equals(stored)):
-        known.changing = [*known.changing, *known.spans, *taken, *manifest.spans]
-        _write_manifest(lake, known)
-    written = lake.write_table(BOLETIM_TRIPS.name, partition_of(manifest.file), table)
+    by_day = days_of(trips, settings.timezone)
+    known.indexed = manifest.indexed = sorted({*manifest.indexed, *map(str, by_day)})
+    _write_manifest(lake, known)
+    written = lake.write_table(BOLETIM_TRIPS.name, partition_of(manifest.file), BOLETIM_TRIPS.table(trips))
     lake.write_table(
         BOLETIM_QUARANTINE.name, partition_of(manifest.file), BOLETIM_QUARANTINE.table(verdict.rejected)
     )
-    for day in manifest.days:
-        lake.write_json(f"{DAYS}/data={day}/{manifest.file}.json", {"file": manifest.file})
+    record_file(lake, manifest.file, by_day, map(date.fromisoformat, manifest.indexed))
     for old in corrected:
         nothing = BOLETIM_TRIPS.table(BOLETIM_TRIPS.empty())
         lake.write_table(BOLETIM_TRIPS.name, partition_of(old.file), nothing)
-        _write_manifest(lake, old.model_copy(update={"replaced_by": manifest.file, "spans": []}))
-    leave_marks(lake, known.changing, f"file-{manifest.file}")
-    manifest.changing = []
+        record_file(lake, old.file, {}, map(date.fromisoformat, old.indexed))
+        _write_manifest(lake, old.model_copy(update={"replaced_by": manifest.file}))
     manifest.verdict, manifest.rows = verdict.verdict, asdict(verdict.rows)
     manifest.replaces = [old.file for old in corrected]
     _write_manifest(lake, manifest)
@@ -180,8 +166,8 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
 
 def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) -> FileManifest:
     """Put the file and its answer into `archive/<verdict>/`, then take it out of the inbox."""
-    # openpyxl costs a fifth of a second, which the hours' runs need not pay.
-    from telemetria_pipeline.core.boletim.answer import answer_json, answer_workbook
+    # calamine and the rules cost time, which the runs of hours need not pay.
+    from telemetria_pipeline.reports.answer import answer_json, answer_workbook
 
     manifest, verdict = judged.manifest, judged.verdict
     landed = PurePosixPath(manifest.key)

@@ -10,14 +10,13 @@ import pyarrow.compute as pc
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.contracts.raw import Capture, HourManifest
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE, TRIPS
-from telemetria_pipeline.core.changed_days import hour_window
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.core.telemetry import quality
 from telemetria_pipeline.core.telemetry.changes import COMPARED, NO_CHANGES, compare_trips, count_changes
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
 from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.errors import PipelineError
-from telemetria_pipeline.steps.changed_days import leave_marks
+from telemetria_pipeline.steps.day_index import HourEntry, record_hour
 from telemetria_pipeline.steps.hours import last_known, write_manifest
 from telemetria_pipeline.storage.lake import Lake, Written
 
@@ -59,9 +58,8 @@ def publish_hour(
 ) -> PublishedHour:
     """Replace the hour's tables by the current capture's rows.
 
-    The trips are written last: until then readers see the earlier partition. Where anything changed, the
-    manifest says so first, and a mark is left after the tables: whatever a killed publication began, the next
-    one ends with its mark.
+    The trips are written last: until then readers see the earlier partition. The entry in the index of days
+    follows them: whatever a killed publication began, the next one ends with its entry.
 
     Args:
         cleaned: the current capture's rows.
@@ -80,17 +78,22 @@ def publish_hour(
     # Where the table is gone, it is made again, and nobody knows of a change.
     earlier = manifest.published if stored is not None else None
     changes = _record_changes(lake, hour, before, cleaned, earlier, capture.id)
-    if not earlier or any(changes.values()) or _stored_state(lake, hour) != cleaned.ledger.state:
-        arrivals = pd.concat([before["chegada_utc"], cleaned.trips["chegada_utc"]])
-        took_back = bool(changes["gone"] or changes["altered"])
-        manifest.changing.append(hour_window(hour.start, hour.end, arrivals, took_back))
-        write_manifest(lake, hour, manifest)
     lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
     lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
     written = lake.write_table(TRIPS.name, hour.partition, TRIPS.table(cleaned.trips))
-    leave_marks(lake, manifest.changing, "hour-" + "-".join(hour.partition.values()))
+    digest = _digest(cleaned.trips)
+    entry = HourEntry(
+        state=cleaned.ledger.state,
+        digest=digest,
+        rows=written.rows,
+        capture=capture.id,
+        until=cleaned.trips["chegada_utc"].max().to_pydatetime() if written.rows else None,
+    )
+    took_back = changes["gone"] or changes["altered"]
+    heard = cleaned.trips["placa"].fillna(cleaned.trips["veiculo_id"])
+    record_hour(lake, hour, entry, heard.unique(), None if took_back else _digest(before))
     manifest.state, manifest.accepted = cleaned.ledger.state, cleaned.ledger.accepted
-    manifest.published, manifest.changing = capture.id, []
+    manifest.published = capture.id
     write_manifest(lake, hour, manifest)
     return PublishedHour(
         hour,
@@ -100,7 +103,7 @@ def publish_hour(
         cleaned.trips,
         changes,
         written,
-        rows_digest(TRIPS.only(*COMPARED), cleaned.trips),
+        digest,
         {"ledger_balances": None, "contract_holds": None, **doubts},
     )
 
@@ -142,9 +145,9 @@ def _imbalance(ledger: Ledger, trips: int, quarantined: int) -> str | None:
     return None
 
 
-def _stored_state(lake: Lake, hour: Hour) -> str | None:
-    table = lake.read_table(LEDGER.name, hour.partition, ["state"])
-    return None if table is None else table["state"][0].as_py()
+def _digest(trips: pd.DataFrame) -> str:
+    """Of what the trips say, whatever capture they come from."""
+    return rows_digest(TRIPS.only(*COMPARED), trips)
 
 
 def _record_changes(

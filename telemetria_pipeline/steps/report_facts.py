@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telemetria_pipeline.business_calendar import Cycle, Hour, Window
+from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
@@ -32,9 +33,11 @@ from telemetria_pipeline.reports.text import brl, day_of, missing, word
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import read_day
 from telemetria_pipeline.steps.closed_cycles import read_closing
-from telemetria_pipeline.steps.hours import Sources, expected_hours, read_manifest
-from telemetria_pipeline.steps.intake import RAW, files_declaring, partition_of, read_file_manifest
+from telemetria_pipeline.steps.day_index import files_declaring
+from telemetria_pipeline.steps.hours import expected_hours, read_manifest
+from telemetria_pipeline.steps.intake import RAW, partition_of, read_file_manifest
 from telemetria_pipeline.steps.reference import read_tables
+from telemetria_pipeline.steps.staleness import Snapshot
 from telemetria_pipeline.storage.lake import Lake
 
 _READERS = 8  # S3 answers each in its own time
@@ -75,7 +78,7 @@ def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
     )
 
 
-def daily_facts(lake: Lake, day: date, settings: Settings, sources: Sources) -> DailyFacts:
+def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
     """The day's tables, what is known of its hours, and the boletins that are about it.
 
     Raises `NothingToReport` where the day was never audited.
@@ -84,7 +87,8 @@ def daily_facts(lake: Lake, day: date, settings: Settings, sources: Sources) -> 
         _table(lake, contract, {"data": str(day)}) for contract in (VALIDATED_TRIPS, DAILY_KM, DIVERGENCES)
     )
     window = settings.calendar.day(day)
-    expected = [h for s in sources.values() for h in expected_hours(s, settings.calendar, *window)]
+    sources = load_sources(settings).values()
+    expected = [h for source in sources for h in expected_hours(source, settings.calendar, *window)]
     with ThreadPoolExecutor(_READERS) as readers:
         hours = list(readers.map(lambda hour: _hour(lake, hour), expected))
     rules = AuditRules.of(settings)
@@ -100,7 +104,7 @@ def daily_facts(lake: Lake, day: date, settings: Settings, sources: Sources) -> 
     )
 
 
-def evidence_of(lake: Lake, divergence_id: str, settings: Settings, sources: Sources) -> Evidence:
+def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
     """All that a divergence rests on. Raises `UnknownDivergence`."""
     day = _day_of(divergence_id)
     partition = {"data": str(day)}
@@ -118,7 +122,7 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings, sources: Sou
         divergence=divergence,
         trips=trips[trips["veiculo"] == divergence["veiculo"]],
         segments=segments[segments["veiculo"] == divergence["veiculo"]],
-        hours=read_day(lake, day, settings, sources).hours,
+        hours=read_day(lake, day, Snapshot.read(lake, day, day, settings)).hours,
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
         rules_version=rules.version,

@@ -3,6 +3,7 @@
 from telemetria_pipeline.storage.buckets import init_storage
 from telemetria_pipeline.storage.lake import Lake, Partition, Written
 from telemetria_pipeline.storage.object_store import (
+    ObjectChanged,
     ObjectExists,
     ObjectInfo,
     ObjectNotFound,
@@ -12,6 +13,7 @@ from telemetria_pipeline.storage.object_store import (
 
 __all__ = [
     "Lake",
+    "ObjectChanged",
     "ObjectExists",
     "ObjectInfo",
     "ObjectNotFound",

@@ -14,8 +14,8 @@ from telemetria_pipeline.carriers.profile import load_profile
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.core.audit.trips import AuditInputs
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
-from telemetria_pipeline.core.changed_days import plan_days
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
@@ -23,7 +23,6 @@ from telemetria_pipeline.simulator.boletins import as_csv, declared
 from telemetria_pipeline.simulator.fleet import Trip
 from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_kilometres, read_day
 from telemetria_pipeline.steps.capture import capture_hour
-from telemetria_pipeline.steps.changed_days import pending_marks, read_state, read_states
 from telemetria_pipeline.steps.intake import (
     judge_file,
     landed_files,
@@ -32,11 +31,12 @@ from telemetria_pipeline.steps.intake import (
     receive_file,
 )
 from telemetria_pipeline.steps.publish import publish_hour
+from telemetria_pipeline.steps.staleness import Snapshot, plan_days, read_state
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.defs.conftest import TOKEN
-from telemetria_pipeline_tests.defs.test_changed_days import before_write
+from telemetria_pipeline_tests.defs.test_day_index import before_write
 from telemetria_pipeline_tests.defs.test_file_intake import PowerCut
-from telemetria_pipeline_tests.one_source import SOURCES, day_window, hour_of
+from telemetria_pipeline_tests.one_source import day_window, hour_of
 
 DAY = date(2026, 3, 10)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
@@ -49,7 +49,7 @@ class World:
 
     def __init__(self, address: str, simulator: Simulator) -> None:
         self.lake, self.inbox = Lake.open(f"{address}/lake"), ObjectStore.open(f"{address}/inbox")
-        self.simulator, self.settings = simulator, Settings.load()
+        self.simulator, self.settings = simulator, Settings.load(audit_days=7, audit_rest_s=0)
 
     def ingest(self, *hours: str) -> None:
         profile = load_profile("simulator")
@@ -70,21 +70,18 @@ class World:
         assert read_file_manifest(self.lake, file).verdict == "accepted"
         return file
 
+    def inputs(self) -> AuditInputs:
+        return read_day(self.lake, DAY, Snapshot.read(self.lake, DAY, DAY, self.settings))
+
     def due(self) -> list[date]:
-        """The days that a sensor would run now; it clears what is settled."""
-        plan = plan_days(
-            pending_marks(self.lake), read_states(self.lake, THREE), days=THREE, window_of=day_window,
-            now=datetime.now(UTC) + timedelta(minutes=1), rest=timedelta(), tolerance=timedelta(minutes=30),
-        )  # fmt: skip
-        for mark in plan.settled:
-            self.lake.store.delete(mark.key)
-        return list(plan.due)
+        """The days that a sensor would run, were these three just over."""
+        return list(plan_days(self.lake, self.settings, day_window(AFTER)[1]).due)
 
     def audit_due(self) -> list[date]:
         """Run what is due; which days it was."""
         days = self.due()
         for day in days:
-            audit_day(self.lake, day, self.settings, SOURCES)
+            audit_day(self.lake, day, self.settings)
         assert self.due() == []
         return days
 
@@ -202,7 +199,7 @@ def test_a_late_file_whose_trip_crosses_midnight_changes_its_neighbour_too(here)
     assert across
     here.ingest(*night, *hours(0, 0, AFTER))
     for day in THREE:
-        audit_day(here.lake, day, here.settings, SOURCES)
+        audit_day(here.lake, day, here.settings)
     assert here.due() == []
     here.drop("late.csv", across[:1])
     assert here.audit_due() == [DAY, AFTER]
@@ -215,7 +212,7 @@ def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it
     here.ingest(*hours(22, 23))
     here.drop("b.csv", [replace(across, departure=midnight.astimezone(UTC) + timedelta(minutes=1))])
     for day in (DAY, AFTER):
-        audit_day(here.lake, day, here.settings, SOURCES)
+        audit_day(here.lake, day, here.settings)
     assert across.departure not in set(here.frame(TRIP_SEGMENTS)["saida_utc"])
     assert here.frame(VALIDATED_TRIPS, AFTER)["fonte"].tolist() == ["ambos"]
 
@@ -236,7 +233,7 @@ def test_a_file_that_lands_while_a_day_is_read_is_read_or_has_the_day_run_again(
 
         with monkeypatch.context() as patch:
             patch.setattr(ObjectStore, "get", counted)
-            audit_day(here.lake, DAY, here.settings, SOURCES)
+            audit_day(here.lake, DAY, here.settings)
         return count[0]
 
     for number, trip in enumerate(here.trips(*hours(5, 7))[:5]):
@@ -280,7 +277,7 @@ def test_whatever_comes_first_the_days_end_the_same(here, tmp_path):
         world.audit_due()
         reached = {day: read_state(world.lake, day).digest for day in THREE}
         for day in THREE:
-            audit_day(world.lake, day, world.settings, SOURCES)
+            audit_day(world.lake, day, world.settings)
             assert read_state(world.lake, day).digest == reached[day], f"order {seed}: {day} was left behind"
         # A file's id holds the time at which it landed.
         ends.append([world.frame(VALIDATED_TRIPS, day).drop(columns="arquivo_id").to_csv() for day in THREE])
@@ -299,9 +296,7 @@ def test_a_day_cut_at_every_write_is_due_until_it_is_done(here, monkeypatch):
         def cut() -> None:
             raise PowerCut
 
-        more = before_write(
-            monkeypatch, number, cut, lambda: audit_day(here.lake, DAY, here.settings, SOURCES)
-        )
+        more = before_write(monkeypatch, number, cut, lambda: audit_day(here.lake, DAY, here.settings))
         assert here.due() == ([DAY] if more else [])
         here.audit_due()
         assert (here.frame(VALIDATED_TRIPS)["declaracoes"] == 1).sum() == number
@@ -310,13 +305,13 @@ def test_a_day_cut_at_every_write_is_due_until_it_is_done(here, monkeypatch):
 
 def test_a_day_that_would_break_its_contract_is_refused_and_its_tables_stay(here):
     file = here.drop("b.csv", here.trips(*hours(6, 6)))
-    audit_day(here.lake, DAY, here.settings, SOURCES)
+    audit_day(here.lake, DAY, here.settings)
     before, state = here.tables(), read_state(here.lake, DAY)
     rows = BOLETIM_TRIPS.frame(here.lake.read_table(BOLETIM_TRIPS.name, partition_of(file)))
     spoiled = BOLETIM_TRIPS.table(rows.assign(km_declarado=-1.0))
     here.lake.write_table(BOLETIM_TRIPS.name, partition_of(file), spoiled)
     with pytest.raises(TablesRefused, match=r"contract_holds: .* km_declarado"):
-        audit_day(here.lake, DAY, here.settings, SOURCES)
+        audit_day(here.lake, DAY, here.settings)
     with dg.DagsterInstance.ephemeral() as instance:
         result = run(here, instance, DAY)
     assert not result.success
@@ -327,7 +322,7 @@ def test_a_day_that_would_break_its_contract_is_refused_and_its_tables_stay(here
 @pytest.mark.parametrize("lost", ["segments", "trips", "km"])
 def test_a_lost_metre_is_told(here, lost):
     here.ingest(*hours(6, 6))
-    audited = audit_day(here.lake, DAY, here.settings, SOURCES)
+    audited = audit_day(here.lake, DAY, here.settings)
     frames = {name: getattr(audited, name) for name in ("trips", "segments", "km")}
     assert lost_kilometres(**frames) is None
     frames[lost] = frames[lost].iloc[1:]
@@ -340,7 +335,7 @@ def test_an_hour_is_what_its_tables_say(here):
     profile = load_profile("simulator")
     with CarrierClient(profile, here.simulator.url, TOKEN) as client:
         capture_hour(here.lake, client, profile, hour_of(hours(7, 7)[0]), "run")
-    states = read_day(here.lake, DAY, here.settings, SOURCES).hours.set_index("inicio_utc")["estado"]
+    states = here.inputs().hours.set_index("inicio_utc")["estado"]
     assert len(states) == 72
     known = {hour: states[hour_of(hour).start] for hour in hours(5, 7)}
     assert list(known.values()) == ["missing", "captured", "missing"]
@@ -349,7 +344,7 @@ def test_an_hour_is_what_its_tables_say(here):
 def test_a_file_of_a_whole_cycle_is_read_where_it_may_matter(here):
     far = hours(6, 6, DAY + timedelta(days=4))
     here.drop("cycle.csv", here.trips(*hours(6, 6)) + here.trips(*far))
-    declared_rows = read_day(here.lake, DAY, here.settings, SOURCES).declared
+    declared_rows = here.inputs().declared
     assert len(declared_rows) == len(here.trips(*hours(6, 6)))
     assert set(declared_rows["arquivo_id"]) == {
         read for read in declared_rows["arquivo_id"] if "cycle" in read

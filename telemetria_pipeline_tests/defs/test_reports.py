@@ -32,7 +32,7 @@ from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE, frame_of, segment, segments, trip, trips
 from telemetria_pipeline_tests.core.boletim.rows import csv_of
 from telemetria_pipeline_tests.core.boletim.rows import trip as declared
-from telemetria_pipeline_tests.one_source import SOURCES, hour_of
+from telemetria_pipeline_tests.one_source import hour_of
 from telemetria_pipeline_tests.reports.html import assert_alone, text_of
 from telemetria_pipeline_tests.reports.rows import (
     adjustment,
@@ -159,7 +159,7 @@ def test_hours_are_told_as_the_audit_saw_them_with_what_the_tries_met(lake):
     failure = Failure(run_id="r", attempts=4, error="503", at=datetime.now(UTC), permanent=False)
     hour = hour_of(f"{DAY}-08:00")
     lake.write_json(manifest_key(hour), HourManifest(hour=hour.key, failure=failure).model_dump(mode="json"))
-    hours = daily_facts(lake, DAY, SETTINGS, SOURCES).hours.set_index("hora")
+    hours = daily_facts(lake, DAY, SETTINGS).hours.set_index("hora")
     assert len(hours) == 24
     assert hours["estado"]["06:00":"09:00"].tolist() == ["captured", "open", "missing", "missing"]
     assert hours.loc["08:00", ["tentativas", "erro"]].tolist() == [4, "503"]
@@ -184,14 +184,14 @@ def test_boletins_of_the_day_are_those_that_declare_it_or_came_for_it(lake, addr
         write_day(lake, day)
 
     def told(day: date) -> dict[str, str]:
-        found = daily_facts(lake, day, SETTINGS, SOURCES).boletins
+        found = daily_facts(lake, day, SETTINGS).boletins
         return dict(zip(found["arquivo"], found["veredito"], strict=True))
 
     of_yesterday = {"ontem.csv": "accepted", "ruim.csv": "rejected", "de novo.csv": "duplicate"}
     assert told(yesterday) == of_yesterday
     assert told(today) == of_yesterday | {"hoje.csv": "accepted"}
     assert told(yesterday - timedelta(days=1)) == {}
-    row = daily_facts(lake, yesterday, SETTINGS, SOURCES).boletins.set_index("arquivo").loc["ruim.csv"]
+    row = daily_facts(lake, yesterday, SETTINGS).boletins.set_index("arquivo").loc["ruim.csv"]
     assert row[["recebidas", "aceitas", "repetidas", "rejeitadas"]].tolist() == [1, 0, 0, 1]
 
 
@@ -232,7 +232,7 @@ def test_without_a_bill_or_an_audit_the_error_says_what_to_materialise(run, fold
         f"billing has nothing of {CYCLE.key}: materialise billing" in failed.step_failure_data.error.message
     )
     with pytest.raises(NothingToReport, match="materialise validated_trips for it first"):
-        daily_facts(folder_lake, DAY, SETTINGS, SOURCES)
+        daily_facts(folder_lake, DAY, SETTINGS)
 
 
 # --- the evidence --------------------------------------------------------------------------------------
@@ -249,7 +249,7 @@ def terms(**said) -> dict[str, object]:
 def test_evidence_has_both_sides_the_hours_and_the_clause_that_priced_it(lake):
     write_day(lake)
     write(lake, CONTRACTS, frame_of(CONTRACTS, [terms()]))
-    found = evidence_of(lake, "20260310-0000000001", SETTINGS, SOURCES)
+    found = evidence_of(lake, "20260310-0000000001", SETTINGS)
     assert (len(found.trips), len(found.segments)) == (1, 1)
     assert found.terms["clausula"] == "7.2"
     assert len(found.hours) == 72  # with its neighbours': a trip may cross midnight
@@ -261,14 +261,14 @@ def test_evidence_has_both_sides_the_hours_and_the_clause_that_priced_it(lake):
 def test_a_clause_that_reads_otherwise_by_now_is_not_shown_as_the_one_that_priced(lake, now):
     write_day(lake)
     write(lake, CONTRACTS, frame_of(CONTRACTS, now))
-    assert evidence_of(lake, "20260310-0000000001", SETTINGS, SOURCES).terms is None
+    assert evidence_of(lake, "20260310-0000000001", SETTINGS).terms is None
 
 
 def test_other_vehicles_of_the_day_stay_out(lake):
     write_day(lake)
     both = trips(trip(**INFLATED), trip(placa="ABC1C34"))
     write(lake, VALIDATED_TRIPS, both, data=str(DAY))
-    assert evidence_of(lake, "20260310-0000000001", SETTINGS, SOURCES).trips["placa"].tolist() == ["GDP4J68"]
+    assert evidence_of(lake, "20260310-0000000001", SETTINGS).trips["placa"].tolist() == ["GDP4J68"]
 
 
 def test_the_command_writes_the_page_and_says_where(folder_lake, tmp_path):
@@ -298,4 +298,4 @@ def test_an_unknown_divergence_is_told_kindly(folder_lake, tmp_path, asked, says
     assert says in done.output
     assert not list(tmp_path.glob("*.html"))
     with pytest.raises(UnknownDivergence):
-        evidence_of(folder_lake, asked, SETTINGS, SOURCES)
+        evidence_of(folder_lake, asked, SETTINGS)

@@ -3,16 +3,16 @@
 import shutil
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+import yaml
 
 from telemetria_pipeline.business_calendar import Cycle, Hour
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.errors import TransientError
-from telemetria_pipeline.carriers.sources import Source
+from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import RuleSettings
@@ -23,7 +23,6 @@ from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
 from telemetria_pipeline.steps.audit_day import audit_day
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
-from telemetria_pipeline.steps.changed_days import days_to_audit
 from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle
 from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.steps.intake import (
@@ -35,13 +34,14 @@ from telemetria_pipeline.steps.intake import (
 )
 from telemetria_pipeline.steps.publish import publish_hour
 from telemetria_pipeline.steps.reference import FOLDER, read_reference
+from telemetria_pipeline.steps.staleness import plan_days
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
 from telemetria_pipeline_tests.golden.truth import GoldenTruth
 
 TOKEN = "golden-token"
 KEPT = ("raw_telemetry", "raw_boletins", "reference", "closed_")  # what nothing can be made again without
-_NEVER_TOO_OLD = 36_500
+_NEVER_TOO_OLD = 100
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 Arrival = Hour | str
@@ -49,7 +49,7 @@ Arrival = Hour | str
 
 
 class GoldenPipeline:
-    """A month's lake and inbox in a folder. What arrives is audited only where the marks of changes say so.
+    """A month's lake and inbox in a folder. What arrives is audited only where it makes a day stale.
 
     The hours are captured once, by `capture_month`, and published as they arrive.
     """
@@ -57,27 +57,32 @@ class GoldenPipeline:
     def __init__(self, month: GoldenMonth, folder: Path) -> None:
         self.month, self.folder = month, folder
         self.truth = GoldenTruth(month)
-        self.sources = {
-            s.slug: Source(
-                url="http://127.0.0.1",
-                profile=s.dialect,
-                secrets={"token": "GOLDEN_TOKEN"},
-                carriers=[s.carrier],
-            ).called(s.slug, "golden")
+        folder.mkdir(parents=True, exist_ok=True)
+        described = {
+            s.slug: {
+                "url": "http://127.0.0.1",
+                "profile": s.dialect,
+                "secrets": {"token": "GOLDEN_TOKEN"},
+                "start": month.days[0],
+                "carriers": [s.carrier],
+            }
             for s in SOURCES
         }
+        (folder / "sources.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
+        self.settings = Settings.load(
+            start=month.days[0],
+            timezone=month.story.zone,
+            sources=str(folder / "sources.yaml"),
+            audit_days=_NEVER_TOO_OLD,
+            audit_rest_s=0,
+            pseudonym_key="golden",
+        )
+        self.sources = load_sources(self.settings)
         self.profiles = {name: source.load_profile() for name, source in self.sources.items()}
         self.lake = Lake.open(f"file:{folder / 'lake'}")
         self.inbox = ObjectStore.open(f"file:{folder / 'inbox'}")
         self.captured: dict[Hour, CleanedHour] = {}
         self.cycles = [Cycle.of(first) for first in self.truth.cycles]
-        self.settings = Settings.load(
-            start=month.days[0],
-            timezone=month.story.zone,
-            audit_days=_NEVER_TOO_OLD,
-            audit_rest_s=0,
-            pseudonym_key="golden",
-        )
 
     @property
     def hours(self) -> list[Hour]:
@@ -143,10 +148,9 @@ class GoldenPipeline:
 
     def audit_what_changed(self) -> None:
         """Audit the days that the sensor would request."""
-        _, plan = days_to_audit(self.lake, self.settings, datetime.now(UTC) + timedelta(seconds=1))
-        assert not plan.resting and not plan.let_go, "no day of the month rests or is too old"
+        plan = plan_days(self.lake, self.settings, self.settings.calendar.day(self.month.days[-1])[1])
         for day in plan.due:
-            audit_day(self.lake, day, self.settings, self.sources)
+            audit_day(self.lake, day, self.settings)
 
     def bill(self) -> None:
         """Make the bills of all cycles."""
@@ -171,7 +175,7 @@ class GoldenPipeline:
         for manifest in self.files:
             self.take_in(manifest.file)
         for day in self.month.days:
-            audit_day(self.lake, day, self.settings, self.sources)
+            audit_day(self.lake, day, self.settings)
         self.bill()
 
     def rebuild(self) -> None:

@@ -77,7 +77,7 @@ def audit_assets(sources: Sources) -> dg.AssetsDefinition:
         done = dict[str, tuple[str, _Metadata]]()
         for key in context.partition_keys:
             try:
-                audited = audit_day(lake, date.fromisoformat(key), settings, sources)
+                audited = audit_day(lake, date.fromisoformat(key), settings)
                 findings.note(key, _answers(audited))
                 done[key] = audited.digest, _metadata(audited, settings)
             except Exception as error:  # whatever it is, the other days go on; the run fails at the end

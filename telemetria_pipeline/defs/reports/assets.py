@@ -15,7 +15,6 @@ from telemetria_pipeline.defs.partitions import BILLING_CYCLE, DAILY
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.reports.daily import DailyFacts, daily_markdown, daily_page, daily_workbook
 from telemetria_pipeline.reports.measurement import Measurement, measurement_markdown, measurement_workbook
-from telemetria_pipeline.steps.hours import Sources
 from telemetria_pipeline.steps.report_facts import daily_facts, measurement_of
 from telemetria_pipeline.storage.lake import Lake
 
@@ -32,35 +31,29 @@ DAILY_REPORT = dg.AssetSpec(
 )
 
 
-def daily_report_asset(sources: Sources) -> dg.AssetsDefinition:
-    """The D-1 report, which says what is missing of each source, too."""
-
-    @dg.multi_asset(
-        name=DAILY_REPORT.key.to_python_identifier(),
-        specs=[DAILY_REPORT],
-        partitions_def=DAILY,
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=62),
-    )
-    def daily_report(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[Any]:
-        """Report the run's days one by one. A day that fails costs only itself; the run fails at the end."""
-        with failures_end_the_run():
-            lake, settings = pipeline.lake(), pipeline.load()
-        failures = dict[str, Exception]()
-        for key in context.partition_keys:
-            try:
-                facts = daily_facts(lake, date.fromisoformat(key), settings, sources)
-                metadata = _daily_metadata(facts, *_write_daily(lake, facts))
-            except Exception as error:  # whatever it is, the other days go on; the run fails at the end
-                failures[key] = error
-                log_failure(context, key, error)
-                continue
-            # Logged, for a result would say the same of every day of a range.
-            context.log_event(materialization(DAILY_REPORT.key, key, metadata, context.run.run_id))
-        if failures:
-            raise run_failure(failures, len(context.partition_keys), "days")
-        yield from ()
-
-    return daily_report
+@dg.multi_asset(
+    specs=[DAILY_REPORT],
+    partitions_def=DAILY,
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=62),
+)
+def daily_report(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[Any]:
+    """Report the run's days one by one. A day that fails costs only itself; the run fails at the end."""
+    with failures_end_the_run():
+        lake, settings = pipeline.lake(), pipeline.load()
+    failures = dict[str, Exception]()
+    for key in context.partition_keys:
+        try:
+            facts = daily_facts(lake, date.fromisoformat(key), settings)
+            metadata = _daily_metadata(facts, *_write_daily(lake, facts))
+        except Exception as error:  # whatever it is, the other days go on; the run fails at the end
+            failures[key] = error
+            log_failure(context, key, error)
+            continue
+        # Logged, for a result would say the same of every day of a range.
+        context.log_event(materialization(DAILY_REPORT.key, key, metadata, context.run.run_id))
+    if failures:
+        raise run_failure(failures, len(context.partition_keys), "days")
+    yield from ()
 
 
 @dg.asset(
