@@ -20,7 +20,7 @@ VEHICLES = 40
 TOKEN = "demo-token"
 TOKEN_VARIABLE = "TELEMETRIA_DEMO_TOKEN"
 # Of the transport faults: an API that is asked vehicle by vehicle would have them all day long.
-LIVELINESS = {"simulator": 0.6, "motive": 0.06, "traccar": 0.02}
+LIVELINESS = {"simulator": 0.6, "motive": 0.1, "traccar": 0.02}
 _HOME = Path("data/dagster")
 SOURCES_FILE = Path("data/sources.yaml")
 _YOURS = "\n# Above: the simulated carriers, written anew at each start. Below: your own sources.\n"
