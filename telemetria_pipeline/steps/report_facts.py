@@ -88,7 +88,6 @@ def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
     keys = HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(*day_window(day)))
     with ThreadPoolExecutor(_READERS) as readers:
         hours = list(readers.map(lambda key: _hour(lake, hour_of(key)), keys))
-    rules = AuditRules.of(settings)
     return DailyFacts(
         day=day,
         zone=settings.timezone,
@@ -97,7 +96,6 @@ def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
         divergences=divergences,
         hours=pd.DataFrame(hours, columns=["hora", "estado", "tentativas", "erro"]),
         boletins=_boletins(lake, day),
-        tolerance=(rules.km_share, rules.km_minimum),
     )
 
 
@@ -123,7 +121,6 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
         rules_version=rules.version,
-        tolerance=rules.in_words,
         zone=settings.timezone,
         declared_zone=_declared_zone(lake, divergence) or settings.timezone,
     )

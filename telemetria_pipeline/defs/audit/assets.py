@@ -8,23 +8,22 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 
-from telemetria_pipeline.steps.audit_day import AuditedDay, DayRefused, audit_day
-from telemetria_pipeline.defs.failures import log_failure, run_failure
-from telemetria_pipeline.defs.metadata import markdown_table, preview, table_schema
-from telemetria_pipeline.defs.resources import LakeResource
-from telemetria_pipeline.defs.audit import checks
-from telemetria_pipeline.defs.findings import Findings
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED_TRIPS, VERDICTS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.contracts.telemetry import TRIPS
-from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.exact import units
+from telemetria_pipeline.defs.audit import checks
+from telemetria_pipeline.defs.failures import log_failure, run_failure
+from telemetria_pipeline.defs.findings import Findings
+from telemetria_pipeline.defs.metadata import markdown_table, preview, table_schema
 from telemetria_pipeline.defs.partitions import DAILY
+from telemetria_pipeline.defs.resources import LakeResource
 from telemetria_pipeline.reports.plots import at_stake_by_carrier, declared_and_measured, markdown_image
 from telemetria_pipeline.reports.text import brl
 from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.steps.audit_day import AuditedDay, DayRefused, audit_day
 from telemetria_pipeline.storage.object_store import StorageError
 
 _DEAREST = 10
@@ -140,7 +139,7 @@ def _metadata(audited: AuditedDay, settings: Settings) -> _Said:
             **_of_table(audited, DIVERGENCES, divergences),
             **{f"at_stake/{verdict}": _at_stake(divergences, verdict) for verdict in VERDICTS[1:]},
             "dearest": dg.MetadataValue.md(_dearest(divergences)),
-            "plots": dg.MetadataValue.md(_plots(audited, settings)),
+            "plots": dg.MetadataValue.md(_plots(audited)),
         },
     }
 
@@ -172,14 +171,10 @@ def _dearest(divergences: pd.DataFrame) -> str:
     return markdown_table(rows.assign(valor_brl=[brl(value) for value in rows["valor_brl"]]))
 
 
-def _plots(audited: AuditedDay, settings: Settings) -> str:
-    rules = AuditRules.of(settings)
+def _plots(audited: AuditedDay) -> str:
     return "\n\n".join(
         [
-            markdown_image(
-                declared_and_measured(audited.trips, (rules.km_share, rules.km_minimum)),
-                "Km declarado e medido",
-            ),
+            markdown_image(declared_and_measured(audited.trips), "Km declarado e medido"),
             markdown_image(at_stake_by_carrier(audited.divergences), "R$ em jogo por transportadora"),
         ]
     )
