@@ -39,8 +39,8 @@ def bare_xlsx(file: Path, folder: Path) -> float:
 def ours(file: Path, folder: Path) -> float:
     """Every rule of a boletim, the contract, and the lake; only the limits on size are lifted."""
     from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-    from telemetria_pipeline.core.sheets.text import Limits
     from telemetria_pipeline.core.boletim.validation import validate_file
+    from telemetria_pipeline.core.sheets.text import Limits
     from telemetria_pipeline.storage.lake import Lake
 
     began = time.perf_counter()

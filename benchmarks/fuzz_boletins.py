@@ -28,8 +28,8 @@ import openpyxl
 sys.path.insert(0, str(Path(__file__).parent))
 from boletim_files import HEADERS, Error, Formula, Serial, csv_text, sheet_xml, trip, typed_trip, xlsx
 
-from telemetria_pipeline.core.boletim.answer import answer_json, answer_workbook
 from telemetria_pipeline.core.boletim.validation import validate_file
+from telemetria_pipeline.reports.answer import answer_json, answer_workbook
 
 SLOW_S = 15.0  # hundreds of times what a file of this size takes
 MEMORY = 6 << 30

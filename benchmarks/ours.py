@@ -47,7 +47,7 @@ def main() -> None:
     shutil.copy(Path(__file__).parents[1] / "dagster.yaml", home)
     start = args.start.astimezone(UTC)
     keys = HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(start, start + timedelta(hours=args.hours)))
-    job = build_definitions().resolve_job_def("telemetry_job")
+    job = build_definitions().resolve_job_def("telemetry_job_main")
     with dg.DagsterInstance.from_config(str(home.resolve())) as instance:
         began = time.perf_counter()  # a new instance makes its database once, not once a run
         step = args.hours_a_run or len(keys)

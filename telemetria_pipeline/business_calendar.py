@@ -45,9 +45,7 @@ class Hour:
     def days_before(self, days: int) -> "Hour":
         """The same hour by the clock, that many days earlier."""
         shift = timedelta(days=days)  # of aware instants in one zone: moves the date, keeps the clock
-        return Hour(
-            self.source, f"{self.day - shift}{self.key[10:16]}", self.start - shift, self.end - shift
-        )
+        return Hour(self.source, f"{self.day - shift}{self.key[10:16]}", self.start - shift, self.end - shift)
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,10 @@ class Calendar:
     def day(self, day: date) -> Window:
         """The first instant of a business day and the first after it."""
         return self._midnight(day), self._midnight(day + _DAY)
+
+    def day_named(self, text: str) -> Window:
+        """The same of a day written as YYYY-MM-DD; raises ValueError for another text."""
+        return self.day(date.fromisoformat(text))
 
     def day_of(self, instant: datetime) -> date:
         """The business day of an instant."""

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.errors import PipelineError
+from telemetria_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from telemetria_pipeline.steps.cycle import CycleLook
-    from telemetria_pipeline.core.boletim.validation import FileVerdict
     from telemetria_pipeline.business_calendar import Cycle
+    from telemetria_pipeline.carriers.sources import Source
+    from telemetria_pipeline.core.boletim.validation import FileVerdict
+    from telemetria_pipeline.steps.cycle import CycleLook
 
 # Each command imports what it needs: Dagster and pandas cost seconds that `--help` should not.
 
@@ -32,7 +34,7 @@ class _Instant(click.ParamType):
             instant = datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no instant; write one like 2026-11-22T07:00 (or …T10:00Z)", param, ctx)
-        return instant if instant.tzinfo else instant.replace(tzinfo=Settings.from_env().timezone)
+        return instant if instant.tzinfo else instant.replace(tzinfo=Settings.load().timezone)
 
 
 class _Cycle(click.ParamType):
@@ -75,16 +77,13 @@ INSTANT, CYCLE = _Instant(), _Cycle()
 
 
 class _Polite(click.Group):
-    """Ends with a sentence, not a traceback, where a setting, the storage or a profile is wrong."""
+    """Ends with a sentence, not a traceback, where something is wrong that a person can mend."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except Exception as error:
-            told = {"SettingsError", "StorageError", "ProfileError", "CarrierError", "CycleRefused"}
-            if told & {kind.__name__ for kind in type(error).__mro__}:
-                raise click.ClickException(str(error)) from None
-            raise
+        except PipelineError as error:
+            raise click.ClickException(str(error)) from None
 
 
 @click.group(cls=_Polite)
@@ -97,41 +96,59 @@ def demo() -> None:
     """Ingest one simulated day with every fault switched on, into a folder."""
     from telemetria_pipeline.demo.day import run_demo
 
-    try:
-        sys.exit(0 if run_demo(click.echo) else 1)
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
+    sys.exit(0 if run_demo(click.echo) else 1)
 
 
 @main.command()
 @click.option("--port", default=3000, show_default=True, help="Where Dagster's UI listens, on 127.0.0.1.")
 def dev(port: int) -> None:
-    """Open Dagster's UI, beside the simulated carrier unless TELEMETRIA_API_URL is set."""
+    """Open Dagster's UI, beside the simulated carriers unless real sources are set."""
     from telemetria_pipeline.demo.dev import run_dev
 
     sys.exit(run_dev(port, click.echo))
 
 
+def _source(name: str | None, settings: Settings) -> "Source":
+    """The source of that name, or the only one there is."""
+    from telemetria_pipeline.carriers.sources import load_sources
+
+    sources = load_sources(settings)
+    if name is None and len(sources) == 1:
+        return next(iter(sources.values()))
+    if name not in sources:
+        what = "say which source" if name is None else f"there is no source {name}"
+        raise click.ClickException(f"{what}: --source with one of {', '.join(sources)}")
+    return sources[name]
+
+
+_SOURCE = click.option("--source", metavar="NAME", help="One of `telemetria sources`.")
+
+
 @main.command()
 @click.argument("first")
 @click.argument("last", required=False)
-def hours(first: str, last: str | None) -> None:
+@_SOURCE
+def hours(first: str, last: str | None, source: str | None) -> None:
     """What is known of the hours FIRST to LAST (keys such as 2026-03-10-07:00, or whole days)."""
-    from telemetria_pipeline.steps.hours_table import as_text, hours_table
-    from telemetria_pipeline.defs.partitions import HOURLY, hour_of
-    from telemetria_pipeline.storage.lake import Lake
+    from telemetria_pipeline.steps.hours_table import as_text, hours_named, hours_table
+    from telemetria_pipeline.steps.lake import open_lake
 
-    keys = [
-        k for k in HOURLY.get_partition_keys() if first <= k and k[: len(last or first)] <= (last or first)
-    ]
-    if not keys:
-        known = HOURLY.get_partition_keys()
-        raise click.ClickException(
-            f"no hour from {first} to {last or first}; write a day (2026-03-10) or an hour "
-            f"(2026-03-10-07:00) between {known[0]} and {known[-1]}"
-        )
-    lake = Lake.open(Settings.from_env().lake)
-    click.echo(as_text(hours_table(lake, map(hour_of, keys))))
+    settings = Settings.load()
+    found = hours_named(settings.calendar, first, last or first, _source(source, settings).name)
+    click.echo(as_text(hours_table(open_lake(settings), found)))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def sources(as_json: bool) -> None:
+    """Each telemetry source: its last answer, hours missing and open, the oldest gap, and what is wrong."""
+    from telemetria_pipeline.carriers.sources import load_sources
+    from telemetria_pipeline.steps.hours_table import as_text, sources_table
+    from telemetria_pipeline.steps.lake import open_lake
+
+    settings = Settings.load()
+    table = sources_table(open_lake(settings), load_sources(settings), settings, datetime.now(UTC))
+    click.echo(table.to_json(orient="records", indent=2, force_ascii=False) if as_json else as_text(table))
 
 
 @main.command()
@@ -142,14 +159,11 @@ def hours(first: str, last: str | None) -> None:
 @click.option("--answer", type=click.Path(file_okay=False, path_type=Path), help="Write the answers there.")
 def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None) -> None:
     """Judge boletins as the inbox would, without Dagster; exit 1 if any is rejected."""
-    from telemetria_pipeline.core.boletim.answer import answer_json, answer_workbook
     from telemetria_pipeline.core.boletim.settings import RuleSettings
     from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
+    from telemetria_pipeline.reports.answer import answer_json, answer_workbook
 
-    try:
-        settings = Settings.from_env()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from None
+    settings = Settings.load()
     rules = RuleSettings.of(settings)
     seen: dict[bytes, FileVerdict] = {}
     verdicts = []
@@ -193,7 +207,7 @@ def _summary(verdict: "FileVerdict") -> str:
 @click.argument("file", default="boletim.xlsx", type=click.Path(dir_okay=False, path_type=Path))
 def template(file: Path) -> None:
     """Write a boletim to fill in, with drop-downs, formats and an explanation sheet."""
-    from telemetria_pipeline.core.boletim.template import template_workbook
+    from telemetria_pipeline.reports.template import template_workbook
 
     if file.exists():
         raise click.ClickException(f"{file} exists already; name another file")
@@ -210,15 +224,12 @@ def template(file: Path) -> None:
 )
 def evidence(divergence: str, output: Path | None) -> None:
     """Write the page of a DIVERGENCE (its id, such as 20260310-0a1b2c3d4e) for the carrier's desk."""
-    from telemetria_pipeline.steps.report_facts import UnknownDivergence, evidence_of
     from telemetria_pipeline.reports.evidence import evidence_page
-    from telemetria_pipeline.storage.lake import Lake
+    from telemetria_pipeline.steps.lake import open_lake
+    from telemetria_pipeline.steps.report_facts import evidence_of
 
-    settings = Settings.from_env()
-    try:
-        page = evidence_page(evidence_of(Lake.open(settings.lake), divergence, settings))
-    except UnknownDivergence as error:
-        raise click.ClickException(str(error)) from None
+    settings = Settings.load()
+    page = evidence_page(evidence_of(open_lake(settings), divergence, settings))
     output = output or Path(f"evidencia_{divergence}.html")
     output.write_text(page, encoding="utf-8")
     click.echo(f"Página gravada em {output}")
@@ -234,10 +245,10 @@ def cycle() -> None:
 def cycle_show(key: "Cycle") -> None:
     """Totals of a CYCLE and whether it is closed; the hash of a closed one is checked."""
     from telemetria_pipeline.steps.cycle import look_at
-    from telemetria_pipeline.storage.lake import Lake
+    from telemetria_pipeline.steps.lake import open_lake
 
-    settings = Settings.from_env()
-    click.echo(_cycle_text(look_at(Lake.open(settings.lake), key, settings), settings))
+    settings = Settings.load()
+    click.echo(_cycle_text(look_at(open_lake(settings), key, settings), settings))
 
 
 @cycle.command("close")
@@ -250,10 +261,10 @@ def cycle_show(key: "Cycle") -> None:
 def cycle_close(key: "Cycle", force: bool) -> None:
     """Freeze the bill of a CYCLE; what arrives later becomes adjustments of the next one."""
     from telemetria_pipeline.steps.cycle import close_cycle, look_at
-    from telemetria_pipeline.storage.lake import Lake
+    from telemetria_pipeline.steps.lake import open_lake
 
-    settings = Settings.from_env()
-    lake = Lake.open(settings.lake)
+    settings = Settings.load()
+    lake = open_lake(settings)
     close_cycle(lake, key, settings, force=force)
     click.echo(_cycle_text(look_at(lake, key, settings), settings))
     click.echo(
@@ -273,11 +284,11 @@ def cycle_close(key: "Cycle", force: bool) -> None:
 )
 def cycle_what_if(key: "Cycle", contracts: Path | None, **tolerances: Decimal | None) -> None:
     """Price a CYCLE again with other tolerances or tariffs; nothing is written."""
-    from telemetria_pipeline.steps.cycle import what_if
     from telemetria_pipeline.core.billing.bill import totals
     from telemetria_pipeline.core.reference import read_contracts
     from telemetria_pipeline.reports.cycle import what_if_text
-    from telemetria_pipeline.storage.lake import Lake
+    from telemetria_pipeline.steps.cycle import what_if
+    from telemetria_pipeline.steps.lake import open_lake
 
     changed = {name: value for name, value in tolerances.items() if value is not None}
     if not changed and not contracts:
@@ -287,8 +298,8 @@ def cycle_what_if(key: "Cycle", contracts: Path | None, **tolerances: Decimal | 
     others = read_contracts(contracts.read_bytes(), contracts.name) if contracts else None
     if others and others.problems:
         raise click.ClickException("\n".join([f"{contracts}:", *others.problems]))
-    settings = Settings.from_env()
-    found = what_if(Lake.open(settings.lake), key, settings, changed, others.frame if others else None)
+    settings = Settings.load()
+    found = what_if(open_lake(settings), key, settings, changed, others.frame if others else None)
     now, then = found.now.billing, found.then.billing
     click.echo(what_if_text(totals(now), totals(then), now, then, found.closing is not None))
 
@@ -314,49 +325,45 @@ def carrier() -> None:
 
 
 @carrier.command()
+@_SOURCE
 @click.option("--from", "start", type=INSTANT, help="Start of the window, e.g. 2026-11-22T07:00.")
 @click.option("--to", "end", type=INSTANT, help="End of the window.  [default: an hour later]")
 @click.option("--records", default=3, show_default=True, help="How many records of the first page to show.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all records of the page.")
-def check(start: datetime | None, end: datetime | None, records: int, as_json: bool) -> None:
-    """Call the API once and show what would be mapped, value by value.
+def check(
+    source: str | None, start: datetime | None, end: datetime | None, records: int, as_json: bool
+) -> None:
+    """Call the API of a source once and show what would be mapped, value by value.
 
     Without a window: the last full hour.
     """
-    from telemetria_pipeline.carriers.client import CarrierClient
-    from telemetria_pipeline.carriers.errors import CarrierError
     from telemetria_pipeline.carriers.inspection import inspect
-    from telemetria_pipeline.carriers.profile import ProfileError, load_profile
 
-    try:
-        settings = Settings.from_env()
-        url, token = settings.api()
-        profile = load_profile(settings.api_profile)
-        now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-        since = start or now - timedelta(hours=1)
-        until = end or since + timedelta(hours=1)
-        if until <= since:
-            raise click.BadParameter("--to must be after --from")
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-        with CarrierClient(
-            profile, url, token, log=logging.getLogger("telemetria"), correlation="check"
-        ) as client:
-            page = next((p for p in client.pages(since, until) if p.kind == "trips"), None)
-    except (SettingsError, ProfileError, CarrierError) as error:
-        raise click.ClickException(str(error)) from None
+    settings = Settings.load()
+    asked = _source(source, settings)
+    profile = asked.load_profile()
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    since = start or now - timedelta(hours=1)
+    until = end or since + timedelta(hours=1)
+    if until <= since:
+        raise click.BadParameter("--to must be after --from")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    with asked.client(profile, log=logging.getLogger("telemetria"), correlation="check") as client:
+        page = next((p for p in client.pages(since, until) if p.kind == "trips"), None)
     values = inspect(profile, page, len(page.records) if as_json else records) if page else []
     if as_json:
-        said: dict[str, Any] = {
+        found: dict[str, Any] = {
+            "source": asked.name,
             "profile": profile.name,
             "from": since.astimezone(UTC).isoformat(),
             "to": until.astimezone(UTC).isoformat(),
             "records": len(page.records) if page else 0,
             "values": values,
         }
-        click.echo(json.dumps(said, ensure_ascii=False, indent=2, default=str))
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2, default=str))
         return
     click.echo(
-        f"{profile.name}, {since.isoformat()} to {until.isoformat()}: "
+        f"{asked.name} ({profile.name}), {since.isoformat()} to {until.isoformat()}: "
         f"{len(page.records) if page else 0} records on the first page"
     )
     for value in values:
@@ -375,11 +382,7 @@ def storage() -> None:
 def init() -> None:
     """Create folders or buckets, with versioning, encryption and a lifecycle for raw; say what changed."""
     from telemetria_pipeline.storage.buckets import init_storage
-    from telemetria_pipeline.storage.object_store import StorageError
 
-    try:
-        settings = Settings.from_env()
-        for line in init_storage({"TELEMETRIA_LAKE": settings.lake, "TELEMETRIA_INBOX": settings.inbox}):
-            click.echo(line)
-    except (SettingsError, StorageError) as error:
-        raise click.ClickException(str(error)) from None
+    settings = Settings.load()
+    for line in init_storage({"TELEMETRIA_LAKE": settings.lake, "TELEMETRIA_INBOX": settings.inbox}):
+        click.echo(line)

@@ -4,8 +4,8 @@
 class PipelineError(Exception):
     """Something that a person can act on: the message says what happened and what to do.
 
-    `permanent`: it will not pass by itself, so nothing repeats it before somebody acted. The text of any other
-    exception may hold a row's values; only its type is shown (`shown_text`).
+    `permanent`: it will not pass by itself, so nothing repeats it before somebody acted. The text of any
+    other exception may hold a row's values; only its type is shown (`shown_text`).
     """
 
     permanent: bool = True

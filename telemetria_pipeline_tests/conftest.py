@@ -33,9 +33,12 @@ class S3Server:
     upload_begun: threading.Event = field(default_factory=threading.Event)
     # Answers instead of moto when it returns (status, body).
     answer: Callable[[dict], tuple[str, str] | None] = lambda environ: None
+    # Once, where it returns true: moto does what was asked, and the client is told of an error.
+    lose_answer: Callable[[dict], bool] = lambda environ: False
 
     def __post_init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
+        self._one_at_a_time = threading.Lock()
 
     def __call__(self, environ: dict, start_response: Callable) -> object:
         self.requests.append(environ)
@@ -49,9 +52,15 @@ class S3Server:
 
         def start(status: str, *args: object) -> object:
             self.cut_uploads += status.startswith("400")
+            if self.lose_answer(environ):
+                self.lose_answer = lambda environ: False
+                status = "500 Internal Server Error"
             return start_response(status, *args)
 
-        return self._moto(environ, start)
+        if not environ.keys() & {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH"}:
+            return self._moto(environ, start)
+        with self._one_at_a_time:  # S3 compares and writes in one step, moto's threads in two
+            return self._moto(environ, start)
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +91,7 @@ def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
 def s3(_running: S3Server, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A fresh bucket on the server, the `AWS_…` variables that reach it, and boto3 to look behind."""
     _running.answer = lambda environ: None
+    _running.lose_answer = lambda environ: False
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", _running.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTESTE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)

@@ -6,8 +6,8 @@ from click.testing import CliRunner
 
 from telemetria_pipeline.cli import main
 from telemetria_pipeline.simulator import Fleet, Simulator
-from telemetria_pipeline_tests.defs.conftest import AFTER_THE_DAY, TOKEN
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
+from telemetria_pipeline_tests.defs.conftest import AFTER_THE_DAY, TOKEN
 
 WINDOW = ("--from", "2026-03-10T06:00", "--to", "2026-03-10T07:00")
 

@@ -3,12 +3,12 @@
 import pytest
 from click.testing import CliRunner
 
+from telemetria_pipeline.cli import main
 from telemetria_pipeline.steps.closed_cycles import read_closing
 from telemetria_pipeline.steps.cycle import bill_cycle
-from telemetria_pipeline.cli import main
 from telemetria_pipeline.storage.lake import Lake
-from telemetria_pipeline_tests.defs.cycles import SETTINGS, audited, drove, filled
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, on
+from telemetria_pipeline_tests.defs.cycles import SETTINGS, audited, drove, filled
 
 KEY = CYCLE.key
 CONTRACTS_CSV = "CONTRATO;CLÁUSULA;TIPO;TARIFA;CUSTO FIXO;DE\nC-1;4.1;ONIBUS;{};28000;2025-01-01\n"

@@ -1,22 +1,32 @@
 import re
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from telemetria_pipeline.settings import MissingSetting, Settings, SettingsError
+from telemetria_pipeline.settings import Settings, SettingsError
 
 README = Path(__file__).parents[1] / "README.md"
 
 
-def test_an_empty_environment_gives_the_defaults():
-    settings = Settings.from_env({})
+@pytest.fixture(autouse=True)
+def bare(monkeypatch, tmp_path):
+    """Nothing set, and no `.env` above."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(Settings.variable(name), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_an_empty_environment_gives_the_defaults(monkeypatch):
+    settings = Settings.load()
     assert settings.lake == "file:./data/lake"
     assert settings.inbox == "file:./data/inbox"
     assert settings.timezone == ZoneInfo("America/Sao_Paulo")
     assert settings.start == date(2025, 1, 1)
-    assert Settings.from_env({"TELEMETRIA_LAKE": " "}) == settings
+    monkeypatch.setenv("TELEMETRIA_LAKE", " ")
+    assert Settings.load() == settings
 
 
 @pytest.mark.parametrize(
@@ -27,32 +37,57 @@ def test_an_empty_environment_gives_the_defaults():
         ("TELEMETRIA_API_URL", "carrier.example", "https://"),
         ("TELEMETRIA_START", "22/11/2026", "date"),
         ("TELEMETRIA_HOUR_RETRIES", "-1", "greater than or equal to 0"),
+        ("TELEMETRIA_KM_TOLERANCE", "8", "less than or equal to 1"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_variable(name, value, words):
+def test_a_wrong_value_is_named_with_its_variable(name, value, words, monkeypatch):
+    monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as error:
-        Settings.from_env({name: value})
+        Settings.load()
     assert name in str(error.value)
     assert words in str(error.value)
 
 
-def test_what_the_api_needs_is_named_and_the_token_is_never_shown():
-    with pytest.raises(MissingSetting, match="TELEMETRIA_API_URL and TELEMETRIA_API_TOKEN"):
-        Settings.from_env({}).api()
-    settings = Settings.from_env({"TELEMETRIA_API_URL": "https://c.example", "TELEMETRIA_API_TOKEN": "hush"})
-    assert settings.api() == ("https://c.example", "hush")
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_what_is_given_by_name_goes_before_the_environment(name, monkeypatch):
+    default = Settings.load()
+    others = {
+        "lake": "file:./other", "inbox": "file:./other", "sources": "other.yaml", "api_url": "https://o.example",
+        "api_token": "hush", "api_profile": "motive", "timezone": ZoneInfo("America/Cuiaba"),
+        "start": date(2026, 1, 1), "km_share": Decimal("0.05"), "km_minimum": Decimal("2"),
+        "min_coverage": Decimal("0.5"), "pseudonym_key": "hush", "boletim_partial": True,
+        "unknown_plate": "erro",
+    }  # fmt: skip
+    monkeypatch.setenv(Settings.variable(name), str(getattr(default, name) or ""))
+    changed = Settings.load(**{name: others.get(name, 7)})
+    assert getattr(changed, name) != getattr(default, name)
+
+
+def test_a_name_that_is_no_setting_is_refused():
+    with pytest.raises(SettingsError, match=r"km_tolerence: there is no such setting; .*km_share"):
+        Settings.load(km_tolerence="0.05")
+    with pytest.raises(ValueError, match="km_tolerence"):
+        Settings(km_tolerence="0.05")
+    assert Settings(km_share="0.05").km_share == Decimal("0.05")
+
+
+def test_a_secret_is_never_shown(monkeypatch):
+    monkeypatch.setenv("TELEMETRIA_API_TOKEN", "hush")
+    settings = Settings.load(pseudonym_key="hush")
     assert "hush" not in repr(settings) + str(settings)
+    assert settings.pseudonyms == "hush"
 
 
 def test_a_dotenv_is_read_and_never_overrides_the_environment(tmp_path, monkeypatch):
     (tmp_path / ".env").write_text(
-        "TELEMETRIA_LAKE=file:./from-dotenv\nTELEMETRIA_INBOX=file:./from-dotenv\n"
+        "TELEMETRIA_LAKE=file:./from-dotenv\nTELEMETRIA_INBOX=file:./from-dotenv\nALFA_TOKEN=hush\n"
     )
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TELEMETRIA_LAKE", "file:./from-environment")
     monkeypatch.setenv("TELEMETRIA_INBOX", "")  # so that monkeypatch takes it back out again
     monkeypatch.delenv("TELEMETRIA_INBOX")
-    settings = Settings.from_env()
+    monkeypatch.setenv("ALFA_TOKEN", "")
+    monkeypatch.delenv("ALFA_TOKEN")
+    settings = Settings.load()
     assert settings.lake == "file:./from-environment"
     assert settings.inbox == "file:./from-dotenv"
 
@@ -60,7 +95,9 @@ def test_a_dotenv_is_read_and_never_overrides_the_environment(tmp_path, monkeypa
 def test_the_readme_lists_every_variable_with_its_default_and_meaning():
     text = README.read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(TELEMETRIA_\w+)` \| (.*) \|$", text, re.MULTILINE))
-    assert set(rows) == {field.alias for field in Settings.model_fields.values()}
-    for field in Settings.model_fields.values():
+    assert set(rows) == {Settings.variable(name) for name in Settings.model_fields}
+    for name, field in Settings.model_fields.items():
         default = "" if field.default is None else str(field.default)
-        assert rows[field.alias] == (f"`{default}`" if default else "–") + f" | {field.description}"
+        assert (
+            rows[Settings.variable(name)] == (f"`{default}`" if default else "–") + f" | {field.description}"
+        )

@@ -34,8 +34,8 @@ from telemetria_pipeline.carriers.pacing import Scope
 from telemetria_pipeline.carriers.paging import Pager
 from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.profile import Listing, Profile, Vehicles
-from telemetria_pipeline.carriers.refusals import connection_trouble, refusal
 from telemetria_pipeline.carriers.redaction import Secrets
+from telemetria_pipeline.carriers.refusals import connection_trouble, refusal
 
 _CHUNK = 256 * 1024
 
@@ -88,6 +88,7 @@ class CarrierClient:
     """Asks one carrier's API for a window, page by page. Not for use by two threads at once.
 
     `token` may be a function: it is asked again when the carrier answers 401, for tokens that expire.
+    `url_key` and `token_key` are where address and token are set, as errors name them.
     Raises `CarrierError`s only; their text, like the log and the pages, never holds the token.
     """
 
@@ -97,6 +98,8 @@ class CarrierClient:
         base_url: str,
         token: str | Callable[[], str],
         *,
+        url_key: str = "TELEMETRIA_API_URL",
+        token_key: str = "TELEMETRIA_API_TOKEN",
         log: _Log | None = None,
         correlation: str = "",
         sleep: Callable[[float], None] = time.sleep,
@@ -105,14 +108,15 @@ class CarrierClient:
         self.stats = Stats()
         self.correlation = correlation or uuid.uuid4().hex
         self._token = token if callable(token) else lambda: token
-        self._base = _checked(base_url) + profile.base_path
+        self._url_key, self._token_key = url_key, token_key
+        self._base = _checked(base_url, url_key, token_key) + profile.base_path
         self._log: _Log = log or logging.getLogger(__name__)
         self._sleep = sleep
         self._old_secrets: list[Secrets] = []
         self._session = requests.Session()
         self._session.headers.update({"Accept": "application/json", **profile.headers})
         self._session.headers["X-Request-ID"] = self.correlation
-        self._use(Secrets(self._token()))
+        self._use(Secrets(self._token(), self._token_key))
         self._capture_ends = float("inf")
 
     def __enter__(self) -> "CarrierClient":
@@ -280,7 +284,7 @@ class CarrierClient:
                 if answer.status >= 300:
                     trouble = self._refused(response, answer.body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            trouble = connection_trouble(error, timeout, urlsplit(url).netloc)
+            trouble = connection_trouble(error, timeout, urlsplit(url).netloc, self._url_key)
         finally:
             answer.seconds = time.monotonic() - began
             self.stats.seconds += answer.seconds
@@ -313,7 +317,7 @@ class CarrierClient:
         """The error that the answer stands for; a pause that it asks for holds for the whole scope."""
         if response.status_code == 401 and self._renewed():
             return ServerError("the token had expired and was renewed", status=401)
-        error = refusal(response, body, self.profile)
+        error = refusal(response, body, self.profile, self._url_key, self._token_key)
         if isinstance(error, TransientError) and error.wait_s:
             self._scope.pause(error.wait_s)
         self.stats.throttled += isinstance(error, Throttled)
@@ -327,7 +331,7 @@ class CarrierClient:
         self._scope = Scope.of(self._base, secrets.token, self.profile.pacing.requests_per_second)
 
     def _renewed(self) -> bool:
-        fresh = Secrets(self._token())
+        fresh = Secrets(self._token(), self._token_key)
         if fresh.token == self._secrets.token:
             return False
         self._old_secrets.append(self._secrets)
@@ -349,7 +353,7 @@ class CarrierClient:
             raise PermanentError(
                 self._redact(
                     f"the carrier's next page lies at {urlsplit(url).netloc}, another server than "
-                    "TELEMETRIA_API_URL: it is not asked, the token would go with it"
+                    f"{self._url_key}: it is not asked, the token would go with it"
                 )
             )
         return url
@@ -365,18 +369,16 @@ class _HeaderAuth(AuthBase):
         return request
 
 
-def _checked(base_url: str) -> str:
+def _checked(base_url: str, url_key: str, token_key: str) -> str:
     try:
         parts = urlsplit(base_url.strip())
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        raise PermanentError(
-            "TELEMETRIA_API_URL is not an address; write one like https://host/api"
-        ) from None
+        raise PermanentError(f"{url_key} is not an address; write one like https://host/api") from None
     if not good or parts.query or parts.fragment or parts.username or parts.password:
         raise PermanentError(
-            "TELEMETRIA_API_URL must be https://host[:port][/path] and no more: the token goes to "
-            "TELEMETRIA_API_TOKEN, parameters go to the profile"
+            f"{url_key} must be https://host[:port][/path] and no more: the token goes to {token_key}, "
+            "parameters go to the profile"
         )
     return base_url.strip().rstrip("/")
 

@@ -44,8 +44,8 @@ def decode(profile: Profile, body: bytes, kind: str) -> Decoded:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         trouble = NotJson(
-            f"the answer is not JSON ({error}); {_start(body)}. A login page or another "
-            f"service may stand at that address: look at TELEMETRIA_API_URL and {profile.name}'s base_path"
+            f"the answer is not JSON ({error}); {_start(body)}. A login page or another service may stand "
+            f"at that address: look at the source's address and at {profile.name}'s base_path"
         )
     else:
         _refuse_errors(profile, document)

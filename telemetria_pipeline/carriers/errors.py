@@ -7,8 +7,10 @@ request, but when it persists no later run will cure it. No text here ever holds
 
 from typing import ClassVar
 
+from telemetria_pipeline.errors import PipelineError
 
-class CarrierError(Exception):
+
+class CarrierError(PipelineError):
     """Any failure of a carrier's API: `attempts` made, and the last HTTP `status` (None without one)."""
 
     retry: ClassVar[bool] = False
@@ -30,6 +32,7 @@ class CarrierError(Exception):
 class TransientError(CarrierError):
     """It may pass by itself: the hour can be captured again later. `wait_s`: the Retry-After, if any."""
 
+    permanent = False
     retry = True
     wait_s: float | None = None
 

@@ -2,9 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jmespath
@@ -21,9 +20,11 @@ from pydantic import (
     model_validator,
 )
 
+from telemetria_pipeline.carriers.documents import UniqueKeys, problem_text
 from telemetria_pipeline.carriers.units import UNITS, dimension
 from telemetria_pipeline.contracts.base import TEXT
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
+from telemetria_pipeline.errors import PipelineError
 
 SHIPPED = Path(__file__).parent / "profiles"
 # What the mapping itself fills: no field of a record may be mapped to these.
@@ -31,7 +32,7 @@ _OURS = {"transportadora", "em_andamento", "ilegivel", "pagina", "registro"}
 COLUMNS = {c.name: c for c in MAPPED_TRIPS.columns if c.name not in _OURS}
 
 
-class ProfileError(ValueError):
+class ProfileError(PipelineError):
     """A profile cannot be found, read or used; the message names file and key."""
 
 
@@ -77,7 +78,7 @@ class Auth(_Strict):
     )
     template: str = Field(
         default="Bearer {token}",
-        description="Its value: `{token}` as in TELEMETRIA_API_TOKEN, `{basic}` the same in base64.",
+        description="Its value: `{token}` as it was issued, `{basic}` the same in base64.",
     )
 
     @field_validator("template")
@@ -325,7 +326,7 @@ class Profile(_Strict):
 
     name: str = Field(description="The profile's name.")
     carrier: str = Field(description="Value of the column `transportadora`.", min_length=1)
-    base_path: str = Field(default="", description="Appended to TELEMETRIA_API_URL.")
+    base_path: str = Field(default="", description="Appended to the source's address.")
     auth: Auth = Field(default=Auth(), description="How the token travels.")
     headers: dict[str, str] = Field(default_factory=dict, description="Further headers; never a secret.")
     http: Http = Field(default=Http(), description="Timeouts, deadlines and budgets.")
@@ -415,7 +416,7 @@ def load_profile(name_or_path: str | Path) -> Profile:
     text = str(name_or_path)
     file = SHIPPED / f"{text}.yaml" if text in shipped_profiles() else Path(text)
     try:
-        data = yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        data = yaml.load(file.read_text(encoding="utf-8"), Loader=UniqueKeys)
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):
             names = ", ".join(shipped_profiles())
@@ -430,34 +431,5 @@ def load_profile(name_or_path: str | Path) -> Profile:
     try:
         return Profile.model_validate(data)
     except ValidationError as error:
-        said = [f"{file.name}: {_where(e['loc'])}: {_what(e)}" for e in error.errors()]
+        said = [f"{file.name}: {problem_text(e, e['loc'])}" for e in error.errors()]
         raise ProfileError("\n".join(said)) from None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML lets the last of two equal keys win, silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _where(location: tuple[int | str, ...]) -> str:
-    parts = [str(part) for part in location if part != "[key]"]
-    if "paging" in parts:  # pydantic names the chosen style there too
-        del parts[parts.index("paging") + 1 : parts.index("paging") + 2]
-    return ".".join(parts) or "the profile"
-
-
-def _what(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
-        return "unknown key; look for a typing error, or for the right level"
-    if error["type"] == "missing":
-        return "this key is required"
-    return str(error["msg"]).removeprefix("Value error, ")

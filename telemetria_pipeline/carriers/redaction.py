@@ -16,16 +16,16 @@ _LONG = 6  # a shorter token is told from data only where it stands as a word of
 class Secrets:
     """A token (for Basic: `user:secret`) and every form it takes on the way.
 
-    Raises `AuthError` for a token that cannot be sent.
+    `key` is where it is set. Raises `AuthError` for a token that cannot be sent.
     """
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, key: str = "TELEMETRIA_API_TOKEN") -> None:
         self.token = token.strip()
         if not self.token:
-            raise AuthError("TELEMETRIA_API_TOKEN is empty. Set the token that the carrier issued.")
+            raise AuthError(f"{key} is empty. Set the token that the carrier issued.")
         if not self.token.isascii() or not self.token.isprintable():
             raise AuthError(
-                "TELEMETRIA_API_TOKEN holds a line break or a character that no HTTP header can carry; "
+                f"{key} holds a line break or a character that no HTTP header can carry; "
                 "paste the token again."
             )
         # The password of a `user:secret` pair is a secret by itself.

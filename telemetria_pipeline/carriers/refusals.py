@@ -20,8 +20,13 @@ from telemetria_pipeline.carriers.pacing import retry_after_s
 from telemetria_pipeline.carriers.profile import Profile
 
 
-def refusal(response: requests.Response, body: bytes, profile: Profile) -> CarrierError:
-    """The error that a status of 300 or above stands for; `body` is its text, the token redacted."""
+def refusal(
+    response: requests.Response, body: bytes, profile: Profile, url_key: str, token_key: str
+) -> CarrierError:
+    """The error that a status of 300 or above stands for; `body` is its text, the token redacted.
+
+    `url_key` and `token_key` are where address and token are set.
+    """
     status = response.status_code
     said = f"; it says: {text!r}" if (text := excerpt(body, 300)) else ""
     if status in (408, 425, 429) or (status >= 500 and status != 501):
@@ -32,7 +37,7 @@ def refusal(response: requests.Response, body: bytes, profile: Profile) -> Carri
         return error
     if status in (401, 403):
         return AuthError(
-            f"the carrier answered {status}: set TELEMETRIA_API_TOKEN to a token that is valid and may read "
+            f"the carrier answered {status}: set {token_key} to a token that is valid and may read "
             f"trips (sent as {profile.auth.header}){said}",
             status=status,
         )
@@ -40,13 +45,12 @@ def refusal(response: requests.Response, body: bytes, profile: Profile) -> Carri
         target = urljoin(response.url, response.headers.get("Location", "")).split("?")[0]
         return Redirected(
             f"the carrier answered {status}, to {target}: redirects are not followed, the token would go "
-            "with them. If that address is the right one, set TELEMETRIA_API_URL to it",
+            f"with them. If that address is the right one, set {url_key} to it",
             status=status,
         )
     if status == 404:
         return NotFoundError(
-            "the carrier answered 404: look at TELEMETRIA_API_URL and at base_path and path in the profile"
-            f"{said}",
+            f"the carrier answered 404: look at {url_key} and at base_path and path in the profile{said}",
             status=status,
         )
     return RejectedRequest(
@@ -54,16 +58,18 @@ def refusal(response: requests.Response, body: bytes, profile: Profile) -> Carri
     )
 
 
-def connection_trouble(error: Exception, timeout: tuple[float, float], host: str) -> ConnectionTrouble:
+def connection_trouble(
+    error: Exception, timeout: tuple[float, float], host: str, url_key: str
+) -> ConnectionTrouble:
     """A network error in words; its own text may hold the whole address and is left out."""
     if isinstance(error, requests.ConnectTimeout):
         said = f"no connection to {host} within {timeout[0]:g} s"
     elif isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
         said = f"{host} sent nothing for {timeout[1]:g} s"
     elif isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
-        said = f"the TLS connection to {host} failed; check its certificate and TELEMETRIA_API_URL"
+        said = f"the TLS connection to {host} failed; check its certificate and {url_key}"
     elif isinstance(error, urllib3.exceptions.HTTPError | requests.exceptions.ChunkedEncodingError):
         said = f"{host} cut the answer short, or sent one that cannot be decompressed"
     else:
-        said = f"no connection to {host}, or it was reset; check TELEMETRIA_API_URL and the network"
+        said = f"no connection to {host}, or it was reset; check {url_key} and the network"
     return ConnectionTrouble(said)

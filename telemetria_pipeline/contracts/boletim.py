@@ -1,26 +1,10 @@
 """The boletim: the headers that a sender may write, and the tables that its rows become."""
 
-import re
-import unicodedata
-
 from telemetria_pipeline.contracts.base import INSTANT, INTEGER, NUMBER, TEXT, Column, Contract
 from telemetria_pipeline.contracts.telemetry import PLACA_PATTERN
 
 DATE_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
 CLOCK_PATTERN = r"^\d{2}:\d{2}:\d{2}$"
-
-
-def normalise_header(text: str) -> str:
-    """A header as it is compared: upper case, letters and digits only, without accents and ordinal signs.
-
-    `Nº ATA`, `n.° ata` and `N ATA` are one header; so are `km_saida` and `KM\\nSAÍDA`.
-    """
-    plain = unicodedata.normalize("NFKD", text.replace("º", "").replace("°", "").replace("ª", ""))
-    return re.sub(r"[^A-Z0-9]", "", plain.upper())
-
-
-def _normalised(*headers: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(normalise_header(h) for h in headers))
 
 
 # The first name of each is the one that messages and the template use.
@@ -90,10 +74,7 @@ HEADER_NAMES: dict[str, tuple[str, ...]] = {
     "empresa": ("EMPRESA", "TRANSPORTADORA"),
 }
 
-HEADER_ALIASES: dict[str, tuple[str, ...]] = {c: _normalised(*names) for c, names in HEADER_NAMES.items()}
-"""Canonical column -> its headers, as `normalise_header` leaves them."""
-
-IGNORED_HEADERS: tuple[str, ...] = _normalised("CÓDIGO", "CÓDIGO2", "TAXA LOTAÇÃO", "TAXA DE LOTAÇÃO")
+IGNORED_HEADERS = ("CÓDIGO", "CÓDIGO2", "TAXA LOTAÇÃO", "TAXA DE LOTAÇÃO")
 """Headers known to be noise in real sheets: neither read nor asked about."""
 
 REQUIRED: tuple[str, ...] = (
@@ -106,6 +87,7 @@ REQUIRED: tuple[str, ...] = (
 )
 
 EXPLANATION_SHEET, SUMMARY_SHEET, ERRORS_SHEET = "Como preencher", "Resumo", "Erros"
+OWN_SHEETS = frozenset({EXPLANATION_SHEET, SUMMARY_SHEET, ERRORS_SHEET})
 """Sheets that the template and the answer add to a boletim; they come back with it."""
 
 _LINEAGE = (

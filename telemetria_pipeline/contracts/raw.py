@@ -4,8 +4,6 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-Windows = list[tuple[datetime, datetime]]
-
 
 class RawPage(BaseModel):
     """One page as received; `key` is where its bytes lie, `stamp` what a fan-out adds to its records."""
@@ -61,7 +59,6 @@ class HourManifest(BaseModel):
     accepted: int | None = None  # trips that they hold
     captures: list[Capture] = []
     failure: Failure | None = None
-    changing: Windows = []  # what a publication touches, until it has left its marks; a killed one stays
 
     @property
     def current(self) -> Capture | None:
@@ -96,8 +93,7 @@ class FileManifest(BaseModel):
     verdict: str | None = None
     rows: dict[str, int] = {}
     days: list[str] = []  # that its accepted rows declare
-    spans: Windows = []  # of its rows in the table, first departure to last arrival, one a run of days
-    changing: Windows = []  # what a verdict touches, until it has left its marks; a killed one stays
+    indexed: list[str] = []  # days that the index of days may have an entry of it for
     duplicate_of: str | None = None
     replaces: list[str] = []  # earlier versions whose rows it took the place of
     replaced_by: str | None = None

@@ -3,6 +3,9 @@
 from telemetria_pipeline.contracts.base import FLAG, INSTANT, INTEGER, NUMBER, TEXT, Column, Contract
 
 PLACA_PATTERN = r"^[A-Z]{3}\d[A-Z]\d{2}$"
+HOUR_STATES = ("captured", "confirmed_empty", "open", "missing")
+ANSWERED = HOUR_STATES[:2]
+"""The states of an hour whose silence means something."""
 
 _VEHICLE = (
     Column("transportadora", TEXT, "Carrier under contract that owns the telemetry", required=True),
@@ -127,7 +130,7 @@ LEDGER = Contract(
             TEXT,
             "What is known of the hour",
             required=True,
-            isin=("captured", "confirmed_empty", "open", "missing"),
+            isin=HOUR_STATES,
         ),
         *(
             Column(name, INTEGER, description, required=True, ge=0)

@@ -1,33 +1,39 @@
-"""What a run of many partitions says of those that failed."""
+"""How a run says what failed: an error of ours with its text, any other by its type."""
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import dagster as dg
 
+from telemetria_pipeline.errors import PipelineError, shown_text
+
 _NAMED = 10
-Ours = tuple[type[Exception], ...]
-"""Errors whose text is ours. That of a library's error may hold a row's values: only its type is told."""
 
 
-def said(error: Exception, ours: Ours) -> str:
-    """What may be told of an error."""
-    return str(error) if isinstance(error, ours) else type(error).__name__
+@contextmanager
+def failures_end_the_run() -> Iterator[None]:
+    """Turn an error of ours into Dagster's failure; a permanent one is not tried again."""
+    try:
+        yield
+    except PipelineError as error:
+        raise dg.Failure(str(error), allow_retries=not error.permanent) from None
 
 
-def log_failure(context: dg.AssetExecutionContext, partition: str, error: Exception, ours: Ours) -> None:
+def log_failure(context: dg.AssetExecutionContext, partition: str, error: Exception) -> None:
     """Say why a partition failed, and of an error that is not ours where it happened."""
-    where = "" if isinstance(error, ours) else "\n" + "".join(traceback.format_tb(error.__traceback__))
-    context.log.error(f"{partition} failed: {said(error, ours)}{where}")
+    ours = isinstance(error, PipelineError)
+    where = "" if ours else "\n" + "".join(traceback.format_tb(error.__traceback__))
+    context.log.error(f"{partition} failed: {shown_text(error)}{where}")
 
 
-def run_failure(failures: Mapping[str, Exception], total: int, partitions: str, ours: Ours) -> dg.Failure:
+def run_failure(failures: Mapping[str, Exception], total: int, partitions: str) -> dg.Failure:
     """The run's failure, once all its partitions had their turn; `partitions` says what these are."""
-    named = {partition: said(error, ours) for partition, error in list(failures.items())[:_NAMED]}
+    named = {partition: shown_text(error) for partition, error in list(failures.items())[:_NAMED]}
     more = [f"and {len(failures) - _NAMED} more"] if len(failures) > _NAMED else []
-    told = " | ".join([*(f"{partition}: {what}" for partition, what in named.items()), *more])
+    listed = " | ".join([*(f"{partition}: {text}" for partition, text in named.items()), *more])
     return dg.Failure(
-        f"{len(failures)} of {total} {partitions} failed. {told}",
-        metadata={f"{partitions.removesuffix('s')}/{partition}": what for partition, what in named.items()},
+        f"{len(failures)} of {total} {partitions} failed. {listed}",
+        metadata={f"{partitions.removesuffix('s')}/{partition}": text for partition, text in named.items()},
         allow_retries=False,
     )

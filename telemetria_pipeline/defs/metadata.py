@@ -1,18 +1,61 @@
-"""What a materialisation says of itself in Dagster's UI."""
+"""What an asset and its materialisations say of themselves in Dagster's UI."""
 
+from collections.abc import Collection
+from functools import cache
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 
-from telemetria_pipeline.steps.hour_ingest import PublishedHour
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.contracts.telemetry import TRIPS
+from telemetria_pipeline.steps.publish import PublishedHour
+from telemetria_pipeline.storage.lake import Written
+from telemetria_pipeline.version import CODE_VERSION
 
 _PREVIEW_ROWS = 5
 
 
+def asset_facts(
+    group: str, contract: Contract | None = None, kinds: Collection[str] = ("parquet", "pandas")
+) -> dict[str, Any]:
+    """What every asset says of itself: group, owners, kinds, code version, and the columns of its table."""
+    return {
+        "group_name": group,
+        "owners": ["team:data-engineering"],
+        "kinds": set(kinds),
+        "code_version": CODE_VERSION,
+        **({"metadata": {"dagster/column_schema": table_schema(contract)}} if contract else {}),
+    }
+
+
+def written_metadata(written: Written, contract: Contract) -> dict[str, Any]:
+    """Metadata of a partition that was written."""
+    return {
+        "dagster/row_count": written.rows,
+        "dagster/uri": written.uri,
+        "dagster/column_schema": table_schema(contract),
+        "bytes": written.bytes,
+    }
+
+
+def materialization(
+    asset: dg.AssetKey, partition: str, metadata: dict[str, Any], data_version: str
+) -> dg.AssetMaterialization:
+    """One partition of a run of many, to be logged from inside its step.
+
+    Dagster adds the versions to a result that a step yields, not to an event that it logs.
+    """
+    return dg.AssetMaterialization(
+        asset,
+        partition=partition,
+        metadata=metadata,
+        tags={"dagster/code_version": CODE_VERSION, "dagster/data_version": data_version},
+    )
+
+
+@cache
 def table_schema(contract: Contract) -> dg.TableSchema:
     """Dagster's column schema of a contract."""
     return dg.TableSchema(
@@ -61,17 +104,14 @@ def raw_metadata(manifest: HourManifest, uri: str) -> dict[str, Any]:
     }
 
 
-def trips_metadata(published: PublishedHour, schema: dg.TableSchema) -> dict[str, Any]:
+def trips_metadata(published: PublishedHour) -> dict[str, Any]:
     """Metadata of `telemetry_trips` for one hour."""
     ledger, changes = published.ledger, published.changes
     return {
-        "dagster/row_count": published.written.rows,
-        "dagster/uri": published.written.uri,
-        "dagster/column_schema": schema,
+        **written_metadata(published.written, TRIPS),
         "hour_state": published.state,
         **{f"ledger/{name}": count for name, count in ledger.counts().items()},
         **{f"changes/{name}": count for name, count in changes.items()},
-        "bytes": published.written.bytes,
         "requests": published.capture.requests,
         "retries": published.capture.retries,
         "capture": published.capture.id,

@@ -1,39 +1,23 @@
-"""How time is cut: one zone, the contract's, for all partitions."""
-
-from datetime import date, datetime, time, timedelta
+"""How Dagster cuts time: as the contract's calendar does."""
 
 import dagster as dg
 
 from telemetria_pipeline.business_calendar import FIRST_DAY_OF_CYCLE, Cycle
-from telemetria_pipeline.core.telemetry.hours import Hour
 from telemetria_pipeline.settings import Settings
 
-_settings = Settings.from_env()
+CALENDAR = Settings.load().calendar
+"""Read when the definitions load: a partition's zone cannot change while they are."""
 
-HOURLY = dg.HourlyPartitionsDefinition(
-    datetime.combine(_settings.start, time(), tzinfo=_settings.timezone), timezone=str(_settings.timezone)
-)
-DAILY = dg.DailyPartitionsDefinition(
-    datetime.combine(_settings.start, time(), tzinfo=_settings.timezone), timezone=str(_settings.timezone)
-)
+_ZONE = str(CALENDAR.zone)
+
+# One for all sources: days of the audit that lie before a source's first day still have their hours.
+HOURLY = dg.HourlyPartitionsDefinition(CALENDAR.day(CALENDAR.start)[0], timezone=_ZONE)
+DAILY = dg.DailyPartitionsDefinition(CALENDAR.day(CALENDAR.start)[0], timezone=_ZONE)
 BILLING_CYCLE = dg.TimeWindowPartitionsDefinition(
-    start=datetime.combine(Cycle.of(_settings.start).first, time(), tzinfo=_settings.timezone),
+    start=CALENDAR.day(Cycle.of(CALENDAR.start).first)[0],
     fmt="%Y-%m-%d",
     cron_schedule=f"0 0 {FIRST_DAY_OF_CYCLE} * *",
-    timezone=str(_settings.timezone),
+    timezone=_ZONE,
     end_offset=1,  # the cycle that runs can be looked at
 )
 BOLETIM_FILES = dg.DynamicPartitionsDefinition(name="boletim_files")
-
-
-def hour_of(key: str) -> Hour:
-    """The hour of a partition key; raises Dagster's error for a key that is none."""
-    window = HOURLY.time_window_for_partition_key(key)
-    return Hour(key, window.start, window.end)
-
-
-def day_window(day: date) -> tuple[datetime, datetime]:
-    """The first instant of a business day and the first after it, in the contract's zone."""
-    zone = _settings.timezone
-    following = day + timedelta(days=1)
-    return datetime.combine(day, time(), tzinfo=zone), datetime.combine(following, time(), tzinfo=zone)

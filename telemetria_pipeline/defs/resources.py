@@ -1,43 +1,44 @@
 """What assets reach outside for. Settings are read when a run asks, never when the definitions load."""
 
-import dagster as dg
+from typing import Any
 
-from telemetria_pipeline.defs.telemetry.request_log import RequestLog
+import dagster as dg
+from pydantic import Field
+
 from telemetria_pipeline.carriers.client import CarrierClient
-from telemetria_pipeline.carriers.profile import Profile, load_profile
+from telemetria_pipeline.carriers.profile import Profile
+from telemetria_pipeline.carriers.sources import Source
+from telemetria_pipeline.defs.telemetry.request_log import RequestLog
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.lake import open_lake
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
 
 
-class LakeResource(dg.ConfigurableResource):
-    """The lake: tables, raw pages, manifests."""
+class PipelineResource(dg.ConfigurableResource):
+    """The settings, and what they name: the lake, the inbox, the sources' APIs.
 
-    address: str | None = None  # None: TELEMETRIA_LAKE
+    Secrets come from the environment only, so that no config page shows them.
+    """
 
-    def open(self) -> Lake:
-        """The lake at this resource's address, or at the one that the settings name."""
-        return Lake.open(self.address or Settings.from_env().lake)
+    settings: dict[str, Any] = Field(
+        default_factory=dict,
+        description='Settings of this run in place of the environment\'s, by name: {"km_share": "0.08"}.',
+    )
 
+    def load(self) -> Settings:
+        """The settings. Raises `SettingsError`."""
+        return Settings.load(**self.settings)
 
-class InboxResource(dg.ConfigurableResource):
-    """The inbox that boletins are dropped into."""
+    def lake(self) -> Lake:
+        """The lake that the settings name. Raises `SettingsError` and `StorageError`."""
+        return open_lake(self.load())
 
-    address: str | None = None  # None: TELEMETRIA_INBOX
+    def inbox(self) -> ObjectStore:
+        """The inbox that the settings name. Raises `SettingsError` and `StorageError`."""
+        return ObjectStore.open(self.load().inbox)
 
-    def open(self) -> ObjectStore:
-        """The inbox at this resource's address, or at the one that the settings name."""
-        return ObjectStore.open(self.address or Settings.from_env().inbox)
-
-
-class CarrierResource(dg.ConfigurableResource):
-    """The carrier's API. The token comes from the environment only, so that no config page shows it."""
-
-    def profile(self) -> Profile:
-        """How to talk to the carrier; raises `ProfileError` naming the key that is wrong."""
-        return load_profile(Settings.from_env().api_profile)
-
-    def client(self, profile: Profile, log: RequestLog, correlation: str) -> CarrierClient:
-        """A client with a session of its own; raises `MissingSetting` when the API is not configured."""
-        url, token = Settings.from_env().api()
-        return CarrierClient(profile, url, token, log=log, correlation=correlation)
+    def client(self, source: Source, profile: Profile, log: RequestLog, run_id: str) -> CarrierClient:
+        """A client with a session of its own. Raises `SourceError` where the source's secret is not set."""
+        self.load()  # a .env may hold the secret
+        return source.client(profile, log=log, correlation=run_id[:8])

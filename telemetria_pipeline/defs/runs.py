@@ -4,11 +4,11 @@ import dagster as dg
 
 MAX_TRIES = 5
 PARTITION_TAG = "dagster/partition"
-ACTIVE = [
+WAITING = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
 ]
+ACTIVE = [*WAITING, dg.DagsterRunStatus.CANCELING]
 FAILED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]

@@ -1,73 +1,124 @@
-"""Sheets as finance people know them: a title block, a frozen header with filters, totals as formulas.
+"""Workbooks in the house style: the only place that writes an .xlsx file.
 
-Text is written as text, whatever it begins with; decimals digit by digit; and every formula carries what it
-comes to, for those who read the file without computing it (previews, Excel's protected view, pandas).
+Text is written as text, whatever it begins with; decimals digit by digit; and every formula carries its
+value, for those who read the file without computing it (previews, Excel's protected view, pandas).
+
+Cells are named as Excel names them (`"B7"`); rows count from 1.
 """
 
+import math
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from telemetria_pipeline.core.sheets.text import letter
 from telemetria_pipeline.reports.text import missing
 
 if TYPE_CHECKING:
-    from openpyxl.cell.cell import Cell
-    from openpyxl.styles import NamedStyle
-    from openpyxl.worksheet.worksheet import Worksheet
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
+
+# --- the style kit -------------------------------------------------------------------------------------
+
+Style = Mapping[str, Any]
+"""Properties of an XlsxWriter format. Styles combine: the later one wins."""
+
+RED, YELLOW, GREEN = "#FFC7CE", "#FFEB9C", "#C6EFCE"
+_NAVY, _PALE_NAVY, _PALE, _LINE, _SLATE = "#1F3864", "#8EA9DB", "#D9E1F2", "#BFBFBF", "#44546A"
+
+TITLE: Style = {"font_size": 14, "bold": True, "font_color": _NAVY}
+QUIET: Style = {"font_size": 10, "font_color": _SLATE}
+BOLD: Style = {"bold": True}
+HEADER: Style = {
+    "bold": True,
+    "font_color": "#FFFFFF",
+    "bg_color": _NAVY,
+    "border": 1,
+    "border_color": _LINE,
+    "align": "center",
+    "valign": "vcenter",
+    "text_wrap": True,
+}
+OPTIONAL_HEADER: Style = {**HEADER, "bg_color": _PALE_NAVY}
+SENDERS_HEADER: Style = {"bold": True, "bg_color": _PALE}
+TOTAL: Style = {"bold": True, "bg_color": _PALE, "top": 2, "top_color": _NAVY, "bottom": 0}
+LINK: Style = {"font_color": "#0563C1", "underline": 1}
+WRAPPED: Style = {"text_wrap": True, "valign": "top"}
+
+_TOP: Style = {"valign": "top", "bottom": 7, "bottom_color": _LINE}  # 7 is a hairline
+_WORDS: Style = {**_TOP, "align": "left", "indent": 1}
 
 Kind = Literal["text", "long", "count", "km", "brl", "tariff", "share", "day", "clock", "instant"]
 
-_FORMATS: dict[str, str] = {
-    "count": "#,##0",
-    "km": "#,##0.000",
-    "brl": "[$R$-416] #,##0.00;[Red]-[$R$-416] #,##0.00",
-    "tariff": "[$R$-416] #,##0.00##",
-    "share": "0.0%",
-    "day": "dd/mm/yyyy",
-    "clock": "hh:mm",
-    "instant": "dd/mm/yyyy hh:mm",
+_KINDS: dict[Kind, Style] = {
+    "text": _WORDS,
+    "long": {**_WORDS, **WRAPPED},
+    "count": {**_TOP, "num_format": "#,##0"},
+    "km": {**_TOP, "num_format": "#,##0.000"},
+    "brl": {**_TOP, "num_format": "[$R$-416] #,##0.00;[Red]-[$R$-416] #,##0.00"},
+    "tariff": {**_TOP, "num_format": "[$R$-416] #,##0.00##"},
+    "share": {**_TOP, "num_format": "0.0%"},
+    "day": {**_TOP, "num_format": "dd/mm/yyyy"},
+    "clock": {**_TOP, "num_format": "hh:mm"},
+    "instant": {**_TOP, "num_format": "dd/mm/yyyy hh:mm"},
 }
-_FONT = "Calibri"
-_DARK, _GREY, _LINE = "1F3864", "D9E1F2", "BFBFBF"
+_LINE_HEIGHT = 15.0
+_HEADER_HEIGHT = 32
+_LAST_CHARACTER = 32_767
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+# --- what stands in cells ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Formula:
-    """A formula, and the value that it comes to; `{Header}` stands for that column's cell in the same row."""
+    """A formula and its value; in a table, `{Header}` stands for that column's cell in the same row."""
 
     text: str
     value: Decimal
 
 
 @dataclass(frozen=True)
+class Link:
+    """A text that leads to a cell of another sheet."""
+
+    text: str
+    sheet: str
+    cell: str
+
+
+@dataclass(frozen=True)
 class Column:
-    """A column of a sheet: its values in order (`Formula`s too), how they look, whether they are summed."""
+    """A column of a table: its values in order (formulas and links too), and how they look.
+
+    `width` is in characters; `fills` gives the cells with these values a background.
+    """
 
     header: str
     values: Sequence[Any]
     kind: Kind = "text"
     width: int = 14
     summed: bool = False
+    fills: Mapping[Any, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Where a sheet's table lies: its first and last row of data, and the row of totals beneath."""
+    """Where a table lies: its first and last row of data. The totals are in the row beneath."""
 
     sheet: str
     first: int
     last: int
     letters: Mapping[str, str]  # header -> column letter
-    totals: Mapping[str, Decimal]  # header -> what the column sums to
+    totals: Mapping[str, Decimal]  # header -> sum of the column
 
     def total(self, header: str) -> Formula:
         """The column's total, for a cell of another sheet."""
@@ -75,24 +126,110 @@ class Table:
 
     def range(self, header: str) -> str:
         """The column's data, for a formula of another sheet."""
-        letter = self.letters[header]
-        return f"'{self.sheet}'!${letter}${self.first}:${letter}${self.last}"
+        column = self.letters[header]
+        return f"'{self.sheet}'!${column}${self.first}:${column}${self.last}"
 
 
-@dataclass
 class Workbook:
-    """A workbook that grows sheet by sheet."""
+    """A workbook that grows page by page; `save` returns its bytes."""
 
-    _book: Any = None
-    _computed: dict[str, dict[str, Decimal]] = field(default_factory=dict)  # sheet -> cell -> value
+    def __init__(self) -> None:
+        import xlsxwriter
 
-    def __post_init__(self) -> None:
-        import openpyxl
+        self._bytes = BytesIO()
+        self._book = xlsxwriter.Workbook(
+            self._bytes, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        )
+        self._formats: dict[tuple[tuple[str, Any], ...], Format] = {}
 
-        self._book = openpyxl.Workbook()
-        self._book.remove(self._book.active)
-        for kind in get_args(Kind):
-            self._book.add_named_style(_style(kind))
+    def save(self) -> bytes:
+        """The workbook's bytes. Nothing can be written to it afterwards."""
+        self._book.close()
+        return self._bytes.getvalue()
+
+    def style(self, *styles: Style) -> "Format":
+        """The styles combined, as XlsxWriter's columns and ranges take them."""
+        properties = {name: value for style in styles for name, value in style.items()}
+        key = tuple(sorted(properties.items()))
+        if key not in self._formats:
+            self._formats[key] = self._book.add_format(properties)
+        return self._formats[key]
+
+    def page(self, name: str) -> "Worksheet":
+        """A new sheet, A4 landscape, as wide as one printed page."""
+        page = self._book.add_worksheet(name)
+        page.set_landscape()
+        page.set_paper(9)
+        page.fit_to_pages(1, 0)
+        page.set_margins(left=0.4, right=0.4, top=0.5, bottom=0.6)
+        page.set_footer("&L&A&R&P / &N")
+        return page
+
+    def write(self, page: "Worksheet", cell: str, value: Any, *styles: Style) -> None:
+        """Write a value of its own type. Text stays text, now and once somebody edits the cell."""
+        look = self.style(*styles)
+        if missing(value) or value == "" or (isinstance(value, float) and math.isinf(value)):
+            page.write_blank(cell, None, look)
+            return
+        match value:
+            case str():
+                text = plain_text(value)
+                quoted = {"quote_prefix": True} if text.startswith(_FORMULA_SIGNS) else {}
+                page.write_string(cell, text, self.style(*styles, quoted))
+            case Formula():
+                page.write_formula(cell, value.text, look, value.value)
+            case Link():
+                sheet = value.sheet.replace("'", "''")
+                url = f"internal:'{sheet}'!{value.cell}"
+                page.write_url(cell, url, self.style(*styles, LINK), plain_text(value.text))
+            case bool():
+                page.write_boolean(cell, value, look)
+            case date() | time() | timedelta():
+                page.write_datetime(cell, value, self.style({"num_format": _clock_format(value)}, *styles))
+            case _:
+                page.write_number(cell, value, look)
+
+    def merge(self, page: "Worksheet", cells: str, value: Any, *styles: Style) -> None:
+        """Merge the cells of a row and write the value into them."""
+        page.merge_range(cells, "", self.style(*styles))
+        self.write(page, cells.partition(":")[0], value, *styles)
+
+    def comment(self, page: "Worksheet", cell: str, author: str, text: str) -> None:
+        """Put a comment on a cell, large enough to be read without scrolling."""
+        height = 20 + 18 * _lines(text, 44)
+        page.write_comment(cell, plain_text(text), {"author": author, "width": 320, "height": height})
+
+    def table(self, page: "Worksheet", header_row: int, columns: Sequence[Column]) -> Table:
+        """Write a table, and its row of totals if a column is summed. All columns are of one length."""
+        first = header_row + 1
+        # A table without rows keeps an empty one, so that its formulas stay the same.
+        height = max(len(columns[0].values), 1)
+        last = first + height - 1
+        letters = {column.header: letter(at) for at, column in enumerate(columns, start=1)}
+        page.set_row(header_row - 1, _HEADER_HEIGHT)
+        for row in range(height):
+            values = [(c.values[row], c.width) for c in columns if c.kind == "long" and row < len(c.values)]
+            # Excel fits the height by itself; LibreOffice does not.
+            if values:
+                page.set_row(first + row - 1, _LINE_HEIGHT * max(_lines(v, width) for v, width in values))
+        for column in columns:
+            at = letters[column.header]
+            self.write(page, f"{at}{header_row}", column.header, HEADER)
+            page.set_column(f"{at}:{at}", column.width)
+            for row, value in enumerate([*column.values] or [None], start=first):
+                if isinstance(value, Formula):
+                    cells = {header: f"{other}{row}" for header, other in letters.items()}
+                    value = Formula(value.text.format_map(cells), value.value)
+                filled = {"bg_color": column.fills[value]} if value in column.fills else {}
+                self.write(page, f"{at}{row}", value, _KINDS[column.kind], filled)
+        totals = {column.header: _sum(column.values) for column in columns if column.summed}
+        for column in columns if totals else ():
+            at = letters[column.header]
+            total: Any = "Total" if column is columns[0] else None
+            if column.summed:
+                total = Formula(f"=SUM({at}{first}:{at}{last})", totals[column.header])
+            self.write(page, f"{at}{last + 1}", total, _KINDS[column.kind], TOTAL)
+        return Table(page.get_name(), first, last, letters, totals)
 
     def add(
         self,
@@ -103,92 +240,35 @@ class Workbook:
         frozen: int = 0,
         footnotes: Sequence[str] = (),
     ) -> Table:
-        """Add a sheet.
+        """Add a page that holds one table, with its header in sight, filters, and headers on every print.
 
         Args:
             title: the sheet's name.
             heading: the lines above the table; the first is the title.
-            columns: the table; all of one length.
+            columns: the table.
             notes: comments, by number of the row (from 0) and header.
             frozen: how many columns stay in sight as well.
             footnotes: lines beneath the table.
         """
-        from openpyxl.comments import Comment
-        from openpyxl.utils import get_column_letter
-
-        page = self._book.create_sheet(title)
-        self._computed[title] = {}
-        _write_heading(page, heading)
+        page = self.page(title)
+        page.hide_gridlines(2)
+        for row, line in enumerate(heading, start=1):
+            self.write(page, f"A{row}", line, TITLE if row == 1 else QUIET)
         header_row = len(heading) + 2
-        first = header_row + 1
-        letters = {c.header: get_column_letter(at) for at, c in enumerate(columns, start=1)}
-        # Without rows, an empty one stands for them, so that the formulas stay the same.
-        last = first + max(len(columns[0].values), 1) - 1
-        for at, column in enumerate(columns, start=1):
-            _write_header(page.cell(header_row, at), column.header)
-            page.column_dimensions[letters[column.header]].width = column.width
-            for row, value in enumerate(column.values, start=first):
-                self._write(page.cell(row, at), value, column.kind, letters)
-        for (row, header), said in (notes or {}).items():
-            page[f"{letters[header]}{first + row}"].comment = Comment(said, "Medição", 80, 300)
-        totals = {c.header: _sum(c.values) for c in columns if c.summed}
-        if totals:
-            self._write_totals(page, columns, letters, totals, first, last)
-        for row, said in enumerate(footnotes, start=last + 3):
-            _write_quiet(page.cell(row, 1), said)
-        _fit_heights(page, columns, first)
-        page.freeze_panes = page.cell(first, frozen + 1)
-        page.auto_filter.ref = f"A{header_row}:{get_column_letter(len(columns))}{last}"
-        _fit_to_print(page, header_row)
-        return Table(title, first, last, letters, totals)
-
-    def save(self) -> bytes:
-        """The workbook's bytes."""
-        out = BytesIO()
-        self._book.save(out)
-        return _with_results(out.getvalue(), list(self._computed.values()))
-
-    def _write(self, cell: "Cell", value: Any, kind: Kind, letters: Mapping[str, str]) -> None:
-        cell.style = kind
-        if isinstance(value, Formula):
-            cell.value = value.text.format_map({h: f"{letter}{cell.row}" for h, letter in letters.items()})
-            self._computed[cell.parent.title][cell.coordinate] = value.value
-        elif isinstance(value, str):
-            write_text(cell, value)
-        elif not missing(value):
-            cell.value = value
-
-    def _write_totals(
-        self,
-        page: "Worksheet",
-        columns: Sequence[Column],
-        letters: Mapping[str, str],
-        totals: Mapping[str, Decimal],
-        first: int,
-        last: int,
-    ) -> None:
-        from openpyxl.styles import Border, Font, PatternFill, Side
-
-        for at, column in enumerate(columns, start=1):
-            cell = page.cell(last + 1, at)
-            if column.summed:
-                letter = letters[column.header]
-                summed = Formula(f"=SUM({letter}{first}:{letter}{last})", totals[column.header])
-                self._write(cell, summed, column.kind, letters)
-            elif at == 1:
-                cell.value = "Total"
-            cell.font = Font(name=_FONT, bold=True)
-            cell.fill = PatternFill("solid", fgColor=_GREY)
-            cell.border = Border(top=Side(style="medium", color=_DARK))
+        table = self.table(page, header_row, columns)
+        for (row, header), text in (notes or {}).items():
+            self.comment(page, f"{table.letters[header]}{table.first + row}", "Medição", text)
+        for row, line in enumerate(footnotes, start=table.last + 3):
+            self.write(page, f"A{row}", line, QUIET)
+        page.freeze_panes(f"{letter(frozen + 1)}{table.first}")
+        page.autofilter(f"A{header_row}:{letter(len(columns))}{table.last}")
+        page.repeat_rows(header_row - 1)
+        return table
 
 
-def write_text(cell: "Cell", text: str) -> None:
-    """Write text that stays text: neither Excel nor whoever edits the cell makes a formula of it."""
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
-
-    cell.value = ILLEGAL_CHARACTERS_RE.sub("", text)[:32_767]
-    cell.data_type = "s"
-    cell.quotePrefix = text.startswith(_FORMULA_SIGNS)
+def plain_text(text: str) -> str:
+    """The text without what no workbook can hold."""
+    return _NOT_IN_XML.sub("", text)[:_LAST_CHARACTER]
 
 
 def local(instants: pd.Series, zone: ZoneInfo) -> list[datetime | None]:
@@ -202,89 +282,23 @@ def days(texts: pd.Series) -> list[date | None]:
     return [None if missing(text) else date.fromisoformat(text) for text in texts]
 
 
-def _style(kind: Kind) -> "NamedStyle":
-    """How the cells of a kind look: set by name, which costs a tenth of setting each part on each cell."""
-    from openpyxl.styles import Alignment, Border, Font, NamedStyle, Side
+def _clock_format(value: date | time | timedelta) -> str:
+    match value:
+        case datetime():
+            return "dd/mm/yyyy hh:mm"
+        case date():
+            return "dd/mm/yyyy"
+        case time():
+            return "hh:mm:ss" if value.second else "hh:mm"
+    return "[h]:mm:ss"
 
-    words = kind in ("text", "long")
-    return NamedStyle(
-        kind,
-        font=Font(name=_FONT, size=11),
-        number_format=_FORMATS.get(kind, "General"),
-        alignment=Alignment("left" if words else None, "top", wrap_text=kind == "long", indent=int(words)),
-        border=Border(bottom=Side(style="hair", color=_LINE)),
-    )
+
+def _lines(value: Any, width: int) -> int:
+    """How many lines a text takes in a column of this width."""
+    text = value.text if isinstance(value, Link) else "" if missing(value) else str(value)
+    return sum(max(1, math.ceil(len(line) / width)) for line in text.split("\n"))
 
 
 def _sum(values: Sequence[Any]) -> Decimal:
     plain = (v.value if isinstance(v, Formula) else v for v in values)
     return sum((Decimal(v) for v in plain if not missing(v)), Decimal(0))
-
-
-def _write_heading(page: "Worksheet", heading: Sequence[str]) -> None:
-    from openpyxl.styles import Font
-
-    title, *others = heading
-    write_text(page.cell(1, 1), title)
-    page.cell(1, 1).font = Font(name=_FONT, size=14, bold=True, color=_DARK)
-    for row, said in enumerate(others, start=2):
-        _write_quiet(page.cell(row, 1), said)
-
-
-def _write_quiet(cell: "Cell", said: str) -> None:
-    from openpyxl.styles import Font
-
-    write_text(cell, said)
-    cell.font = Font(name=_FONT, size=10, color="44546A")
-
-
-def _write_header(cell: "Cell", header: str) -> None:
-    from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
-
-    cell.value = header
-    cell.font = Font(name=_FONT, bold=True, color="FFFFFF")
-    cell.fill = PatternFill("solid", fgColor=_DARK)
-    cell.alignment = Alignment(wrap_text=True, vertical="center", horizontal="center")
-    cell.border = Border(left=Side(style="thin", color=_LINE), right=Side(style="thin", color=_LINE))
-
-
-def _fit_heights(page: "Worksheet", columns: Sequence[Column], first: int) -> None:
-    """Rows as high as their long texts need: LibreOffice does not see to that, as Excel does."""
-    for column in (c for c in columns if c.kind == "long"):
-        for row, text in enumerate(column.values, start=first):
-            lines = 1 if missing(text) else -(-len(text) // column.width)
-            page.row_dimensions[row].height = max(page.row_dimensions[row].height or 0, 15.0 * lines)
-
-
-def _fit_to_print(page: "Worksheet", header_row: int) -> None:
-    from openpyxl.worksheet.page import PageMargins
-
-    page.row_dimensions[header_row].height = 32
-    page.print_title_rows = f"{header_row}:{header_row}"
-    page.page_setup.orientation = "landscape"
-    page.page_setup.paperSize = page.PAPERSIZE_A4
-    page.sheet_properties.pageSetUpPr.fitToPage = True
-    page.page_setup.fitToWidth, page.page_setup.fitToHeight = 1, 0
-    page.page_margins = PageMargins(left=0.4, right=0.4, top=0.5, bottom=0.6, header=0.3, footer=0.3)
-    page.oddFooter.left.text, page.oddFooter.right.text = "&A", "&P / &N"
-
-
-def _with_results(data: bytes, computed: Sequence[Mapping[str, Decimal]]) -> bytes:
-    """The file with the formulas' results, which openpyxl leaves out; `computed` is in the sheets' order."""
-    results = {f"xl/worksheets/sheet{n}.xml": cells for n, cells in enumerate(computed, start=1)}
-    out = BytesIO()
-    with zipfile.ZipFile(BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            body = old.read(name)
-            if name in results:
-                body = _filled(body.decode(), results[name]).encode()
-            new.writestr(name, body)
-    return out.getvalue()
-
-
-def _filled(xml: str, cells: Mapping[str, Decimal]) -> str:
-    return re.sub(
-        r'(<c r="([A-Z]+\d+)"[^>]*><f>[^<]*</f>)<v ?/>',
-        lambda found: f"{found[1]}<v>{cells[found[2]]:f}</v>",
-        xml.replace("<v></v>", "<v/>"),
-    )

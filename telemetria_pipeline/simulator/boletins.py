@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from openpyxl import Workbook
+from xlsxwriter import Workbook
 
 from telemetria_pipeline.simulator.fleet import Trip
 
@@ -96,18 +96,14 @@ def as_csv(rows: Iterable[Iterable[str | float]]) -> bytes:
 
 def as_xlsx(rows: Iterable[Iterable[str | float]], title: str) -> bytes:
     """As a depot keeps it: a title above the header, and a total below the rows."""
-    book = Workbook()
-    sheet = book.worksheets[0]
-    sheet.title = "Boletim"
-    sheet.append([title])
-    sheet.append(list(HEADERS))
-    total = 0.0
-    for row in map(list, rows):
-        sheet.append(row)
-        total += float(row[9]) - float(row[8])
-    sheet.append(["Total Geral", *[None] * 8, round(total, 1)])
+    trips = [list(row) for row in rows]
+    total = sum(float(row[9]) - float(row[8]) for row in trips)
     out = io.BytesIO()
-    book.save(out)
+    with Workbook(out, {"in_memory": True, "strings_to_formulas": False}) as book:
+        sheet = book.add_worksheet("Boletim")
+        for number, row in enumerate([[title], list(HEADERS), *trips]):
+            sheet.write_row(number, 0, row)
+        sheet.write_row(len(trips) + 2, 0, ["Total Geral", *[None] * 8, round(total, 1)])
     return out.getvalue()
 
 

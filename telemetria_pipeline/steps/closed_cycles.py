@@ -10,11 +10,12 @@ from collections.abc import Mapping
 import orjson
 import pandas as pd
 
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash
-from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.storage.lake import Lake
 
 _FROZEN_NAMES = {BILLING: "closed_billing", PRICED_TRIPS: "closed_trips", ADJUSTMENTS: "closed_adjustments"}
@@ -22,7 +23,7 @@ _FROZEN_NAMES = {BILLING: "closed_billing", PRICED_TRIPS: "closed_trips", ADJUST
 Tables = Mapping[Contract, pd.DataFrame]
 
 
-class CycleRefused(Exception):
+class CycleRefused(PipelineError):
     """The cycle cannot be billed or closed; `reasons` say why and what to do, in Portuguese."""
 
     def __init__(self, reasons: list[str]) -> None:

@@ -7,7 +7,7 @@ cycle is what was frozen (see `closed_cycles`).
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import numpy as np
@@ -26,12 +26,8 @@ from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, tot
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
 from telemetria_pipeline.core.billing.patterns import find_patterns
 from telemetria_pipeline.core.billing.tariffs import price_trips, tariffs_version
-from telemetria_pipeline.core.changed_days import touches
 from telemetria_pipeline.core.exact import units
-from telemetria_pipeline.defs.partitions import day_window
-from telemetria_pipeline.defs.reference.assets import ReferenceTables, read_tables
 from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.steps.changed_days import pending_marks, read_states
 from telemetria_pipeline.steps.closed_cycles import (
     CycleRefused,
     Tables,
@@ -41,6 +37,8 @@ from telemetria_pipeline.steps.closed_cycles import (
     frozen_tables,
     read_closing,
 )
+from telemetria_pipeline.steps.reference import ReferenceTables, read_tables
+from telemetria_pipeline.steps.staleness import read_states, stale_days
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.object_store import ObjectExists
 
@@ -206,28 +204,19 @@ def what_if(
     rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
     others, otherwise = reference.contracts if contracts is None else contracts, rules.but(**changed)
     trips = read.trips if contracts is None else price_trips(read.trips, contracts, read.trips["data"], rules)
-    trips = replace_defaults(trips, otherwise, everywhere=changed)
-    then = replace(read, trips=_judged_again(trips, otherwise))
+    trips = _judged_again(replace_defaults(trips, otherwise, everywhere=changed), otherwise)
     return WhatIf(
         _bill(read, rules, reference.vehicles, reference.contracts),
-        _bill(then, otherwise, reference.vehicles, others),
+        _bill(replace(read, trips=trips), otherwise, reference.vehicles, others),
         closing,
     )
 
 
 def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
-    """What is still missing of the cycle, in Portuguese: days, hours, changes that no audit has seen."""
-    states, marks = read_states(lake, cycle.days), pending_marks(lake)
-    tolerance = timedelta(minutes=settings.match_minutes)
-
-    def has_unseen(day: date) -> bool:
-        state, window = states.get(day), day_window(day)
-        return any(
-            touches(m, window, state, tolerance) and (not state or m.key not in state.seen) for m in marks
-        )
-
+    """What is still missing of the cycle, in Portuguese: days, hours, days that are stale."""
+    states = read_states(lake, cycle.days)
     unaudited = [day for day in cycle.days if day not in states]
-    changed = [day for day in cycle.days if day in states and has_unseen(day)]
+    changed = stale_days(lake, cycle.days, settings)
     hours = {day: n for day in cycle.days if (n := _hours_missing(lake, day))}
     said = {
         "Dias sem conferência (materialize `validated_trips`)": [f"{d:%d/%m}" for d in unaudited],
@@ -252,7 +241,7 @@ def _not_closable(lake: Lake, cycle: Cycle, settings: Settings, now: datetime) -
         return [
             f"O ciclo {cycle.key} já foi fechado em {at:%d/%m/%Y às %H:%M}; o que chega depois vira ajuste."
         ]
-    if now < day_window(cycle.last)[1]:
+    if now < settings.calendar.day(cycle.last)[1]:
         return [f"O ciclo {cycle.key} vai até {cycle.last:%d/%m/%Y} e ainda não terminou."]
     before = cycle.before
     if before.partition in lake.partitions(BILLING.name) and not read_closing(lake, before):

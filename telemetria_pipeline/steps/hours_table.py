@@ -1,16 +1,39 @@
-"""The hours as a person asks for them: what is known of each, and where its rows went."""
+"""The hours and the sources as a person asks for them: what is known of each, and where its rows went."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 import pandas as pd
 
-from telemetria_pipeline.steps.hour_ingest import read_manifest
+from telemetria_pipeline.business_calendar import Calendar, Hour
 from telemetria_pipeline.contracts.telemetry import LEDGER
-from telemetria_pipeline.core.telemetry.hours import Hour
+from telemetria_pipeline.errors import PipelineError
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.hours import Sources, expected_hours, last_known, read_manifest
 from telemetria_pipeline.storage.lake import Lake
 
 COUNTS = ["received", "accepted", "duplicate", "rejected", "out_of_window", "in_progress"]
 COLUMNS = ["hour", "state", "requests", "retries", *COUNTS]
+
+
+class NoSuchHours(PipelineError):
+    """The keys name no hours."""
+
+
+def hours_named(calendar: Calendar, first: str, last: str, source: str) -> list[Hour]:
+    """The hours from `first` to `last`, each a day (`2026-03-10`) or an hour's key. Raises `NoSuchHours`."""
+    try:
+        begin = calendar.day_named(first)[0] if len(first) == 10 else calendar.hour(first, source).start
+        end = calendar.day_named(last)[1] if len(last) == 10 else calendar.hour(last, source).end
+    except ValueError:
+        begin = end = calendar.day(calendar.start)[0]
+    found = calendar.hours(begin, end, source)
+    if not found:
+        raise NoSuchHours(
+            f"no hour from {first} to {last}; write a day (2026-03-10) or an hour (2026-03-10-07:00), not "
+            f"before {calendar.start}"
+        )
+    return found
 
 
 def hours_table(lake: Lake, hours: Iterable[Hour]) -> pd.DataFrame:
@@ -18,6 +41,39 @@ def hours_table(lake: Lake, hours: Iterable[Hour]) -> pd.DataFrame:
     return pd.DataFrame([_row(lake, hour) for hour in hours], columns=COLUMNS).astype(
         dict.fromkeys(COLUMNS[2:], "Int64")
     )
+
+
+def sources_table(lake: Lake, sources: Sources, settings: Settings, now: datetime) -> pd.DataFrame:
+    """One row a source: its last answer and the gaps of its last `recapture_hours`.
+
+    Columns: `source`, `profile`, `last_answer` (when an hour was last captured), `last_hour` (the newest one
+    that was), `missing` and `open` (hours), `oldest_gap` (the first of them), `problem` (why it cannot be
+    asked, or what it last refused).
+    """
+    since = now - timedelta(hours=settings.recapture_hours)
+    rows = []
+    for source in sources.values():
+        hours = expected_hours(source, settings.calendar, since, now)
+        known = {hour.key: last_known(lake, hour) for hour in hours}
+        captured = {key: m.current for key, m in known.items() if m and m.current}
+        states = {key: m.standing(now) if m else "missing" for key, m in known.items()}
+        gaps = [key for key, state in states.items() if state in ("missing", "open")]
+        refused = [m.failure.error for m in known.values() if m and m.failure]
+        answers = [capture.captured_at for capture in captured.values()]
+        last = max(answers, default=None)
+        rows.append(
+            {
+                "source": source.name,
+                "profile": source.profile,
+                "last_answer": f"{last.astimezone(settings.timezone):%Y-%m-%d %H:%M}" if last else None,
+                "last_hour": max(captured, default=None),
+                "missing": sum(state == "missing" for state in states.values()),
+                "open": sum(state == "open" for state in states.values()),
+                "oldest_gap": min(gaps, default=None),
+                "problem": source.problem() or (refused[-1] if refused else None),
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def as_text(table: pd.DataFrame) -> str:

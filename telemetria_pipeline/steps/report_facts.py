@@ -10,12 +10,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import dagster as dg
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.business_calendar import Cycle, Hour, Window
+from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
@@ -25,9 +25,7 @@ from telemetria_pipeline.contracts.telemetry import LEDGER
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.billing.bill import left_out
 from telemetria_pipeline.core.billing.tariffs import terms_in_force
-from telemetria_pipeline.core.telemetry.hours import Hour
-from telemetria_pipeline.defs.partitions import HOURLY, day_window, hour_of
-from telemetria_pipeline.defs.reference.assets import read_tables
+from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.reports.daily import DailyFacts
 from telemetria_pipeline.reports.evidence import Evidence
 from telemetria_pipeline.reports.measurement import Measurement
@@ -35,8 +33,11 @@ from telemetria_pipeline.reports.text import brl, day_of, missing, word
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import read_day
 from telemetria_pipeline.steps.closed_cycles import read_closing
-from telemetria_pipeline.steps.hour_ingest import read_manifest
-from telemetria_pipeline.steps.intake import RAW, files_declaring, partition_of, read_file_manifest
+from telemetria_pipeline.steps.day_index import files_declaring
+from telemetria_pipeline.steps.hours import expected_hours, read_manifest
+from telemetria_pipeline.steps.intake import RAW, partition_of, read_file_manifest
+from telemetria_pipeline.steps.reference import read_tables
+from telemetria_pipeline.steps.staleness import Snapshot
 from telemetria_pipeline.storage.lake import Lake
 
 _READERS = 8  # S3 answers each in its own time
@@ -45,11 +46,11 @@ _NEAREST = 5
 _ROWS = {"recebidas": "received", "aceitas": "accepted", "repetidas": "duplicate", "rejeitadas": "rejected"}
 
 
-class NothingToReport(Exception):
+class NothingToReport(PipelineError):
     """A table that the report is made of was never written; the message says what to materialise."""
 
 
-class UnknownDivergence(Exception):
+class UnknownDivergence(PipelineError):
     """There is no such divergence; the message names the dearest of its day."""
 
 
@@ -85,17 +86,19 @@ def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
     trips, km, divergences = (
         _table(lake, contract, {"data": str(day)}) for contract in (VALIDATED_TRIPS, DAILY_KM, DIVERGENCES)
     )
-    keys = HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(*day_window(day)))
+    window = settings.calendar.day(day)
+    sources = load_sources(settings).values()
+    expected = [h for source in sources for h in expected_hours(source, settings.calendar, *window)]
     with ThreadPoolExecutor(_READERS) as readers:
-        hours = list(readers.map(lambda key: _hour(lake, hour_of(key)), keys))
+        hours = list(readers.map(lambda hour: _hour(lake, hour), expected))
     return DailyFacts(
         day=day,
         zone=settings.timezone,
         trips=trips,
         km=km,
         divergences=divergences,
-        hours=pd.DataFrame(hours, columns=["hora", "estado", "tentativas", "erro"]),
-        boletins=_boletins(lake, day),
+        hours=pd.DataFrame(hours, columns=["fonte", "hora", "estado", "tentativas", "erro"]),
+        boletins=_boletins(lake, day, window),
     )
 
 
@@ -112,12 +115,12 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         raise UnknownDivergence(f"{divergence_id} não existe. {_dearest(every, day)}")
     divergence = found.iloc[0]
     trips, segments = (_table(lake, contract, partition) for contract in (VALIDATED_TRIPS, TRIP_SEGMENTS))
-    rules = AuditRules.of(settings)
+    rules, snapshot = AuditRules.of(settings), Snapshot.read(lake, day, day, settings)
     return Evidence(
         divergence=divergence,
         trips=trips[trips["veiculo"] == divergence["veiculo"]],
         segments=segments[segments["veiculo"] == divergence["veiculo"]],
-        hours=read_day(lake, day, settings).sources.of_vehicle(divergence["veiculo"]),
+        hours=read_day(lake, day, snapshot).sources.of_vehicle(divergence["veiculo"]),
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
         rules_version=rules.version,
@@ -141,6 +144,7 @@ def _hour(lake: Lake, hour: Hour) -> dict[str, Any]:
     manifest = read_manifest(lake, hour)
     failure = manifest.failure if manifest else None
     return {
+        "fonte": hour.source,
         "hora": hour.key[11:],
         "estado": "missing" if ledger is None else ledger["state"][0].as_py(),
         "tentativas": failure.attempts if failure else 0,
@@ -148,12 +152,12 @@ def _hour(lake: Lake, hour: Hour) -> dict[str, Any]:
     }
 
 
-def _boletins(lake: Lake, day: date) -> pd.DataFrame:
+def _boletins(lake: Lake, day: date, window: Window) -> pd.DataFrame:
     """The files that declare the day or came on it, and those of the day after of which nothing was taken.
 
     Depots send a day's boletim in its evening or in the next morning; one that is sent back says no day.
     """
-    start, end = day_window(day)
+    start, end = window
     declaring = files_declaring(lake, [day])
     landed = _landed(lake, start, end + _DAY)
     manifests = [m for f in sorted({*declaring, *landed}) if (m := read_file_manifest(lake, f))]

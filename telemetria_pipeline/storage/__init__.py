@@ -2,7 +2,9 @@
 
 from telemetria_pipeline.storage.buckets import init_storage
 from telemetria_pipeline.storage.lake import Lake, Partition, Written
+from telemetria_pipeline.storage.lock import LockLost, locked
 from telemetria_pipeline.storage.object_store import (
+    ObjectChanged,
     ObjectExists,
     ObjectInfo,
     ObjectNotFound,
@@ -12,6 +14,8 @@ from telemetria_pipeline.storage.object_store import (
 
 __all__ = [
     "Lake",
+    "LockLost",
+    "ObjectChanged",
     "ObjectExists",
     "ObjectInfo",
     "ObjectNotFound",
@@ -20,4 +24,5 @@ __all__ = [
     "StorageError",
     "Written",
     "init_storage",
+    "locked",
 ]

@@ -5,8 +5,10 @@ layout, so that DuckDB, Athena, Spark and Power BI read the folders as they are.
 their manifest under keys that the caller names, and are never overwritten.
 """
 
+import random
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +17,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from telemetria_pipeline.storage.object_store import ObjectNotFound, ObjectStore, StorageError
+from telemetria_pipeline.storage.object_store import ObjectChanged, ObjectNotFound, ObjectStore, StorageError
 
 Partition = Mapping[str, str]
 
 _PART = "part-0.parquet"
 _ROW_GROUP = 128 * 1024  # rows; readers take row groups in parallel
 _ZSTD_LEVEL = 3
+# The longest wait before each try of an update, in seconds: half a minute in all.
+_UPDATE_WAITS = (0.0, *(min(0.01 * 2**n, 1.0) for n in range(35)))
 
 
 @dataclass(frozen=True)
@@ -134,16 +138,45 @@ class Lake:
 
     def write_json(self, key: str, value: object) -> int:
         """Write a manifest, in place of the one that may be there; its size in bytes."""
-        body = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        return self.store.put(key, body).size
+        return self.store.put(key, _json(value)).size
 
     def read_json(self, key: str) -> Any:
         """What `write_json` was given, as JSON knows it; None when there is no such manifest."""
-        body = self._get(key)
-        if body is None:
-            return None
+        return self._parsed(key, self._get(key))
+
+    def update_json(self, key: str, change: Callable[[Any | None], Any | None]) -> Any | None:
+        """Replace a manifest by what `change` makes of it (None: there is none); what is stored afterwards.
+
+        Where somebody else wrote it meanwhile, theirs is read and changed in its turn: of many who update one
+        manifest at once, none loses what another wrote. `change` may be called several times, also on its own
+        result where S3's answer was lost: it returns the same when nothing is left to do. Where it returns
+        None or what it was given, nothing is written.
+
+        On S3 a GET, and a PUT where something is written; both again for each time that somebody was faster.
+        Raises `ObjectChanged` after some thirty of these, within half a minute of waiting.
+        """
+        for longest in _UPDATE_WAITS:
+            time.sleep(random.uniform(0, longest))  # so that those who met once do not meet again
+            try:
+                body, etag = self.store.read(key)
+            except ObjectNotFound:
+                body, etag = None, None
+            new = change(self._parsed(key, body))
+            if new is None or _json(new) == body:
+                return self._parsed(key, body)
+            try:
+                self.store.put_if(key, _json(new), etag)
+            except ObjectChanged:
+                continue
+            return self._parsed(key, _json(new))
+        raise ObjectChanged(
+            f"{self.store.uri(key)} was changed by others {len(_UPDATE_WAITS)} times before our change was "
+            "written. Too many write it at once: run it again."
+        )
+
+    def _parsed(self, key: str, body: bytes | None) -> Any:
         try:
-            return orjson.loads(body)
+            return None if body is None else orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise self._unreadable(key, error) from error
 
@@ -158,6 +191,10 @@ class Lake:
             f"{self.store.uri(key)} cannot be read ({error}): it was damaged or written by something else. "
             "Restore it, or remove it and run its partition again."
         )
+
+
+def _json(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
 def _safe(text: str) -> str:

@@ -4,18 +4,21 @@ A key is a relative path with slashes (`telemetry_trips/data=2026-11-22/hora=07/
 replaces its object whole or leaves it as it was, on both.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import LocalStore, S3Store
+
+from telemetria_pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from boto3.session import Session
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 # Long enough for a large partition on a slow line, short enough that a wrong endpoint is told in seconds.
 _TIMEOUTS: "ClientConfig" = {"connect_timeout": "5s", "timeout": "2min"}
 _RETRIES: "RetryConfig" = {"max_retries": 5, "retry_timeout": timedelta(minutes=2)}
+# How long one request may be on its way: the last retry begins when their time is over, and has its own.
+LONGEST_REQUEST_S = 240.0
 
 _ADVICE = (
     (r"NoSuchBucket", "The bucket does not exist: run `telemetria storage init`"),
@@ -50,8 +55,10 @@ _ADVICE = (
 )
 
 
-class StorageError(Exception):
+class StorageError(PipelineError):
     """The storage could not be used; the message names the object, the cause and what to check."""
+
+    permanent = False
 
 
 class ObjectNotFound(StorageError):
@@ -60,6 +67,10 @@ class ObjectNotFound(StorageError):
 
 class ObjectExists(StorageError):
     """There is an object under this key already, and it was not to be replaced."""
+
+
+class ObjectChanged(StorageError):
+    """The object is no longer the one that was read: somebody wrote, created or removed it meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +130,19 @@ def drop_empty_aws_variables() -> None:
 
 
 class ObjectStore:
-    """Objects by key, in a folder or under a prefix of an S3 bucket; made by `ObjectStore.open`."""
+    """Objects by key, in a folder or under a prefix of an S3 bucket; made by `ObjectStore.open`.
 
-    def __init__(self, root: str, client: Callable[[bool], LocalStore | S3Store]) -> None:
+    On S3 each method costs one request, and `list` what its docstring says; the client repeats a request up
+    to five times where S3 is busy.
+    """
+
+    def __init__(
+        self, root: str, client: Callable[[bool], LocalStore | S3Store], folder: Path | None = None
+    ) -> None:
         """`root` is what `uri` starts with; `client(write)` gives the store, made before if `write`."""
         self._root = root
         self._client = client
+        self.folder = folder  # None on S3
 
     @classmethod
     def open(cls, address: str) -> "ObjectStore":
@@ -136,7 +154,7 @@ class ObjectStore:
         """
         place = parse_address(address)
         if isinstance(place, Path):
-            return cls(str(place), lambda write: _folder(place, write))
+            return cls(str(place), lambda write: _folder(place, write), folder=place)
         bucket = _bucket(place)
         return cls("/".join(filter(None, ("s3:/", *place))), lambda _: bucket)
 
@@ -156,6 +174,60 @@ class ObjectStore:
     def put_new(self, key: str, data: bytes) -> ObjectInfo:
         """Write the object unless there is one; then raises `ObjectExists` and leaves it as it is."""
         return self._put(key, data, "create")
+
+    def read(self, key: str) -> tuple[bytes, str]:
+        """The object's bytes, and the tag that `put_if` knows them by. Raises `ObjectNotFound`."""
+        with self._errors(key):
+            result = obstore.get(self._client(False), key)
+            data = result.bytes().to_bytes()
+        return data, self._tag(data, result.meta["e_tag"])
+
+    def put_if(self, key: str, data: bytes, etag: str | None) -> str:
+        """Write the object if it is still the one that `read` gave with `etag` (None: if there is none).
+
+        The tag of what was written; it is not the ETag of a listing. Raises `ObjectChanged` where somebody
+        wrote meanwhile, and leaves theirs. Safe between all that use the bucket, and in a folder between the
+        processes of one machine; an object that is written by this is written by nothing else.
+
+        Where the answer to a write was lost, `ObjectChanged` may mean our own write: read again.
+        """
+        try:
+            with self.file_lock("put_if") if self.folder else nullcontext():
+                if etag is None:
+                    info = self._put(key, data, "create")
+                elif self.folder is None:
+                    info = self._put(key, data, {"e_tag": etag})
+                else:
+                    if self.read(key)[1] != etag:
+                        raise self._changed(key)
+                    info = self._put(key, data, "overwrite")
+        except (ObjectExists, ObjectNotFound):
+            raise self._changed(key) from None
+        return self._tag(data, info.etag)
+
+    @contextmanager
+    def file_lock(self, name: str) -> Iterator[None]:
+        """In a folder, keep all others out who ask for the lock of this name, threads and processes."""
+        import fcntl  # Windows has none
+
+        assert self.folder is not None
+        # obstore lists no name that ends in `#` and digits: so it names files that are half written.
+        path = self.folder / f".{name}.lock#0"
+        with self._errors(path.name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("wb")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with file:  # the lock goes with the open file, also when the process is killed
+            yield
+
+    def guarded(self, check: Callable[[], None]) -> "ObjectStore":
+        """The same store, where every use calls `check` first."""
+
+        def client(write: bool) -> LocalStore | S3Store:
+            check()
+            return self._client(write)
+
+        return ObjectStore(self._root, client, self.folder)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object under this key."""
@@ -180,31 +252,48 @@ class ObjectStore:
             meta = obstore.head(self._client(False), key)
         return _info(meta)
 
-    def list(self, prefix: str = "", skip: str | None = None) -> Iterator[ObjectInfo]:
+    def list(
+        self, prefix: str = "", skip: str | None = None, after: str | None = None
+    ) -> Iterator[ObjectInfo]:
         """The objects under the folder `prefix` (whole path segments), sorted by key.
 
-        `skip` names a folder in `prefix` that is not even looked into. Neither what a killed write left in
-        a folder nor the folders that S3's console makes are listed.
+        `skip` names a folder in `prefix` that is not even looked into; with `after`, only the keys that sort
+        after this one are listed. Neither what a killed write left in a folder nor the folders that S3's
+        console makes are listed.
+
+        On S3 a request for each 1,000 objects listed, at least one, and one more for each empty object; with
+        `skip` these for each folder in `prefix`, and one. What `after` leaves out costs none. A folder is
+        walked whole.
         """
-        for meta in sorted(self._found(prefix, skip), key=lambda m: m["path"]):
+        for meta in sorted(self._found(prefix, skip, after), key=lambda m: m["path"]):
             # The console's folder is an empty object `2026/`, listed without its slash: no such key.
             if meta["size"] == 0 and not self.exists(meta["path"]):
                 continue
             yield _info(meta)
 
-    def _found(self, prefix: str, skip: str | None) -> "Sequence[ObjectMeta]":
+    def folders(self, prefix: str) -> Sequence[str]:
+        """The names of the folders directly under the folder `prefix`, sorted; one request."""
+        try:
+            with self._errors(prefix):
+                level = obstore.list_with_delimiter(self._client(False), prefix=prefix)
+        except ObjectNotFound:
+            return []
+        return sorted(folder.rstrip("/").rpartition("/")[2] for folder in level["common_prefixes"])
+
+    def _found(self, prefix: str, skip: str | None, after: str | None) -> "Sequence[ObjectMeta]":
         try:
             with self._errors(prefix):
                 store = self._client(False)
                 if skip is None:
-                    return [m for chunk in obstore.list(store, prefix=prefix or None) for m in chunk]
+                    chunks = obstore.list(store, prefix=prefix or None, offset=after)
+                    return [m for chunk in chunks for m in chunk]
                 level = obstore.list_with_delimiter(store, prefix=prefix or None)
-                found = [*level["objects"]]
+                found = [m for m in level["objects"] if after is None or m["path"] > after]
         except ObjectNotFound:  # no folder yet
             return []
         for folder in level["common_prefixes"]:
             if folder.rstrip("/").rpartition("/")[2] != skip:
-                found += self._found(folder.rstrip("/"), None)
+                found += self._found(folder.rstrip("/"), None, after)
         return found
 
     def _put(self, key: str, data: bytes, mode: "PutMode") -> ObjectInfo:
@@ -212,6 +301,17 @@ class ObjectStore:
             # One request whatever the size, so that a killed write leaves no parts that cost money.
             result = obstore.put(self._client(True), key, data, mode=mode, use_multipart=False)
         return ObjectInfo(key, len(data), result["e_tag"] or "")
+
+    def _tag(self, data: bytes, etag: str | None) -> str:
+        """S3's ETag; in a folder one of the content.
+
+        A folder's ETags are made of inode, time and size: files that follow each other within one tick of
+        the kernel's clock may share all three.
+        """
+        return etag or "" if self.folder is None else hashlib.sha256(data).hexdigest()
+
+    def _changed(self, key: str) -> ObjectChanged:
+        return ObjectChanged(f"{self.uri(key)} was changed by somebody else since it was read. Try again.")
 
     @contextmanager
     def _errors(self, key: str) -> Iterator[None]:
@@ -224,6 +324,8 @@ class ObjectStore:
                 raise ObjectNotFound(f"{self.uri(key)} does not exist") from None
             if isinstance(error, AlreadyExistsError):
                 raise ObjectExists(f"{self.uri(key)} exists already and is not replaced") from None
+            if isinstance(error, PreconditionError) and "<Code>NoSuchBucket</Code>" not in text:
+                raise self._changed(key) from None
             if self._root.startswith("s3://"):
                 raise explain(self.uri(key), text) from None
             cause = text.partition("\n\nDebug source")[0]

@@ -9,15 +9,16 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from telemetria_pipeline.steps.hour_ingest import read_manifest
-from telemetria_pipeline.defs.telemetry.assets import telemetry
+from telemetria_pipeline.carriers.sources import MAIN
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.partitions import hour_of
+from telemetria_pipeline.defs.telemetry.assets import trips_key
 from telemetria_pipeline.simulator import Fleet, Simulator
+from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline_tests.one_source import hour_of
 
 TOKEN = "s3cr3t/token+with=signs"
 DAY = "2026-03-10"
@@ -49,17 +50,17 @@ class Pipeline:
         )
         return (
             build_definitions()
-            .resolve_job_def("telemetry_job")
+            .resolve_job_def("telemetry_job_main")
             .execute_in_process(
                 instance=self.instance,
                 raise_on_error=False,
-                asset_selection=[dg.AssetKey(only)] if only else None,
+                asset_selection=[dg.AssetKey([MAIN, only])] if only else None,
                 **where,
             )
         )
 
     def recheck(self) -> dg.ExecuteInProcessResult:
-        checks = dg.AssetSelection.checks_for_assets(telemetry)
+        checks = dg.AssetSelection.checks_for_assets(trips_key(MAIN))
         defs = dg.Definitions.merge(
             build_definitions(), dg.Definitions(jobs=[dg.define_asset_job("checks", checks)])
         )
@@ -73,7 +74,7 @@ class Pipeline:
         return read_manifest(self.lake, hour_of(hour))
 
     def materialized(self, asset: str = TRIPS.name) -> set[str]:
-        return self.instance.get_materialized_partitions(dg.AssetKey(asset))
+        return self.instance.get_materialized_partitions(dg.AssetKey([MAIN, asset]))
 
     def checks(self, result: dg.ExecuteInProcessResult) -> dict[str, bool]:
         return {e.check_name: e.passed for e in result.get_asset_check_evaluations()}

@@ -9,8 +9,20 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from telemetria_pipeline.steps.audit_day import DayRefused, audit_day, lost_kilometres, read_day
-from telemetria_pipeline.steps.changed_days import pending_marks, read_state, read_states
+from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.profile import load_profile
+from telemetria_pipeline.contracts import Contract
+from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.core.audit.trips import AuditInputs
+from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.definitions import build_definitions
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.simulator import Fleet, Simulator
+from telemetria_pipeline.simulator.boletins import as_csv, declared
+from telemetria_pipeline.simulator.fleet import Trip
+from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_kilometres, read_day
+from telemetria_pipeline.steps.capture import capture_hour
 from telemetria_pipeline.steps.intake import (
     judge_file,
     landed_files,
@@ -18,24 +30,13 @@ from telemetria_pipeline.steps.intake import (
     read_file_manifest,
     receive_file,
 )
-from telemetria_pipeline.steps.hour_ingest import capture_hour, publish_hour
-from telemetria_pipeline.carriers.client import CarrierClient
-from telemetria_pipeline.carriers.profile import load_profile
-from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
-from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
-from telemetria_pipeline.core.changed_days import plan_days
-from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.partitions import day_window, hour_of
-from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.simulator import Fleet, Simulator
-from telemetria_pipeline.simulator.boletins import as_csv, declared
-from telemetria_pipeline.simulator.fleet import Trip
+from telemetria_pipeline.steps.publish import publish_hour
+from telemetria_pipeline.steps.staleness import Snapshot, plan_days, read_state
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.defs.conftest import TOKEN
-from telemetria_pipeline_tests.defs.test_changed_days import before_write
+from telemetria_pipeline_tests.defs.test_day_index import before_write
 from telemetria_pipeline_tests.defs.test_file_intake import PowerCut
+from telemetria_pipeline_tests.one_source import day_window, hour_of
 
 DAY = date(2026, 3, 10)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
@@ -48,7 +49,7 @@ class World:
 
     def __init__(self, address: str, simulator: Simulator) -> None:
         self.lake, self.inbox = Lake.open(f"{address}/lake"), ObjectStore.open(f"{address}/inbox")
-        self.simulator, self.settings = simulator, Settings.from_env()
+        self.simulator, self.settings = simulator, Settings.load(audit_days=7, audit_rest_s=0)
 
     def ingest(self, *hours: str) -> None:
         profile = load_profile("simulator")
@@ -69,15 +70,12 @@ class World:
         assert read_file_manifest(self.lake, file).verdict == "accepted"
         return file
 
+    def inputs(self) -> AuditInputs:
+        return read_day(self.lake, DAY, Snapshot.read(self.lake, DAY, DAY, self.settings))
+
     def due(self) -> list[date]:
-        """The days that a sensor would run now; it clears what is settled."""
-        plan = plan_days(
-            pending_marks(self.lake), read_states(self.lake, THREE), days=THREE, window_of=day_window,
-            now=datetime.now(UTC) + timedelta(minutes=1), rest=timedelta(), tolerance=timedelta(minutes=30),
-        )  # fmt: skip
-        for mark in plan.settled:
-            self.lake.store.delete(mark.key)
-        return list(plan.due)
+        """The days that a sensor would run, were these three just over."""
+        return list(plan_days(self.lake, self.settings, day_window(AFTER)[1]).due)
 
     def audit_due(self) -> list[date]:
         """Run what is due; which days it was."""
@@ -156,6 +154,7 @@ def test_a_day_end_to_end(world):
     assert shown["hours_missing"].value == 20
     assert {e.check_name: e.passed for e in result.get_asset_check_evaluations()} == {
         "contract_holds": True, "km_conserved": True, "coverage": False, "known_vehicles": True,
+        "sources_agree": True,
     }  # fmt: skip
     assert materializations(result)["divergences", str(DAY)]["plots"].value.count("data:image/png") == 2
     said = str([materializations(result), *world.tables().values()])
@@ -312,7 +311,7 @@ def test_a_day_that_would_break_its_contract_is_refused_and_its_tables_stay(here
     rows = BOLETIM_TRIPS.frame(here.lake.read_table(BOLETIM_TRIPS.name, partition_of(file)))
     spoiled = BOLETIM_TRIPS.table(rows.assign(km_declarado=-1.0))
     here.lake.write_table(BOLETIM_TRIPS.name, partition_of(file), spoiled)
-    with pytest.raises(DayRefused, match=r"contract_holds: .* km_declarado"):
+    with pytest.raises(TablesRefused, match=r"contract_holds: .* km_declarado"):
         audit_day(here.lake, DAY, here.settings)
     with dg.DagsterInstance.ephemeral() as instance:
         result = run(here, instance, DAY)
@@ -337,7 +336,7 @@ def test_an_hour_is_what_its_tables_say(here):
     profile = load_profile("simulator")
     with CarrierClient(profile, here.simulator.url, TOKEN) as client:
         capture_hour(here.lake, client, profile, hour_of(hours(7, 7)[0]), "run")
-    states = read_day(here.lake, DAY, here.settings).hours.set_index("inicio_utc")["estado"]
+    states = here.inputs().hours.set_index("inicio_utc")["estado"]
     assert len(states) == 72
     known = {hour: states[hour_of(hour).start] for hour in hours(5, 7)}
     assert list(known.values()) == ["missing", "captured", "missing"]
@@ -346,7 +345,7 @@ def test_an_hour_is_what_its_tables_say(here):
 def test_a_file_of_a_whole_cycle_is_read_where_it_may_matter(here):
     far = hours(6, 6, DAY + timedelta(days=4))
     here.drop("cycle.csv", here.trips(*hours(6, 6)) + here.trips(*far))
-    declared_rows = read_day(here.lake, DAY, here.settings).declared
+    declared_rows = here.inputs().declared
     assert len(declared_rows) == len(here.trips(*hours(6, 6)))
     assert set(declared_rows["arquivo_id"]) == {
         read for read in declared_rows["arquivo_id"] if "cycle" in read

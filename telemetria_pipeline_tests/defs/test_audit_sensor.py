@@ -5,26 +5,21 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from telemetria_pipeline.steps.changed_days import leave_marks, pending_marks, read_state
-from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
-from telemetria_pipeline.defs.resources import LakeResource
-from telemetria_pipeline.defs.audit.automation import changed_days_sensor
-from telemetria_pipeline.defs.runs import MAX_TRIES
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.partitions import day_window
+from telemetria_pipeline.defs.audit.automation import stale_days_sensor
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.defs.runs import MAX_TRIES
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.day_index import HourEntry, record_hour
+from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
+from telemetria_pipeline.steps.staleness import read_state
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip
+from telemetria_pipeline_tests.one_source import hour_of
 
-TODAY = datetime.now(UTC).astimezone(Settings.from_env().timezone).date()
+TODAY = datetime.now(UTC).astimezone(Settings.load().timezone).date()
 YESTERDAY, LAST_WEEK = TODAY - timedelta(days=1), TODAY - timedelta(days=7)
-
-
-def noon(day: date) -> tuple[datetime, datetime]:
-    """An hour in the midst of the day."""
-    start = day_window(day)[0]
-    return start + timedelta(hours=12), start + timedelta(hours=13)
 
 
 class House:
@@ -39,9 +34,14 @@ class House:
         file = next(f.file_id for f in landed_files(self.inbox) if f.key == name)
         judge_file(self.lake, receive_file(self.lake, self.inbox, file), RuleSettings(), Reference())
 
+    def publish(self, day: date, digest: str = "1") -> None:
+        """An hour in the midst of the day, as its publication would say it."""
+        entry = HourEntry(state="captured", digest=digest, rows=0, capture="c", until=None)
+        record_hour(self.lake, hour_of(f"{day}-12:00"), entry, [], digest)
+
     def tick(self) -> dg.SensorResult:
-        context = dg.build_sensor_context(instance=self.instance, resources={"lake": LakeResource()})
-        return changed_days_sensor(context)
+        context = dg.build_sensor_context(instance=self.instance, resources={"pipeline": PipelineResource()})
+        return stale_days_sensor(context)
 
     def days(self) -> list[str | None]:
         return [request.partition_key for request in self.tick().run_requests or []]
@@ -76,14 +76,13 @@ def here(tmp_path, monkeypatch):
 
 
 def test_from_an_accepted_file_to_its_audited_days(house):
-    assert house.tick().skip_reason.skip_message == "Nothing changed"
+    assert house.tick().skip_reason.skip_message == "No day is stale"
     house.declare("b.csv", LAST_WEEK, YESTERDAY)
     assert house.days() == [str(LAST_WEEK), str(YESTERDAY)]
     house.run(LAST_WEEK)
     assert house.days() == [str(YESTERDAY)]
     house.run(YESTERDAY)
     assert house.days() == []
-    assert pending_marks(house.lake) == []
     assert read_state(house.lake, LAST_WEEK).rows == 1
     house.declare("late.csv", LAST_WEEK + timedelta(days=1))
     assert house.days() == [str(LAST_WEEK + timedelta(days=1))]
@@ -93,7 +92,7 @@ def test_a_tick_that_is_repeated_asks_with_the_same_key_and_a_further_change_wit
     here.declare("b.csv", YESTERDAY)
     first, again = here.tick().run_requests, here.tick().run_requests
     assert [r.run_key for r in first] == [r.run_key for r in again]
-    leave_marks(here.lake, [noon(YESTERDAY)], "hour-x")
+    here.publish(YESTERDAY)
     assert {r.run_key for r in here.tick().run_requests}.isdisjoint(r.run_key for r in first)
 
 
@@ -106,7 +105,7 @@ def test_a_day_on_its_way_is_not_started_again_and_one_that_failed_is_until_nobo
         here.record(request, "FAILURE")
     assert len(keys) == MAX_TRIES
     assert "1 days given up" in here.tick().skip_reason.skip_message
-    leave_marks(here.lake, [noon(YESTERDAY)], "hour-x")  # what made it fail may be gone
+    here.publish(YESTERDAY)  # what made it fail may be gone
     assert here.days() == [str(YESTERDAY)]
 
 
@@ -115,7 +114,7 @@ def test_a_day_on_its_way_is_not_started_twice(here):
     (request,) = here.tick().run_requests
     here.record(request, "STARTED")
     assert "1 days on their way" in here.tick().skip_reason.skip_message
-    leave_marks(here.lake, [noon(YESTERDAY)], "hour-x")
+    here.publish(YESTERDAY)
     assert here.days() == []
 
 
@@ -126,22 +125,18 @@ def test_changes_rest_before_they_are_run(here, monkeypatch):
 
 
 def test_today_waits_until_it_is_over(here):
-    leave_marks(here.lake, [noon(TODAY)], "hour-x")
-    data = here.tick()
-    assert "changes of days that are not over" in data.skip_reason.skip_message
-    assert len(pending_marks(here.lake)) == 1
+    here.publish(TODAY)
+    assert here.tick().skip_reason.skip_message == "No day is stale"
 
 
-def test_two_months_back_and_no_further(here, capfd):
-    here.declare("b.csv", TODAY - timedelta(days=62))
-    leave_marks(here.lake, [noon(TODAY - timedelta(days=80))], "hour-x")
+def test_two_months_back_and_no_further(here):
+    for back in (62, 63):
+        here.publish(TODAY - timedelta(days=back))
     assert here.days() == [str(TODAY - timedelta(days=62))]
-    assert len(pending_marks(here.lake)) == 1
-    assert "not audited again by themselves" in capfd.readouterr().err
 
 
 def test_yesterday_is_audited_before_its_report_is_due(here):
-    zone = Settings.from_env().timezone
+    zone = Settings.load().timezone
     repository = build_definitions().get_repository_def()
     schedule = repository.get_schedule_def("audit_daily")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 7 * * *", str(zone))

@@ -15,6 +15,9 @@ import openpyxl
 import orjson
 import pytest
 
+from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
+from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.steps.intake import (
     NotThere,
     StillWritten,
@@ -25,9 +28,6 @@ from telemetria_pipeline.steps.intake import (
     read_file_manifest,
     receive_file,
 )
-from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
-from telemetria_pipeline.contracts.raw import FileManifest
-from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 

@@ -12,29 +12,25 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from telemetria_pipeline.steps import hour_ingest
-from telemetria_pipeline.steps.hour_ingest import (
-    HourRefused,
-    PublishedHour,
-    capture_hour,
-    manifest_key,
-    publish_hour,
-    read_capture,
-    read_manifest,
-)
-from telemetria_pipeline.steps.hours_table import hours_table
+from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.errors import CarrierError, PermanentError
 from telemetria_pipeline.carriers.profile import Profile
+from telemetria_pipeline.carriers.sources import MAIN
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE, TRIPS
-from telemetria_pipeline.core.telemetry.hours import Hour
-from telemetria_pipeline.defs.partitions import hour_of
+from telemetria_pipeline.defs.telemetry.assets import trips_key
+from telemetria_pipeline.steps import capture, publish
+from telemetria_pipeline.steps.capture import capture_hour, read_capture
+from telemetria_pipeline.steps.hours import manifest_key, read_manifest
+from telemetria_pipeline.steps.hours_table import hours_table
+from telemetria_pipeline.steps.publish import PublishedHour, TablesRefused, publish_hour
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import StorageError
+from telemetria_pipeline_tests.carriers.conftest import Answer, Asked, make_profile, serve
 from telemetria_pipeline_tests.defs.conftest import TOKEN, hour_key
 from telemetria_pipeline_tests.defs.test_telemetry import failure_of
-from telemetria_pipeline_tests.carriers.conftest import Answer, Asked, make_profile, serve
+from telemetria_pipeline_tests.one_source import hour_of
 
 __all__ = ["serve"]  # the carriers' fixture
 
@@ -120,7 +116,7 @@ def no_place_for(tmp_path, bench):
 
 def test_an_answer_is_kept_whatever_the_rules_make_of_it(bench, monkeypatch):
     with monkeypatch.context() as broken:
-        broken.setattr(hour_ingest, "clean_trips", lambda *_, **__: 1 / 0)
+        broken.setattr(capture, "clean_trips", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             bench.capture(trip("a"), trip("b"))
     manifest = bench.manifest()
@@ -175,7 +171,7 @@ def test_a_page_that_could_not_be_kept_is_no_capture(s3, serve):
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 4_000])
 def test_a_fan_out_read_again_from_raw_is_the_same_wherever_its_batches_end(bench, monkeypatch, batch):
-    monkeypatch.setattr(hour_ingest, "_BATCH_RECORDS", batch)
+    monkeypatch.setattr(capture, "_BATCH_RECORDS", batch)
     bench.profile = small_profile(
         vehicles={"path": "/vehicles", "records": "data", "id": "id", "stamp": {"placa_recebida": "plate"}},
         trips={"path": "/vehicles/{vehicle}/trips"},
@@ -196,8 +192,8 @@ def test_a_fan_out_read_again_from_raw_is_the_same_wherever_its_batches_end(benc
 
 
 def test_a_full_batch_of_records_is_not_lost(bench):
-    _, cleaned = bench.capture(*(trip("a", minute=n / 100) for n in range(hour_ingest._BATCH_RECORDS)))
-    assert cleaned.ledger.accepted == hour_ingest._BATCH_RECORDS
+    _, cleaned = bench.capture(*(trip("a", minute=n / 100) for n in range(capture._BATCH_RECORDS)))
+    assert cleaned.ledger.accepted == capture._BATCH_RECORDS
 
 
 def test_raw_is_read_with_the_profile_that_it_was_asked_with(bench):
@@ -212,7 +208,7 @@ def test_the_trips_of_one_carrier_are_not_replaced_by_those_of_another(bench):
     bench.ingest(trip("a"))
     before, asked = bench.stored(), len(bench.asked)
     bench.profile = small_profile(name="outra", carrier="Outra")
-    with pytest.raises(PermanentError, match=r"holds trips of Pequena, .* of Outra: .*TELEMETRIA_LAKE"):
+    with pytest.raises(PermanentError, match=r"holds trips of Pequena, .* of Outra: .*sources.yaml"):
         bench.ingest(trip("z"))
     assert len(bench.asked) == asked
     assert bench.stored().equals(before)
@@ -254,7 +250,7 @@ def test_an_hour_that_breaks_a_promise_is_refused_and_replaces_nothing(bench, sp
     bench.ingest(trip("a"))
     before = {contract: bench.stored(contract) for contract in (TRIPS, QUARANTINE, LEDGER, CHANGES)}
     manifest, cleaned = bench.capture(trip("a"), trip("b"), trip("c", v=None))
-    with pytest.raises(HourRefused, match=words) as refused:
+    with pytest.raises(TablesRefused, match=words) as refused:
         publish_hour(bench.lake, HOUR, manifest, spoil(cleaned))
     assert refused.value.check == check
     for contract, held in before.items():
@@ -279,7 +275,7 @@ def test_readers_see_the_earlier_trips_until_everything_else_is_written(bench, n
 def test_a_sceptic_that_fails_leaves_the_tables_as_they_were(bench, monkeypatch):
     bench.ingest(trip("a"))
     before = bench.stored(), bench.stored(CHANGES)
-    monkeypatch.setattr(hour_ingest.quality, "schema_drift", lambda *_: 1 / 0)
+    monkeypatch.setattr(publish.quality, "schema_drift", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         bench.ingest(trip("a"), trip("b"))
     assert all(a.equals(b) for a, b in zip(before, (bench.stored(), bench.stored(CHANGES)), strict=True))
@@ -452,7 +448,7 @@ def test_a_retry_of_the_step_neither_reports_an_hour_twice_nor_loses_its_changes
     told = [  # from the instance: the result holds the last try's events only
         (event.partition, event.materialization.metadata["changes/new"].value)
         for entry in job.instance.all_logs(result.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-        if (event := entry.dagster_event).asset_key == dg.AssetKey(TRIPS.name)
+        if (event := entry.dagster_event).asset_key == trips_key(MAIN)
     ]
     assert told == [(hour_key(6), 1), (hour_key(7), 0)]
     assert job.table(LEDGER, hour_key(6))["new"].tolist() == [1]
@@ -502,7 +498,7 @@ def test_an_error_of_our_own_says_where_it_was_and_no_values(job, monkeypatch):
     def fails(*_):
         raise ValueError(f"cannot read {DRIVER}")
 
-    monkeypatch.setattr(hour_ingest, "map_pages", fails)
+    monkeypatch.setattr(capture, "map_pages", fails)
     result = job.run(hour_key(6))
     said = "\n".join([*said_by(job, result), failure_of(result)])
     assert "ValueError" in failure_of(result)
@@ -513,7 +509,9 @@ def test_an_error_of_our_own_says_where_it_was_and_no_values(job, monkeypatch):
 
 
 def test_a_refused_hour_tells_of_the_check_that_refused_it_after_the_requests(job, monkeypatch):
-    monkeypatch.setattr("telemetria_pipeline.core.telemetry.cleaning.driver_names", lambda names: names.isna())
+    monkeypatch.setattr(
+        "telemetria_pipeline.core.telemetry.cleaning.driver_names", lambda names: names.isna()
+    )
     result = job.run(hour_key(6))
     assert job.checks(result) == {"contract_holds": False}  # and no other one, which nobody asked
     said = said_by(job, result)

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from telemetria_pipeline.steps.intake import read_file_manifest
-from telemetria_pipeline.defs.resources import InboxResource
-from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor
 from telemetria_pipeline.definitions import build_definitions
+from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.steps.intake import read_file_manifest
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 
@@ -27,7 +27,7 @@ class House:
         context = dg.build_sensor_context(
             instance=self.instance,
             cursor=None if forget else self.cursor,
-            resources={"inbox": InboxResource()},
+            resources={"pipeline": PipelineResource()},
         )
         data = boletim_inbox_sensor(context)
         self.cursor = data.cursor

@@ -8,15 +8,7 @@ import openpyxl
 import pytest
 from click.testing import CliRunner
 
-from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
-from telemetria_pipeline.steps.hour_ingest import manifest_key
-from telemetria_pipeline.steps.report_facts import (
-    NothingToReport,
-    UnknownDivergence,
-    daily_facts,
-    evidence_of,
-    measurement_of,
-)
+from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.cli import main
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
@@ -25,14 +17,22 @@ from telemetria_pipeline.contracts.raw import Failure, HourManifest
 from telemetria_pipeline.contracts.reference import CONTRACTS
 from telemetria_pipeline.contracts.telemetry import LEDGER
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
-from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.partitions import hour_of
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.hours import manifest_key
+from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
+from telemetria_pipeline.steps.report_facts import (
+    NothingToReport,
+    UnknownDivergence,
+    daily_facts,
+    evidence_of,
+    measurement_of,
+)
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE, frame_of, segment, segments, trip, trips
 from telemetria_pipeline_tests.core.boletim.rows import csv_of
 from telemetria_pipeline_tests.core.boletim.rows import trip as declared
+from telemetria_pipeline_tests.one_source import hour_of
 from telemetria_pipeline_tests.reports.html import assert_alone, text_of
 from telemetria_pipeline_tests.reports.rows import (
     adjustment,
@@ -48,7 +48,7 @@ from telemetria_pipeline_tests.reports.rows import (
 )
 
 CYCLE = Cycle.from_key("2026-02-16")  # DAY lies in it
-SETTINGS = Settings.from_env({})
+SETTINGS = Settings.load()
 INFLATED = {"km_declarado": 48, "km_medido": "31.2", "km_auditado": "31.2", "veredito": "divergente"}
 
 

@@ -9,70 +9,72 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
-from telemetria_pipeline.steps.hour_ingest import manifest_key
-from telemetria_pipeline.defs.resources import LakeResource
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.partitions import HOURLY, hour_of
+from telemetria_pipeline.defs.partitions import HOURLY
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.defs.telemetry.automation import minute_past
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.hours import manifest_key
+from telemetria_pipeline_tests.one_source import hour_of
 
-ZONE = Settings.from_env().timezone
+ZONE = Settings.load().timezone
 
 
 def tick(
     schedule_name: str,
     at: datetime,
-    lake: LakeResource,
+    lake: PipelineResource,
     prepare: Callable[[dg.DagsterInstance], object] = lambda instance: None,
 ):
     with dg.instance_for_test() as instance:
         prepare(instance)
-        repository = build_definitions({"lake": lake}).get_repository_def()
+        repository = build_definitions({"pipeline": lake}).get_repository_def()
         context = dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=at,
-            resources={"lake": lake},
+            resources={"pipeline": lake},
             repository_def=repository,
         )
         return repository.get_schedule_def(schedule_name).evaluate_tick(context)
 
 
 @pytest.fixture
-def lake(tmp_path) -> LakeResource:
-    return LakeResource(address=f"file:{tmp_path}")
+def lake(tmp_path) -> PipelineResource:
+    return PipelineResource(settings={"lake": f"file:{tmp_path}"})
 
 
 def test_every_hour_some_minutes_past_the_hour_before(lake):
-    schedule = build_definitions().get_repository_def().get_schedule_def("telemetry_hourly")
-    assert schedule.cron_schedule == "10 * * * *"
+    schedule = build_definitions().get_repository_def().get_schedule_def("telemetry_hourly_main")
+    assert schedule.cron_schedule == f"{minute_past('main')} * * * *"
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    data = tick("telemetry_hourly", datetime(2026, 3, 10, 8, 10, tzinfo=ZONE), lake)
+    data = tick("telemetry_hourly_main", datetime(2026, 3, 10, 8, 10, tzinfo=ZONE), lake)
     assert [r.partition_key for r in data.run_requests] == ["2026-03-10-07:00"]
 
 
 def test_the_hour_before_midnight_belongs_to_the_day_before(lake):
-    data = tick("telemetry_hourly", datetime(2026, 3, 10, 0, 10, tzinfo=ZONE), lake)
+    data = tick("telemetry_hourly_main", datetime(2026, 3, 10, 0, 10, tzinfo=ZONE), lake)
     assert [r.partition_key for r in data.run_requests] == ["2026-03-09-23:00"]
 
 
 def test_open_and_missing_hours_and_gaps_are_captured_again(lake):
     states = {"02": "captured", "03": "open", "04": "missing", "06": "confirmed_empty"}  # 05 never asked for
-    opened = lake.open()
+    opened = lake.lake()
     for hora, state in states.items():
         key = f"2026-03-10-{hora}:00"
         opened.write_json(
             manifest_key(hour_of(key)), HourManifest(hour=key, state=state).model_dump(mode="json")
         )
     at = datetime(2026, 3, 10, 7, 40, tzinfo=ZONE)
-    data = tick("telemetry_recapture", at, lake)
+    data = tick("telemetry_recapture_main", at, lake)
     assert [r.partition_key for r in data.run_requests] == [f"2026-03-10-{h}:00" for h in ("05", "04", "03")]
     # An hour may be asked for at every tick: its run key holds the tick, or Dagster would drop it for ever.
-    later = tick("telemetry_recapture", at.replace(hour=8), lake)
+    later = tick("telemetry_recapture_main", at.replace(hour=8), lake)
     assert not {r.run_key for r in data.run_requests} & {r.run_key for r in later.run_requests}
 
 
 def test_nothing_to_capture_again_says_so(lake):
-    data = tick("telemetry_recapture", datetime(2026, 3, 10, 7, 40, tzinfo=ZONE), lake)
+    data = tick("telemetry_recapture_main", datetime(2026, 3, 10, 7, 40, tzinfo=ZONE), lake)
     assert data.run_requests == []
     assert "captured or confirmed empty" in data.skip_message
 
@@ -93,8 +95,8 @@ def key(hora: int, day: int = 10) -> str:
     return f"2026-03-{day:02d}-{hora:02d}:00"
 
 
-def keep(lake: LakeResource, *manifests: HourManifest) -> None:
-    opened = lake.open()
+def keep(lake: PipelineResource, *manifests: HourManifest) -> None:
+    opened = lake.lake()
     for manifest in manifests:
         opened.write_json(manifest_key(hour_of(manifest.hour)), manifest.model_dump(mode="json"))
 
@@ -117,8 +119,8 @@ def failed(hora: int, *, permanent: bool) -> HourManifest:
     return HourManifest(hour=key(hora), failure=failure)
 
 
-def due(lake: LakeResource, at: datetime = AT, **more) -> list[str]:
-    return [r.partition_key for r in tick("telemetry_recapture", at, lake, **more).run_requests]
+def due(lake: PipelineResource, at: datetime = AT, **more) -> list[str]:
+    return [r.partition_key for r in tick("telemetry_recapture_main", at, lake, **more).run_requests]
 
 
 def test_an_hour_is_captured_once_more_when_all_its_trips_are_listed(lake):
@@ -159,7 +161,7 @@ def test_an_hour_whose_capture_never_reached_its_tables_is_captured_again(lake):
 def test_nobody_insists_on_a_refusal(lake):
     """The token has expired: the hourly run still asks once an hour, and opens the way when it succeeds."""
     keep(lake, captured(5), failed(6, permanent=True), failed(7, permanent=True))
-    data = tick("telemetry_recapture", AT, lake)
+    data = tick("telemetry_recapture_main", AT, lake)
     assert data.run_requests == []
     assert "the carrier refuses: answered 401" in data.skip_message
     keep(lake, captured(7))
@@ -186,10 +188,10 @@ def test_an_hour_that_a_run_waits_for_is_not_asked_for_twice(lake, status, asked
     keep(lake, failed(6, permanent=False), failed(7, permanent=False))
     repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "all")
     run_of_6 = dg.DagsterRun(
-        job_name="telemetry_job",
+        job_name="telemetry_job_main",
         status=dg.DagsterRunStatus[status],
         tags={"dagster/partition": key(6)},
-        remote_job_origin=RemoteJobOrigin(repository, "telemetry_job"),  # no run is queued without one
+        remote_job_origin=RemoteJobOrigin(repository, "telemetry_job_main"),  # no run is queued without one
     )
     found = due(lake, prepare=lambda instance: instance.add_run(run_of_6))
     assert found == [key(7), *([key(6)] if asked else [])]
@@ -199,7 +201,7 @@ def test_an_outage_longer_than_the_hours_looked_at_leaves_no_gap(lake, monkeypat
     monkeypatch.setenv("TELEMETRIA_RECAPTURE_HOURS", "4")
 
     def reported(hour: str) -> Callable[[dg.DagsterInstance], object]:
-        event = dg.AssetMaterialization("raw_telemetry", partition=hour)
+        event = dg.AssetMaterialization(["main", "raw_telemetry"], partition=hour)
         return lambda instance: instance.report_runless_asset_event(event)
 
     keep(lake, captured(7))
@@ -211,12 +213,12 @@ def test_an_outage_longer_than_the_hours_looked_at_leaves_no_gap(lake, monkeypat
 @pytest.mark.parametrize("damage", [b"{", b'{"hour": 7}'])
 def test_a_damaged_manifest_is_asked_for_again_and_holds_up_no_other_hour(lake, damage):
     keep(lake, failed(5, permanent=False), captured(7))
-    lake.open().store.put(manifest_key(hour_of(key(6))), damage)
+    lake.lake().store.put(manifest_key(hour_of(key(6))), damage)
     assert due(lake) == [key(6), key(5)]
 
 
 def test_a_run_of_one_hour_may_not_hold_the_carriers_pool_for_ever(lake):
     keep(lake, failed(7, permanent=False))
-    for schedule in ("telemetry_hourly", "telemetry_recapture"):
+    for schedule in ("telemetry_hourly_main", "telemetry_recapture_main"):
         (request,) = tick(schedule, AT, lake).run_requests
         assert request.tags["dagster/max_runtime"] == "3600"

@@ -6,8 +6,10 @@ import dagster as dg
 import duckdb
 import pytest
 
+from telemetria_pipeline.carriers.sources import MAIN
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE, TRIPS
-from telemetria_pipeline.defs.partitions import HOURLY, hour_of
+from telemetria_pipeline.defs.partitions import HOURLY
+from telemetria_pipeline.defs.telemetry.assets import raw_key, trips_key
 from telemetria_pipeline.simulator import Fleet, Simulator, demo_faults
 from telemetria_pipeline_tests.defs.conftest import (
     AFTER_THE_DAY,
@@ -16,6 +18,7 @@ from telemetria_pipeline_tests.defs.conftest import (
     hour_key,
     truth_of,
 )
+from telemetria_pipeline_tests.one_source import hour_of
 
 FATES = ("accepted", "duplicate", "rejected", "out_of_window", "in_progress")
 
@@ -59,12 +62,14 @@ def test_outsiders_read_the_ledgers_number(pipeline, carrier):
 def test_an_hour_says_what_it_holds_without_personal_data(pipeline, carrier):
     result = pipeline.run(hour_key(6))
     events = {e.asset_key.to_user_string(): e for e in materializations(result)}
-    trips, raw = events["telemetry_trips"].metadata, events["raw_telemetry"].metadata
+    trips, raw = events["main/telemetry_trips"].metadata, events["main/raw_telemetry"].metadata
     table = pipeline.table(TRIPS, hour_key(6))
     assert trips["dagster/row_count"].value == len(table) == trips["ledger/accepted"].value
     assert trips["hour_state"].value == raw["hour_state"].value == "captured"
     assert [c.name for c in trips["dagster/column_schema"].schema.columns] == TRIPS.names
-    assert trips["dagster/uri"].value.endswith("telemetry_trips/data=2026-03-10/hora=06/part-0.parquet")
+    assert trips["dagster/uri"].value.endswith(
+        "telemetry_trips/fonte=main/data=2026-03-10/hora=06/part-0.parquet"
+    )
     assert trips["bytes"].value > 0
     assert raw["requests"].value == len(carrier.requests)
     said = str(trips) + str(raw)
@@ -115,7 +120,7 @@ def test_running_late_and_amended_trips_are_caught_up_and_the_change_is_recorded
         assert ledger["altered"] == len(
             changes[changes["mudanca"] == "alterada"].drop_duplicates(["veiculo_id", "saida_utc"])
         )
-        shown = next(e for e in materializations(second) if e.asset_key == dg.AssetKey(TRIPS.name)).metadata
+        shown = next(e for e in materializations(second) if e.asset_key == trips_key(MAIN)).metadata
         assert shown["changes/new"].value == ledger["new"]
         assert set(changes["captura_anterior"]) == {pipeline.manifest(key).captures[0].id}
 
@@ -186,7 +191,7 @@ def test_an_hour_without_an_answer_is_missing_with_attempts_and_the_last_error(p
         assert (manifest.state, manifest.failure.attempts) == ("missing", tries)
         assert "127.0.0.1:9" in manifest.failure.error
     assert hour_key(6) not in pipeline.materialized()
-    observed = pipeline.instance.fetch_observations(dg.AssetKey("raw_telemetry"), limit=9).records
+    observed = pipeline.instance.fetch_observations(raw_key(MAIN), limit=9).records
     shown = observed[0].asset_observation.metadata
     assert observed[0].asset_observation.partition == hour_key(6)
     assert (shown["hour_state"].value, shown["attempts"].value) == ("missing", 2)
@@ -268,7 +273,9 @@ def test_a_row_that_breaks_the_contract_stops_the_hour_before_anything_is_replac
     """The cleaning never lets such a row through, so the contract is made stricter than the carrier."""
     assert pipeline.run(hour_key(6)).success
     before = pipeline.table(TRIPS, hour_key(6))
-    monkeypatch.setattr("telemetria_pipeline.core.telemetry.cleaning.driver_names", lambda names: names.isna())
+    monkeypatch.setattr(
+        "telemetria_pipeline.core.telemetry.cleaning.driver_names", lambda names: names.isna()
+    )
     result = pipeline.run(hour_key(6))
     assert not result.success
     assert pipeline.checks(result)["contract_holds"] is False

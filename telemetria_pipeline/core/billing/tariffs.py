@@ -33,6 +33,19 @@ def terms_in_force(rows: pd.DataFrame, contracts: pd.DataFrame) -> np.ndarray:
     return calendar.last(types_first, calendar.first, calendar.end)
 
 
+def terms_of_day(vehicles: pd.DataFrame, contracts: pd.DataFrame, day: date) -> pd.DataFrame:
+    """The rows of `contracts` that are in force on the day and for one of the vehicles.
+
+    Args:
+        vehicles: `placa`, `tipo`, `transportadora`, `operacao` (text, missing allowed).
+        contracts: under contract CONTRACTS.
+    """
+    today = day.isoformat()
+    in_force = (contracts["vigencia_inicio"] <= today) & ~(contracts["vigencia_fim"] < today)
+    fits = pd.Series(_fits(vehicles, contracts).any(axis=0), contracts.index)
+    return contracts[in_force & fits]
+
+
 def price_trips(
     trips: pd.DataFrame, contracts: pd.DataFrame | None, days: pd.Series, rules: AuditRules
 ) -> pd.DataFrame:

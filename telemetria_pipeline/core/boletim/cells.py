@@ -13,7 +13,6 @@ import pyarrow as pa
 from telemetria_pipeline.contracts.boletim import HEADER_NAMES, REQUIRED
 from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.settings import RuleSettings
-from telemetria_pipeline.core.sheets.text import NUMBER, TEXT, SheetText
 from telemetria_pipeline.core.boletim.values import (
     DAY_S,
     NO_CLOCK,
@@ -39,6 +38,7 @@ from telemetria_pipeline.core.boletim.values import (
     plate_from_date,
     plate_repair,
 )
+from telemetria_pipeline.core.sheets.text import NUMBER, TEXT, SheetText
 
 _Read = TypeVar("_Read")
 Words = Callable[[int], Mapping[str, object]]

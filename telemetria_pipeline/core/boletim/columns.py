@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from telemetria_pipeline.contracts.boletim import (
-    HEADER_ALIASES,
     HEADER_NAMES,
     IGNORED_HEADERS,
     REQUIRED,
-    normalise_header,
 )
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
+from telemetria_pipeline.core.sheets.header import normalise_header
 from telemetria_pipeline.core.sheets.text import SheetText
 
 _LIKENESS = 0.8
-_CANONICAL = {alias: name for name, aliases in HEADER_ALIASES.items() for alias in aliases}
+_CANONICAL = {normalise_header(said): name for name, names in HEADER_NAMES.items() for said in names}
+_IGNORED = frozenset(map(normalise_header, IGNORED_HEADERS))
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def match_columns(sheet: SheetText) -> MatchedColumns:
         plain = normalise_header(header)
         if plain in _CANONICAL:
             found.setdefault(_CANONICAL[plain], []).append(letter)
-        elif plain and plain not in IGNORED_HEADERS:
+        elif plain and plain not in _IGNORED:
             unknown[letter] = plain
     problems = _twice(sheet, found)
     meant = _near_misses(unknown, found)

@@ -8,8 +8,8 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TR
 from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem
 from telemetria_pipeline.core.boletim.cells import Cells
 from telemetria_pipeline.core.boletim.findings import Findings
-from telemetria_pipeline.core.sheets.text import SheetText
 from telemetria_pipeline.core.boletim.values import Coded
+from telemetria_pipeline.core.sheets.text import SheetText
 from telemetria_pipeline.core.telemetry.cleaning import driver_names
 
 

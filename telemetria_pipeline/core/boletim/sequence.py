@@ -13,8 +13,8 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.core.boletim.cells import Cells, km_text
 from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, RuleSettings
-from telemetria_pipeline.core.sheets.text import SheetText
 from telemetria_pipeline.core.boletim.values import br_day, clock_text
+from telemetria_pipeline.core.sheets.text import SheetText
 from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY
 
 _DAY_S = 86_400

@@ -7,15 +7,21 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS, HEADER_ALIASES
+from telemetria_pipeline.contracts.boletim import (
+    BOLETIM_QUARANTINE,
+    BOLETIM_TRIPS,
+    HEADER_NAMES,
+    OWN_SHEETS,
+    REQUIRED,
+)
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.boletim.findings import Finding, Group, grouped, listed
-from telemetria_pipeline.core.sheets.reader import read_boletim
 from telemetria_pipeline.core.boletim.rules import validate_rows
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
-from telemetria_pipeline.core.sheets.text import Limits, SheetText, Unreadable
+from telemetria_pipeline.core.sheets.reader import read_sheet
+from telemetria_pipeline.core.sheets.text import LIMITS, Limits, SheetText, Unreadable
 
-_DEFAULTS, _UNKNOWN, _LIMITS = RuleSettings(), Reference(), Limits()
+_DEFAULTS, _UNKNOWN = RuleSettings(), Reference()
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def validate_file(
     settings: RuleSettings = _DEFAULTS,
     reference: Reference = _UNKNOWN,
     earlier: EarlierTrips | None = None,
-    limits: Limits = _LIMITS,
+    limits: Limits = LIMITS,
 ) -> FileVerdict:
     """Read a boletim and judge it; no bytes make this raise.
 
@@ -86,7 +92,14 @@ def validate_file(
         limits: how much is read at most.
     """
     try:
-        sheet = read_boletim(data, file_name=file_name, known_headers=HEADER_ALIASES, limits=limits)
+        sheet = read_sheet(
+            data,
+            file_name=file_name,
+            known_headers=HEADER_NAMES,
+            required=REQUIRED,
+            ignored_sheets=OWN_SHEETS,
+            limits=limits,
+        )
     except Unreadable as refusal:
         return FileVerdict(file_name, "rejected", RowCounts(), whole=refusal.problems)
     result = validate_rows(

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.boletim import normalise_header
 from telemetria_pipeline.core.boletim.values import EMPTY_TOKENS
-from telemetria_pipeline.core.sheets.reader import NUMBER, Limits, SheetText, Unreadable, read_boletim
+from telemetria_pipeline.core.sheets.header import normalise_header
+from telemetria_pipeline.core.sheets.reader import read_sheet
+from telemetria_pipeline.core.sheets.text import LIMITS, NUMBER, Limits, SheetText, Unreadable
 
 # Rows that the reader takes for remarks of a boletim may be entries here: nobody loses one unawares.
 _LEFT_OUT = frozenset({"LINHA_DE_TEXTO", "LINHA_FORA_DA_TABELA"})
@@ -91,7 +92,7 @@ def read_table(
     names: Headers,
     judge: Callable[[Sheet], dict[str, pd.Series]],
     optional: Collection[str] = (),
-    limits: Limits | None = None,
+    limits: Limits = LIMITS,
 ) -> ReferenceTable:
     """The file under its contract.
 
@@ -103,14 +104,11 @@ def read_table(
         judge: makes columns of the sheet's cells and notes in it what is wrong; a column that it does not
             make is taken as it stands.
         optional: columns that the contract requires and that `judge` makes where the file has none.
-        limits: how much is read at most; a boletim's if None.
+        limits: how much is read at most.
     """
-    aliases = {column: [normalise_header(n) for n in said] for column, said in names.items()}
     required = [c.name for c in contract.columns if c.required and c.name in names.keys() - set(optional)]
     try:
-        text = read_boletim(
-            data, file_name=file_name, known_headers=aliases, required=required, limits=limits
-        )
+        text = read_sheet(data, file_name=file_name, known_headers=names, required=required, limits=limits)
     except Unreadable as refusal:
         columns = ", ".join(said[0] for said in names.values())
         no_header = f"Nenhuma das primeiras linhas tem os títulos das colunas ({columns})."

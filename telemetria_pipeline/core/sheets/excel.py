@@ -12,14 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import python_calamine as calamine
 
-from telemetria_pipeline.contracts.boletim import (
-    ERRORS_SHEET,
-    EXPLANATION_SHEET,
-    SUMMARY_SHEET,
-    normalise_header,
-)
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
-from telemetria_pipeline.core.sheets.header import Header, find_header
+from telemetria_pipeline.core.sheets.header import Header, find_header, normalise_header
 from telemetria_pipeline.core.sheets.ooxml import SheetFacts, look_into, open_package
 from telemetria_pipeline.core.sheets.text import (
     BOOLEAN,
@@ -39,7 +33,6 @@ from telemetria_pipeline.core.sheets.text import (
 )
 
 TOP_ROWS = 100
-_OWN_SHEETS = frozenset({EXPLANATION_SHEET, SUMMARY_SHEET, ERRORS_SHEET})
 _CONTROL = r"[\x01-\x08\x0b\x0c\x0e-\x1f]"
 _T = TypeVar("_T")
 
@@ -55,7 +48,13 @@ _KIND = {
 }
 
 
-def read_xlsx(data: bytes, known: Mapping[str, str], required: Collection[str], limits: Limits) -> Grid:
+def read_xlsx(
+    data: bytes,
+    known: Mapping[str, str],
+    required: Collection[str],
+    ignored_sheets: Collection[str],
+    limits: Limits,
+) -> Grid:
     """The grid of the workbook's visible sheet whose header names most of the known columns.
 
     Raises `Unreadable` also where another sheet holds such a table, with rows in it: they would be lost.
@@ -84,7 +83,8 @@ def read_xlsx(data: bytes, known: Mapping[str, str], required: Collection[str], 
     if len(full) > 1:
         raise refuse("DUAS_PLANILHAS", sheets=f"{', '.join(full[:-1])} e {full[-1]}")
     grid = _grid(chosen, words, limits)
-    grid.notes += _sheet_notes(chosen, sheets, [m.name for m in worksheets if m.name not in visible])
+    others = [s.name for s in sheets if s is not chosen and s.name not in ignored_sheets]
+    grid.notes += _sheet_notes(chosen.name, others, [m.name for m in worksheets if m.name not in visible])
     return grid
 
 
@@ -145,15 +145,14 @@ def _merged(sheet: Any) -> list[tuple[int, int, int, int]]:
     return [(r0 + 1, c0 + 1, r1 + 1, c1 + 1) for (r0, c0), (r1, c1) in ranges]
 
 
-def _sheet_notes(chosen: _Sheet, sheets: Sequence[_Sheet], hidden: Sequence[str]) -> list[Problem]:
+def _sheet_notes(chosen: str, others: Sequence[str], hidden: Sequence[str]) -> list[Problem]:
     notes = []
-    others = [s.name for s in sheets if s is not chosen and s.name not in _OWN_SHEETS]
     if others:
         notes.append(
-            problem("PLANILHA_ESCOLHIDA", sheet=chosen.name, count=len(others) + 1, others=", ".join(others))
+            problem("PLANILHA_ESCOLHIDA", sheet=chosen, count=len(others) + 1, others=", ".join(others))
         )
     if hidden:
-        notes.append(problem("PLANILHAS_OCULTAS", sheet=chosen.name, others=", ".join(hidden)))
+        notes.append(problem("PLANILHAS_OCULTAS", sheet=chosen, others=", ".join(hidden)))
     return notes
 
 

@@ -1,12 +1,11 @@
 """Finding the header: the row (or rows) among the first of a sheet that names the columns."""
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-
-from telemetria_pipeline.contracts.boletim import normalise_header
 
 HEADER_ROWS = 20  # rows with content in which the header is looked for
 MAX_HEADER_HEIGHT = 3
@@ -15,8 +14,18 @@ MIN_KNOWN = 2  # one known word is no header: `DATA: 22/11/2026` stands above ma
 # Names that programs invent where a column has none.
 _GENERIC = re.compile(r"(coluna|column|unnamed|campo|field|col)\W*\d*", re.IGNORECASE)
 _HAS_LETTER = re.compile(r"[^\W\d_]")
-_LONGEST = 120  # a longer text is no header, and need not be kept in the cache
-_normalised = lru_cache(maxsize=4096)(normalise_header)
+_LONGEST = 120  # a longer text is no header
+
+
+@lru_cache(maxsize=4096)  # every combination of the first rows is tried
+def normalise_header(text: str) -> str:
+    """A header as it is compared: upper case, letters and digits only, without accents and ordinal signs.
+
+    `Nº ATA`, `n.° ata` and `N ATA` are one header; so are `km_saida` and `KM\\nSAÍDA`.
+    """
+    plain = unicodedata.normalize("NFKD", text.replace("º", "").replace("°", "").replace("ª", ""))
+    return re.sub(r"[^A-Z0-9]", "", plain.upper())
+
 
 Top = Sequence[tuple[int, list[str]]]
 Merged = Sequence[tuple[int, int, int, int]]
@@ -117,14 +126,14 @@ def _combined(rows: Top, known: Mapping[str, str], merged: Merged, offset: int) 
             continue
         sure = dict.fromkeys(t[column] for t in named if column < len(t) and t[column])
         texts[column], doubtful[column] = " ".join(sure), together
-    uses = Counter(map(_normalised, texts.values()))
-    texts |= {column: told for column, told in doubtful.items() if uses[_normalised(texts[column])] > 1}
+    uses = Counter(map(normalise_header, texts.values()))
+    texts |= {column: told for column, told in doubtful.items() if uses[normalise_header(texts[column])] > 1}
     labels = len({t for t in texts.values() if _is_name(t)})
     return Header(rows[0][0], rows[-1][0], texts, len(seen), labels)
 
 
 def _canonical(text: str, known: Mapping[str, str]) -> str | None:
-    return known.get(_normalised(text)) if len(text) <= _LONGEST else None
+    return known.get(normalise_header(text)) if len(text) <= _LONGEST else None
 
 
 def _over_merged(row: int, texts: list[str], merged: Merged, offset: int) -> list[str]:

@@ -1,7 +1,8 @@
-"""From the bytes that a sender dropped to text cells with their addresses, or to a refusal they can act on.
+"""From the bytes of any CSV or workbook to text cells with their addresses, or to a refusal that its sender
+can act on.
 
-`read_boletim` is all that others call: it looks at what the bytes really are, has them read as CSV or
-Excel, and finds the table in the sheet.
+`read_sheet` looks at what the bytes really are, has them read as CSV or Excel, and finds the table in the
+sheet. What the table is about, its caller says by the headers that it knows.
 """
 
 import re
@@ -12,20 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telemetria_pipeline.contracts.boletim import HEADER_ALIASES, REQUIRED, normalise_header
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.sheets.delimited import TOP_ROWS, decode, read_csv
 from telemetria_pipeline.core.sheets.excel import read_xlsx, refusal_of_ole
-from telemetria_pipeline.core.sheets.header import HEADER_ROWS, Header, find_header
+from telemetria_pipeline.core.sheets.header import HEADER_ROWS, Header, find_header, normalise_header
 from telemetria_pipeline.core.sheets.text import (
-    BOOLEAN,
-    DATE,
-    DATETIME,
-    DURATION,
-    EMPTY,
-    NUMBER,
-    TEXT,
-    TIME,
+    LIMITS,
     Grid,
     Limits,
     SheetText,
@@ -36,21 +29,6 @@ from telemetria_pipeline.core.sheets.text import (
     refuse,
     signature,
 )
-
-__all__ = [
-    "BOOLEAN",
-    "DATE",
-    "DATETIME",
-    "DURATION",
-    "EMPTY",
-    "NUMBER",
-    "TEXT",
-    "TIME",
-    "Limits",
-    "SheetText",
-    "Unreadable",
-    "read_boletim",
-]
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OTHER_FORMATS = {
@@ -69,33 +47,33 @@ _PAGE = re.compile(r"(p[áa]g\.|p[áa]gina\b|folha\s*:?\s*\d|emitido\b|emiss[ãa
 _SEPARATOR_NAMES = {"\t": "tabulação"}
 
 
-def read_boletim(
+def read_sheet(
     data: bytes,
     *,
     file_name: str,
-    known_headers: Mapping[str, Sequence[str]] | None = None,
-    required: Collection[str] = REQUIRED,
-    limits: Limits | None = None,
+    known_headers: Mapping[str, Sequence[str]],
+    required: Collection[str],
+    ignored_sheets: Collection[str] = (),
+    limits: Limits = LIMITS,
 ) -> SheetText:
-    """The table of a boletim as text.
+    """The table of a CSV or workbook as text.
 
-    What the file is, its bytes say; its name only unmasks Excel's lock files.
+    The bytes decide what the file is; its name only unmasks Excel's lock files.
 
     Args:
         data: the file.
         file_name: the sender's name for it.
-        known_headers: canonical column -> headers as `normalise_header` leaves them; a boletim's if None.
-            They find the table; whether it has all that a boletim needs is for the rules to say.
-        required: the columns by which a sheet is told to be one of these tables; a workbook with two of
-            them is refused, because only one would be read.
-        limits: what is too much.
+        known_headers: canonical column -> its headers, however they are spelt. They find the table; whether
+            it is complete is for the caller to judge.
+        required: the columns that mark a sheet as one of these tables; a workbook with two of them is
+            refused, because only one would be read.
+        ignored_sheets: sheets of a workbook that nobody has to be told were not read.
+        limits: how much is read at most.
 
     Raises:
         Unreadable: the file as a whole is refused; every other fault is in the result.
     """
-    limits = limits or Limits()
-    aliases = HEADER_ALIASES if known_headers is None else known_headers
-    known = {alias: column for column, names in aliases.items() for alias in names}
+    known = {normalise_header(name): column for column, names in known_headers.items() for name in names}
     if file_name.rsplit("/", 1)[-1].startswith("~$"):
         raise refuse("ARQUIVO_DE_TRAVA")
     if not data or data.isspace():
@@ -103,7 +81,7 @@ def read_boletim(
     if len(data) > limits.size:
         raise refuse("ARQUIVO_GRANDE", size_mb=_megabytes(len(data)), limit_mb=_megabytes(limits.size))
     if data.startswith(b"PK"):
-        return _table(read_xlsx(data, known, required, limits), known, limits)
+        return _table(read_xlsx(data, known, required, ignored_sheets, limits), known, limits)
     if data.startswith(_OLE):
         raise refusal_of_ole(data)
     for start, said in _OTHER_FORMATS.items():

@@ -1,4 +1,4 @@
-"""What the reader of boletins hands on: text cells with their addresses, and how a file is refused."""
+"""What the reader of sheets hands on: text cells with their addresses, and how a file is refused."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -38,6 +38,9 @@ class Limits:
     columns: int = 256
     unzipped: int = 300_000_000
     ratio: int = 200
+
+
+LIMITS = Limits()
 
 
 @dataclass

@@ -8,7 +8,9 @@ from telemetria_pipeline.contracts.telemetry import CHANGES, TRIPS
 _LINEAGE = {"captura", "pagina", "registro", "atualizado_utc"}
 _KINDS = {"new": "nova", "gone": "sumida", "altered": "alterada"}
 NO_CHANGES = dict.fromkeys(_KINDS, 0)
-_COMPARED = [name for name in TRIPS.names if name not in _LINEAGE and name not in TRIPS.key]
+_VALUES = [name for name in TRIPS.names if name not in _LINEAGE and name not in TRIPS.key]
+COMPARED = [*TRIPS.key, *_VALUES]
+"""What two captures of a trip are compared by."""
 
 
 def compare_trips(before: pd.DataFrame, after: pd.DataFrame, *, earlier: str, capture: str) -> pd.DataFrame:
@@ -22,7 +24,7 @@ def compare_trips(before: pd.DataFrame, after: pd.DataFrame, *, earlier: str, ca
         Contract `CHANGES`: one row a new or gone trip, one row a changed value of an altered trip.
     """
     key = list(TRIPS.key)
-    if before[key + _COMPARED].equals(after[key + _COMPARED]):
+    if before[COMPARED].equals(after[COMPARED]):
         return CHANGES.empty()  # as nearly always, and many times faster than to ask what differs
     old, new = before.set_index(key).sort_index(), after.set_index(key).sort_index()
     both = old.index.intersection(new.index)
@@ -31,7 +33,7 @@ def compare_trips(before: pd.DataFrame, after: pd.DataFrame, *, earlier: str, ca
         new.index.difference(both).to_frame(index=False).assign(mudanca="nova"),
     ]
     old, new = old.loc[both], new.loc[both]
-    for column in _COMPARED:
+    for column in _VALUES:
         was, now = old[column], new[column]
         differs = ((was != now) & ~(was.isna() & now.isna())).to_numpy(dtype=bool)
         if differs.any():

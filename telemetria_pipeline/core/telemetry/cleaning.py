@@ -9,9 +9,9 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.telemetry import QUARANTINE, TRIPS
 from telemetria_pipeline.core.distinct import by_distinct
+from telemetria_pipeline.core.plates import canonical_plates
 from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY, measured_distance, started_days
-from telemetria_pipeline.core.plates import canonical_plates
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 # What tells a version from a copy.

@@ -5,13 +5,12 @@ from datetime import timedelta
 
 import dagster as dg
 
-from telemetria_pipeline.defs.billing.assets import billing
-from telemetria_pipeline.steps.closed_cycles import read_closing
-from telemetria_pipeline.defs.reports.assets import measurement
-from telemetria_pipeline.defs.resources import LakeResource
 from telemetria_pipeline.business_calendar import Cycle
+from telemetria_pipeline.defs.billing.assets import billing
 from telemetria_pipeline.defs.partitions import BILLING_CYCLE
-from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.defs.reports.assets import measurement
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.steps.closed_cycles import read_closing
 
 cycle_job = dg.define_asset_job(
     "cycle_job",
@@ -31,13 +30,13 @@ cycle_job = dg.define_asset_job(
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="At 07:30, after yesterday's audit: yesterday's cycle, and the one before while it is open.",
 )
-def cycle_daily(context: dg.ScheduleEvaluationContext, lake: LakeResource) -> Iterator[dg.RunRequest]:
+def cycle_daily(context: dg.ScheduleEvaluationContext, pipeline: PipelineResource) -> Iterator[dg.RunRequest]:
     """One run for each cycle that may still change."""
-    now, settings = context.scheduled_execution_time, Settings.from_env()
+    now, settings = context.scheduled_execution_time, pipeline.load()
     cycle = Cycle.of(now.astimezone(settings.timezone).date() - timedelta(days=1))
     before = cycle.before
     due = [cycle]
-    if before.last >= settings.start and not read_closing(lake.open(), before):
+    if before.last >= settings.start and not read_closing(pipeline.lake(), before):
         due.insert(0, before)
     for each in due:
         yield dg.RunRequest(run_key=f"{each.key} at {now:%Y-%m-%d}", partition_key=each.key)

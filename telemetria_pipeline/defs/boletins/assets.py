@@ -5,46 +5,38 @@ from typing import Any
 
 import dagster as dg
 
+from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim.settings import RuleSettings
+from telemetria_pipeline.defs.boletins import checks
+from telemetria_pipeline.defs.failures import failures_end_the_run
+from telemetria_pipeline.defs.metadata import asset_facts, preview, written_metadata
+from telemetria_pipeline.defs.partitions import BOLETIM_FILES
+from telemetria_pipeline.defs.reference.assets import drivers, vehicles
+from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.steps.intake import (
     RAW,
     Judged,
-    NotThere,
-    StillWritten,
     archive_file,
     judge_file,
     manifest_key,
     receive_file,
 )
-from telemetria_pipeline.defs.metadata import preview, table_schema
-from telemetria_pipeline.defs.reference.assets import drivers, read_reference, vehicles
-from telemetria_pipeline.defs.resources import InboxResource, LakeResource
-from telemetria_pipeline.defs.boletins import checks
-from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.contracts.raw import FileManifest
-from telemetria_pipeline.core.boletim.settings import RuleSettings
-from telemetria_pipeline.defs.partitions import BOLETIM_FILES
-from telemetria_pipeline.settings import Settings, SettingsError
-from telemetria_pipeline.storage.object_store import ObjectStore, StorageError
+from telemetria_pipeline.steps.reference import read_reference
+from telemetria_pipeline.storage.object_store import ObjectStore
 
 RAW_BOLETINS = dg.AssetSpec(
     RAW,
     description="A boletim exactly as received, with its manifest: the sender's name for it, hash, verdict, "
     "and where it and its answer lie in the inbox's archive.",
-    group_name="boletins",
-    owners=["team:data-engineering"],
-    kinds={"excel", "csv"},
-    code_version="1",
+    **asset_facts("boletins", kinds=("excel", "csv")),
 )
 BOLETIM = dg.AssetSpec(
     BOLETIM_TRIPS.name,
     deps=[RAW_BOLETINS, vehicles, drivers],
     description="Declared trips: the accepted rows of a boletim; the others lie in the quarantine with "
     "sheet, row, column, reason and fix.",
-    group_name="boletins",
-    owners=["team:data-engineering"],
-    kinds={"parquet", "pandas"},
-    code_version="1",
-    metadata={"dagster/column_schema": table_schema(BOLETIM_TRIPS)},
+    **asset_facts("boletins", BOLETIM_TRIPS),
 )
 
 
@@ -54,29 +46,26 @@ BOLETIM = dg.AssetSpec(
     partitions_def=BOLETIM_FILES,
     # The file leaves the inbox after both: neither is made without the other.
     can_subset=False,
-    # One at a time: a file is judged against those that came before it.
+    # The lake's lock keeps the steps apart: the runs of one instance need not wait for it in workers.
     pool="boletins",
 )
-def boletins(
-    context: dg.AssetExecutionContext, lake: LakeResource, inbox: InboxResource
-) -> Iterator[dg.MaterializeResult]:
+def boletins(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.MaterializeResult]:
     """Keep a file, decide its verdict, take its rows in, and answer its sender."""
-    file, open_lake, open_inbox = context.partition_key, lake.open(), inbox.open()
-    try:
-        settings = Settings.from_env()
-        received = receive_file(open_lake, open_inbox, file)
-        judged = judge_file(open_lake, received, RuleSettings.of(settings), read_reference(open_lake))
-        manifest = archive_file(open_lake, open_inbox, judged, received.data)
-    except (NotThere, SettingsError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
-    except (StillWritten, StorageError) as error:
-        raise dg.Failure(str(error)) from None
+    file = context.partition_key
+    with failures_end_the_run():
+        settings, lake, inbox = pipeline.load(), pipeline.lake(), pipeline.inbox()
+        received = receive_file(lake, inbox, file)
+        judged = judge_file(lake, received, RuleSettings.of(settings), read_reference(lake))
+        manifest = archive_file(lake, inbox, judged, received.data)
     context.log.info(f"{manifest.key}: {manifest.verdict}, {manifest.rows}")
-    uri = open_lake.store.uri(manifest_key(file))
-    raw, trips = _raw_metadata(manifest, uri, open_inbox), _trips_metadata(judged)
-    yield dg.MaterializeResult(asset_key=RAW_BOLETINS.key, metadata=raw)
+    version = dg.DataVersion(manifest.sha256[:16])
+    raw = _raw_metadata(manifest, lake.store.uri(manifest_key(file)), inbox)
+    yield dg.MaterializeResult(asset_key=RAW_BOLETINS.key, metadata=raw, data_version=version)
     yield dg.MaterializeResult(
-        asset_key=BOLETIM.key, metadata=trips, check_results=list(checks.results(judged.verdict))
+        asset_key=BOLETIM.key,
+        metadata=_trips_metadata(judged),
+        data_version=version,
+        check_results=list(checks.results(judged.verdict)),
     )
 
 
@@ -100,9 +89,7 @@ def _trips_metadata(judged: Judged) -> dict[str, Any]:
     verdict = judged.verdict
     return {
         "verdict": verdict.verdict,
-        "dagster/row_count": judged.written.rows,
-        "dagster/uri": judged.written.uri,
-        "dagster/column_schema": table_schema(BOLETIM_TRIPS),
+        **written_metadata(judged.written, BOLETIM_TRIPS),
         **{f"ledger/{name}": count for name, count in judged.manifest.rows.items()},
         "problems": dg.MetadataValue.md("\n".join(f"- {g.severity}: {g}" for g in verdict.groups) or "–"),
         "preview": preview(verdict.accepted, BOLETIM_TRIPS),

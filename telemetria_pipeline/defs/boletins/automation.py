@@ -5,20 +5,20 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from telemetria_pipeline.defs.boletins.assets import boletins
-from telemetria_pipeline.steps.intake import landed_files
-from telemetria_pipeline.defs.resources import InboxResource
-from telemetria_pipeline.defs.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
 from telemetria_pipeline.core.boletim.inbox import InboxPlan, Landed, Tried, plan_inbox
+from telemetria_pipeline.defs.boletins.assets import boletins
 from telemetria_pipeline.defs.partitions import BOLETIM_FILES
-from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.defs.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.steps.intake import landed_files
 
 boletim_job = dg.define_asset_job(
     "boletim_job",
     selection=dg.AssetSelection.assets(boletins),
     executor_def=dg.in_process_executor,
-    # Seconds; a file takes a few. Where Dagster was killed with its workers, nothing else frees the pool.
-    tags={"dagster/max_runtime": "300"},
+    # Seconds; a file takes a few, and waits five minutes for the lake's lock where its holder was killed.
+    # Where Dagster was killed with its workers, nothing else frees the pool.
+    tags={"dagster/max_runtime": "600"},
     description="Take one boletim from the inbox to its verdict, its rows and its answer.",
 )
 
@@ -30,13 +30,13 @@ boletim_job = dg.define_asset_job(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Watches the inbox, folder or bucket: a run for each file that rests, oldest first.",
 )
-def boletim_inbox_sensor(context: dg.SensorEvaluationContext, inbox: InboxResource) -> dg.SensorResult:
+def boletim_inbox_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult:
     """Nothing is remembered but the files that may still be written: the inbox and the runs are the state.
 
     A file leaves the inbox when it has its verdict, so a file seen again is one whose run died or is still
     on its way; a lost cursor, a tick that dies, or a new instance repeats and skips nothing.
     """
-    settings, instance = Settings.from_env(), context.instance
+    settings, instance = pipeline.load(), context.instance
     active = instance.get_runs(dg.RunsFilter(job_name=boletim_job.name, statuses=ACTIVE))
     busy = {run.tags.get(PARTITION_TAG) for run in active}
 
@@ -45,7 +45,7 @@ def boletim_inbox_sensor(context: dg.SensorEvaluationContext, inbox: InboxResour
         return Tried(file.file_id in busy, instance.get_runs_count(of_file))
 
     plan = plan_inbox(
-        landed_files(inbox.open()),
+        landed_files(pipeline.inbox()),
         now=datetime.now(UTC),
         settle=timedelta(seconds=settings.inbox_settle_s),
         settling=_settling(context.cursor),

@@ -4,13 +4,12 @@ from pathlib import Path
 import pytest
 
 from telemetria_pipeline.contracts.boletim import (
-    HEADER_ALIASES,
     HEADER_NAMES,
     IGNORED_HEADERS,
-    normalise_header,
 )
 from telemetria_pipeline.contracts.boletim_problems import KINDS
 from telemetria_pipeline.core.boletim.settings import ADJUSTABLE
+from telemetria_pipeline.core.sheets.header import normalise_header
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "boletins.md").read_text(encoding="utf-8")
@@ -33,8 +32,11 @@ def test_the_page_calls_errors_errors_and_warnings_warnings():
 
 
 def test_every_kind_that_the_program_uses_is_in_the_catalogue_and_the_other_way_round():
+    core = ROOT / "telemetria_pipeline/core"
     sources = [
-        p.read_text(encoding="utf-8") for p in (ROOT / "telemetria_pipeline/core/boletim").glob("*.py")
+        path.read_text(encoding="utf-8")
+        for room in ("sheets", "boletim")
+        for path in (core / room).glob("*.py")
     ]
     used = {word for text in sources for word in re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', text)}
     assert set(KINDS) <= used
@@ -51,13 +53,15 @@ def test_a_kind_is_well_formed(code):
 
 
 def test_no_header_means_two_columns():
-    aliases = [alias for names in HEADER_ALIASES.values() for alias in names]
-    assert len(aliases) == len(set(aliases))
-    assert not set(aliases) & set(IGNORED_HEADERS)
+    column_of = {}
+    for column, names in HEADER_NAMES.items():
+        for name in map(normalise_header, names):
+            assert column_of.setdefault(name, column) == column
+    assert not column_of.keys() & set(map(normalise_header, IGNORED_HEADERS))
 
 
 def test_the_headers_of_the_page_are_read_as_it_says():
-    known = {alias for names in HEADER_ALIASES.values() for alias in names}
+    known = {normalise_header(name) for names in HEADER_NAMES.values() for name in names}
     table = PAGE[PAGE.index("| coluna |") : PAGE.index("As colunas com *")].splitlines()[2:]
     titles = {t.strip(" *") for row in table for cell in row.split("|")[1:3] for t in cell.split(",")}
     assert {normalise_header(title) for title in titles if title} <= known

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
+from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS, HEADER_NAMES, REQUIRED
 from telemetria_pipeline.contracts.boletim_problems import problem
 from telemetria_pipeline.core.boletim.findings import LISTED_CELLS, group_counts, grouped, listed
 from telemetria_pipeline.core.boletim.period import period_of_days, period_of_name
-from telemetria_pipeline.core.sheets.reader import read_boletim
 from telemetria_pipeline.core.boletim.rules import validate_rows
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.sheets.reader import read_sheet
 from telemetria_pipeline.core.sheets.text import DATE, EMPTY, NUMBER, TEXT
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, codes, csv_of, judged, sheet_of, trip, trips
 
@@ -428,7 +428,9 @@ def test_what_the_reader_said_of_a_cell_is_said_once_and_counts():
 def test_a_ragged_row_is_one_problem_and_not_one_a_cell():
     lines = csv_of(trip(), trip(HORÁRIO_SAÍDA="09:00", HORÁRIO_CHEGADA="10:00")).decode().splitlines()
     lines[2] = ";".join(lines[2].split(";")[:5])
-    sheet = read_boletim("\n".join(lines).encode(), file_name="b.csv")
+    sheet = read_sheet(
+        "\n".join(lines).encode(), file_name="b.csv", known_headers=HEADER_NAMES, required=REQUIRED
+    )
     result = validate_rows(sheet, file_name="b.csv", received_on=RECEIVED, settings=PARTIAL)
     assert codes(result) == [("LINHA_COM_CELULAS_A_MENOS", None)]
     assert result.counts == RowCounts(2, 1, 0, 1)

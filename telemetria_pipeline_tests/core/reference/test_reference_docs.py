@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from telemetria_pipeline.contracts.boletim import normalise_header
 from telemetria_pipeline.contracts.reference import CONTRACT_HEADERS, DRIVER_HEADERS, VEHICLE_HEADERS
 from telemetria_pipeline.core.reference import read_contracts
+from telemetria_pipeline.core.sheets.header import normalise_header
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference.md").read_text(encoding="utf-8")
 

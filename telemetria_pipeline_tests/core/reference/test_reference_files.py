@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetria_pipeline.contracts.boletim import normalise_header
 from telemetria_pipeline.contracts.reference import (
     CONTRACT_HEADERS,
     CONTRACTS,
@@ -21,6 +20,7 @@ from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.boletim.validation import validate_file
 from telemetria_pipeline.core.plates import canonical_plates
 from telemetria_pipeline.core.reference import read_contracts, read_drivers, read_vehicles
+from telemetria_pipeline.core.sheets.header import normalise_header
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip
 
 FULL = """Placa;Frota;Fuso horário;Empresa;Tipo do veículo;Garagem;Rota;Rastreador;Operação;Entrada;Saída

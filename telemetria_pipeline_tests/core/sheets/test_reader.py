@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.boletim_files import HEADERS, csv_text, sheet_xml, trip, typed_trip, xlsx
-from telemetria_pipeline.contracts.boletim import normalise_header
-from telemetria_pipeline.core.sheets.reader import Limits, SheetText, Unreadable, read_boletim
+from telemetria_pipeline.contracts.boletim import HEADER_NAMES, REQUIRED
+from telemetria_pipeline.core.sheets.reader import read_sheet
+from telemetria_pipeline.core.sheets.text import Limits, SheetText, Unreadable
 
 ROWS = [list(HEADERS), *map(trip, range(20))]
 GOOD = xlsx({"BOLETIM": sheet_xml([list(HEADERS), *map(typed_trip, range(20))])})
@@ -19,7 +20,9 @@ SAMPLES = Path(__file__).parents[4] / "shared" / "samples" / "files"
 
 
 def read(data: bytes, file_name: str = "boletim", **more) -> SheetText:
-    return read_boletim(data, file_name=file_name, **more)
+    return read_sheet(
+        data, file_name=file_name, **{"known_headers": HEADER_NAMES, "required": REQUIRED} | more
+    )
 
 
 def refused(data: bytes, file_name: str = "boletim", **more) -> str:
@@ -225,7 +228,7 @@ def test_unknown_columns_are_read_by_the_row_of_names():
 
 
 def test_a_list_has_one_column_under_a_known_name():
-    known = {"motorista": [normalise_header("motorista")]}
+    known = {"motorista": ["motorista"]}
     sheet = read("Motorista\nMARIA\nJOSÉ\n".encode(), known_headers=known)
     assert (sheet.headers, sheet.cells["A"].tolist()) == ({"A": "Motorista"}, ["MARIA", "JOSÉ"])
     assert refused(b"CONDUTORA\nMARIA\n", known_headers=known) == "CABECALHO_NAO_ENCONTRADO"
@@ -233,7 +236,7 @@ def test_a_list_has_one_column_under_a_known_name():
 
 def test_other_tables_are_found_by_their_own_headers():
     rows = [["PLACA", "DATA"], ["VEICULO", "GARAGEM"], ["ABC1D23", "GLÓRIA"]]
-    known = {"placa": [normalise_header("Veículo")], "garagem": [normalise_header("garagem")]}
+    known = {"placa": ["Veículo"], "garagem": ["garagem"]}
     assert read(csv_text(rows).encode(), known_headers=known).header_row == 2
     assert read(csv_text(rows).encode()).header_row == 1
 

@@ -8,14 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.boletim_files import HEADERS, csv_text, trip
-from telemetria_pipeline.core.boletim import csv as boletim_csv
-from telemetria_pipeline.core.sheets.reader import Limits, SheetText, Unreadable, read_boletim
+from telemetria_pipeline.contracts.boletim import HEADER_NAMES, REQUIRED
+from telemetria_pipeline.core.sheets import delimited
+from telemetria_pipeline.core.sheets.reader import read_sheet
+from telemetria_pipeline.core.sheets.text import Limits, SheetText, Unreadable
 
 ROWS = [list(HEADERS), *map(trip, range(40))]
 
 
 def read(data: bytes, **more) -> SheetText:
-    return read_boletim(data, file_name="boletim.csv", **more)
+    return read_sheet(data, file_name="boletim.csv", known_headers=HEADER_NAMES, required=REQUIRED, **more)
 
 
 def refused(data: bytes, **more) -> str:
@@ -204,8 +206,8 @@ def test_arrow_and_the_slow_way_read_the_same_rows(rows, separator):
     out = io.StringIO()
     csv.writer(out, delimiter=separator).writerows(rows)
     data = out.getvalue().rstrip("\r\n").encode()
-    table = boletim_csv._even_rows(data, separator, Limits())
-    slow = boletim_csv._uneven_rows(data, separator, Limits())
+    table = delimited._even_rows(data, separator, Limits())
+    slow = delimited._uneven_rows(data, separator, Limits())
     if table is not None:
         assert [list(row.values()) for row in table.to_pylist()] == [row or ["", ""] for row in slow]
 
@@ -213,8 +215,8 @@ def test_arrow_and_the_slow_way_read_the_same_rows(rows, separator):
 @given(st.text(st.sampled_from('ab;,"\n\r\t |x'), max_size=60))
 def test_arrow_never_reads_what_the_slow_way_reads_otherwise(text):
     data = text.rstrip("\r\n").encode()
-    table = boletim_csv._even_rows(data, ";", Limits())
+    table = delimited._even_rows(data, ";", Limits())
     if table is not None:
-        slow = boletim_csv._uneven_rows(data, ";", Limits())
+        slow = delimited._uneven_rows(data, ";", Limits())
         width = table.num_columns
         assert [list(row.values()) for row in table.to_pylist()] == [row or [""] * width for row in slow]

@@ -7,7 +7,9 @@ import openpyxl
 import pytest
 
 from benchmarks.boletim_files import HEADERS, Error, Formula, Serial, sheet_xml, typed_trip, xlsx
-from telemetria_pipeline.core.sheets.reader import (
+from telemetria_pipeline.contracts.boletim import HEADER_NAMES, OWN_SHEETS, REQUIRED
+from telemetria_pipeline.core.sheets.reader import read_sheet
+from telemetria_pipeline.core.sheets.text import (
     BOOLEAN,
     DATE,
     DATETIME,
@@ -19,7 +21,6 @@ from telemetria_pipeline.core.sheets.reader import (
     Limits,
     SheetText,
     Unreadable,
-    read_boletim,
 )
 
 ROWS = [list(HEADERS), *map(typed_trip, range(20))]
@@ -30,7 +31,8 @@ FIRST_TRIP = [
 
 
 def read(data: bytes, **more) -> SheetText:
-    return read_boletim(data, file_name="boletim.xlsx", **more)
+    more = {"known_headers": HEADER_NAMES, "required": REQUIRED, "ignored_sheets": OWN_SHEETS} | more
+    return read_sheet(data, file_name="boletim.xlsx", **more)
 
 
 def refused(data: bytes, **more) -> str:

@@ -1,77 +1,88 @@
-"""An hour or a file that changed leaves a mark, whatever is cut short; one that did not leaves none."""
+"""The index of days says what the tables hold, whatever is cut short; who read before sees a change."""
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
 import pytest
 
-from telemetria_pipeline.steps.changed_days import pending_marks
-from telemetria_pipeline.steps.intake import judge_file, partition_of, receive_file
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import LEDGER, TRIPS
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.steps.day_index import DayIndex, SourceDay
+from telemetria_pipeline.steps.intake import judge_file, partition_of, receive_file
 from telemetria_pipeline.storage import Lake, ObjectStore
-from telemetria_pipeline_tests.defs.test_file_intake import PowerCut, file_of, go, take
-from telemetria_pipeline_tests.defs.test_hour_safety import HOUR, bench, serve, trip
 from telemetria_pipeline_tests.core.boletim.rows import csv_of
 from telemetria_pipeline_tests.core.boletim.rows import trip as row
 from telemetria_pipeline_tests.core.boletim.rows import trips as rows
+from telemetria_pipeline_tests.defs.test_file_intake import PowerCut, file_of, go, take
+from telemetria_pipeline_tests.defs.test_hour_safety import HOUR, bench, serve, trip
 
 __all__ = ["bench", "serve"]  # another module's fixtures
 
-DAY = timedelta(days=1)
+NOV = date(2026, 11, 22)
 
 
-def windows(lake: Lake) -> list[tuple[datetime, datetime]]:
-    return [(m.start, m.end) for m in pending_marks(lake)]
-
-
-def forget(lake: Lake) -> None:
-    for mark in pending_marks(lake):
-        lake.store.delete(mark.key)
+def index_of(lake: Lake) -> DayIndex:
+    return DayIndex.read(lake, date(2026, 1, 1), date(2026, 12, 31))
 
 
 # ---------------------------------------------------------------- hours
 
 
-def test_an_hours_first_capture_leaves_a_mark_and_the_same_again_none(bench):
+def of_the_day(lake: Lake) -> SourceDay:
+    return index_of(lake).sources[HOUR.day][HOUR.source]
+
+
+def test_an_hour_says_what_its_tables_hold(bench):
     bench.ingest(trip("a", minute=50))
-    assert windows(bench.lake) == [(HOUR.start, HOUR.end + timedelta(minutes=10))]
-    assert pending_marks(bench.lake)[0].telemetry
-    forget(bench.lake)
-    bench.ingest(trip("a", minute=50))
-    assert windows(bench.lake) == []
+    entry = index_of(bench.lake).hour(HOUR)
+    assert (entry.state, entry.rows) == ("captured", 1)
+    assert entry.until == HOUR.end + timedelta(minutes=10)
+    assert of_the_day(bench.lake).heard == ["main:a"]  # it has no plate
 
 
-def test_an_hour_without_trips_is_news_once(bench):
-    bench.ingest()
-    assert windows(bench.lake) == [(HOUR.start, HOUR.end)]
-    bench.ingest()
-    assert len(windows(bench.lake)) == 1
-
-
-def test_a_trip_that_comes_late_touches_its_hour(bench):
+def test_the_same_again_is_no_news(bench):
     bench.ingest(trip("a"))
-    forget(bench.lake)
+    before = of_the_day(bench.lake)
+    bench.ingest(trip("a"))
+    now = of_the_day(bench.lake)
+    assert now.hours[HOUR.name].digest == before.hours[HOUR.name].digest
+    assert (now.heard, now.taken_back) == (before.heard, "")
+
+
+def test_an_hour_without_trips_is_known(bench):
+    bench.ingest()
+    entry = index_of(bench.lake).hour(HOUR)
+    assert (entry.state, entry.rows, entry.until) == ("confirmed_empty", 0, None)
+
+
+def test_a_trip_that_comes_late_takes_nothing_back(bench):
+    bench.ingest(trip("a"))
+    before = index_of(bench.lake).hour(HOUR)
     bench.ingest(trip("a"), trip("b"))
-    assert windows(bench.lake) == [(HOUR.start, HOUR.end)]
+    assert index_of(bench.lake).hour(HOUR).digest != before.digest
+    assert of_the_day(bench.lake).taken_back == ""
 
 
 @pytest.mark.parametrize("now", [[trip("a", km=13)], []], ids=["altered", "gone"])
-def test_a_trip_that_is_taken_back_touches_the_days_beside_it(bench, now):
+def test_a_trip_that_is_altered_or_gone_is_taken_back_each_time_anew(bench, now):
     bench.ingest(trip("a"))
-    forget(bench.lake)
     bench.ingest(*now)
-    assert windows(bench.lake) == [(HOUR.start - DAY, HOUR.end + DAY)]
+    first = of_the_day(bench.lake).taken_back
+    assert first
+    bench.ingest(trip("a", km=17))
+    bench.ingest(*now)
+    assert of_the_day(bench.lake).taken_back not in ("", first)
 
 
 def test_an_hour_that_closes_is_news_without_any_other_row(bench):
     bench.ingest(trip("a"), trip("b", e=None))
-    forget(bench.lake)
+    before = index_of(bench.lake).hour(HOUR)
     bench.ingest(trip("a"))
-    assert windows(bench.lake) == [(HOUR.start, HOUR.end)]
+    now = index_of(bench.lake).hour(HOUR)
+    assert (before.state, now.state, now.digest) == ("open", "captured", before.digest)
 
 
 # ---------------------------------------------------------------- files
@@ -91,61 +102,70 @@ def at(clock: str, day: int = 22) -> datetime:
     return datetime.fromisoformat(f"2026-11-{day}T{clock}-03:00").astimezone(UTC)
 
 
-def test_an_accepted_file_leaves_a_mark_and_made_again_none(lake, inbox):
+def days(lake: Lake) -> dict[str, tuple[datetime, datetime]]:
+    return {
+        str(day): (entry.start, entry.end)
+        for day, files in index_of(lake).files.items()
+        for entry in files.values()
+    }
+
+
+def test_an_accepted_file_says_its_days_and_made_again_the_same(lake, inbox):
     file = take(lake, inbox, "b.csv", csv_of(*rows(3))).file
-    assert windows(lake) == [(at("00:00"), at("00:40"))]
-    assert not pending_marks(lake)[0].telemetry
+    before = index_of(lake).files
+    assert days(lake) == {"2026-11-22": (at("00:00"), at("00:40"))}
+    assert index_of(lake).files_of([NOV]) == [file]
     go(lake, inbox, file)
-    assert len(windows(lake)) == 1
+    assert index_of(lake).files == before
 
 
-def test_a_rejected_and_a_duplicate_file_leave_none(lake, inbox):
+def test_a_rejected_and_a_duplicate_file_say_nothing(lake, inbox):
     take(lake, inbox, "bad.csv", csv_of(row(PLACA="?")))
-    assert windows(lake) == []
-    take(lake, inbox, "b.csv", csv_of(*rows(3)))
-    forget(lake)
+    assert days(lake) == {}
+    first = take(lake, inbox, "b.csv", csv_of(*rows(3))).file
     assert take(lake, inbox, "copy.csv", csv_of(*rows(3))).verdict == "duplicate"
-    assert windows(lake) == []
+    assert index_of(lake).files_of([NOV]) == [first]
 
 
-def test_a_file_of_days_far_apart_touches_none_between(lake, inbox):
+def test_a_file_of_days_far_apart_says_each(lake, inbox):
     take(lake, inbox, "b.csv", csv_of(row(), row(DATA="20/11/2026")))
-    assert windows(lake) == [(at("07:30", 20), at("08:10", 20)), (at("07:30"), at("08:10"))]
+    assert days(lake) == {
+        "2026-11-20": (at("07:30", 20), at("08:10", 20)),
+        "2026-11-22": (at("07:30"), at("08:10")),
+    }
 
 
-def test_a_correction_touches_what_it_took_away_as_well(lake, inbox):
-    take(lake, inbox, "b.csv", csv_of(row(), row(DATA="20/11/2026")))
-    forget(lake)
-    take(lake, inbox, "b.csv", csv_of(row(KM_CHEGADA="45151", KM_ROTA="28")))
-    assert set(windows(lake)) == {(at("07:30", 20), at("08:10", 20)), (at("07:30"), at("08:10"))}
-    forget(lake)
-    third = take(lake, inbox, "b.csv", csv_of(row(KM_CHEGADA="45152", KM_ROTA="29")))
-    assert set(windows(lake)) == {(at("07:30"), at("08:10"))}  # the first version had no rows any more
-    forget(lake)
-    go(lake, inbox, third.file)
-    assert windows(lake) == []
+def test_a_correction_takes_the_entries_of_what_it_replaces_away(lake, inbox):
+    first = take(lake, inbox, "b.csv", csv_of(row(), row(DATA="20/11/2026"))).file
+    second = take(lake, inbox, "b.csv", csv_of(row(KM_CHEGADA="45151", KM_ROTA="28"))).file
+    assert index_of(lake).files_of([date(2026, 11, 20), NOV]) == [second] != [first]
+    before = index_of(lake).files[NOV][second].digest
+    third = take(lake, inbox, "b.csv", csv_of(row(KM_CHEGADA="45152", KM_ROTA="29"))).file
+    assert index_of(lake).files_of([NOV]) == [third]
+    assert index_of(lake).files[NOV][third].digest != before
 
 
-def test_a_file_judged_otherwise_touches_the_rows_that_it_had(lake, inbox):
+def test_a_file_judged_otherwise_loses_the_entries_that_it_had(lake, inbox):
     file = take(lake, inbox, "b.csv", csv_of(row(), row(PLACA="?")), partial=True).file
-    forget(lake)
+    assert list(days(lake)) == ["2026-11-22"]
     assert go(lake, inbox, file, partial=False).verdict == "rejected"
-    assert windows(lake) == [(at("07:30"), at("08:10"))]
+    assert days(lake) == {}
 
 
 # ---------------------------------------------------------------- read, or cut, at any moment
 
 
 class Reader:
-    """An audit: it lists the marks, then reads the rows."""
+    """An audit: it reads the index, then the rows."""
 
     def __init__(self, lake: Lake, read: Callable[[], pd.DataFrame]) -> None:
-        self.seen, self.rows = {m.key for m in pending_marks(lake)}, read()
+        self.seen, self.rows = index_of(lake), read()
         self.lake, self.read = lake, read
 
     def was_told(self) -> bool:
-        news = {m.key for m in pending_marks(self.lake)} - self.seen
-        return bool(news) or self.read().equals(self.rows)
+        now = index_of(self.lake)
+        news = (now.sources, now.files) != (self.seen.sources, self.seen.files)
+        return news or self.read().equals(self.rows)
 
 
 def before_write(monkeypatch, number: int, happens: Callable[[], object], work: Callable[[], object]) -> bool:
@@ -194,7 +214,6 @@ def test_whoever_reads_an_hour_while_it_changes_is_told(bench, monkeypatch, cut)
         number += 1
         bench.ingest(trip("a"), trip("b"))
         more = every_reader_is_told(monkeypatch, bench.lake, number, cut, read, lambda: bench.ingest(*news))
-        assert bench.manifest().changing == []
     assert number > 6
 
 

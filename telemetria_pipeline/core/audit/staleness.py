@@ -1,0 +1,281 @@
+"""Whether an audited day is stale: what it was made from, held against what is there now.
+
+A day is made from *pieces*: the hours of each source and the declared trips of each file, a day each. Those
+of the day itself matter, and of the days beside it those that reach into it. Which these are the audit finds
+out, and stores it with the day (`Reach`), so that the same question can be asked again later without reading
+a trip.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Self
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from telemetria_pipeline.business_calendar import Window
+from telemetria_pipeline.contracts import Contract
+from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
+from telemetria_pipeline.core.billing.tariffs import terms_of_day
+from telemetria_pipeline.core.digests import rows_digest
+
+_DAY = timedelta(days=1)
+_TERMS_BY = ["placa", "tipo", "transportadora", "operacao"]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An hour of a source, or a file's trips of a day: what it says, and its first departure to last arrival.
+
+    For an hour the window holds the whole hour, and `digest` says what is known of it as well.
+    """
+
+    name: str
+    start: datetime
+    end: datetime
+    telemetry: bool
+    digest: str
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is there now around a day.
+
+    pieces: of the days around it. taken_back: for each source and day beside it, what tells that trips which
+    stood are gone or altered since:
+        the signal of the day's trips may rest on their odometers, wherever they lie in those days.
+    heard: vehicle → the sources that heard it in the last weeks; empty where there is one source.
+    vehicles, drivers, contracts: the reference tables; None where there is none.
+    versions: a digest of each reference table as a whole, by name.
+    rules: the version of the rules, and of whatever else is the same for all trips.
+    """
+
+    pieces: Iterable[Piece]
+    taken_back: Mapping[str, str]
+    heard: Mapping[str, Iterable[str]]
+    vehicles: pd.DataFrame | None
+    drivers: pd.DataFrame | None
+    contracts: pd.DataFrame | None
+    versions: Mapping[str, str]
+    rules: str
+
+
+class Reach(BaseModel):
+    """What an audited day depends on beyond its own pieces.
+
+    until: the last arrival of its trips, on either side.
+    wide: the signal of some trip rests on what its neighbours' odometers say, or do not say.
+    vehicles: of its trips; `terms`: what tariffs are looked up by, for each of them.
+    drivers: pseudonyms of the ids that were looked up in the register.
+    """
+
+    until: datetime
+    wide: bool
+    vehicles: list[str]
+    terms: list[tuple[str | None, str | None, str | None, str | None]]
+    drivers: list[str]
+
+    @classmethod
+    def of(cls, trips: pd.DataFrame, segments: pd.DataFrame, window: Window, key: str) -> Self:
+        """The reach of a day.
+
+        Args:
+            trips: the day's, under contract VALIDATED_TRIPS.
+            segments: all that were looked at: `placa`, `saida_utc`, `chegada_utc`, `situacao_odometro`,
+                `motorista`, `motorista_id`.
+            window: the day's.
+            key: the secret of the pseudonyms.
+        """
+        arrivals = pd.concat([trips["chegada_utc"], trips["chegada_medida_utc"]]).dropna()
+        terms = trips[_TERMS_BY].drop_duplicates().astype(object)
+        nameless = segments.loc[segments["motorista"].isna(), "motorista_id"].dropna().unique()
+        return cls(
+            until=max([window[1], *([arrivals.max().to_pydatetime()] if len(arrivals) else [])]),
+            wide=rests_on_neighbours(trips, segments),
+            vehicles=sorted(trips["veiculo"].unique()),
+            terms=sorted(terms.where(terms.notna(), None).itertuples(index=False, name=None), key=str),
+            drivers=sorted(pseudonyms(nameless, key)),
+        )
+
+
+class Fingerprint(BaseModel):
+    """What a day was made from: a digest of each kind of thing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hours: str
+    files: str
+    taken_back: str
+    heard: str
+    vehicles: str
+    drivers: str
+    contracts: str
+    rules: str
+
+    @property
+    def digest(self) -> str:
+        """One digest of all."""
+        return digest(f"{name}={value}" for name, value in self)
+
+    def differs_in(self, other: Self) -> list[str]:
+        """The kinds of which the other says something else."""
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)]
+
+
+class DayState(BaseModel):
+    """What is known of an audited day; stored beside its tables, after all of them.
+
+    `versions` are those of the whole reference tables: where they are the same, nothing in them changed.
+    """
+
+    day: date
+    made_from: Fingerprint
+    versions: dict[str, str]
+    reach: Reach
+    rows: int
+    digest: str  # of its validated trips
+    audited_at: datetime
+
+
+def touches(piece: Piece, window: Window, reach: Reach | None, tolerance: timedelta) -> bool:
+    """Whether the piece may matter to the day.
+
+    Args:
+        window: the day's.
+        reach: what is known of the day; None where it was never audited.
+        tolerance: how far apart a declared and a measured trip may be and still be one.
+    """
+    start, end = window
+    if reach:
+        end = max(end, reach.until)
+        if reach.wide and piece.telemetry:
+            start, end = start - _DAY, max(end, window[1] + _DAY)
+    return piece.start - tolerance <= end and piece.end + tolerance >= start
+
+
+def fingerprint(
+    day: date,
+    window: Window,
+    reach: Reach,
+    around: Surroundings,
+    tolerance: timedelta,
+    key: str,
+    known: DayState | None = None,
+) -> Fingerprint:
+    """What the day would be made from now.
+
+    Args:
+        known: the day's state, if there is one: of a reference table that is the same as a whole nothing is
+            compared again.
+    """
+    mine = [piece for piece in around.pieces if touches(piece, window, reach, tolerance)]
+
+    def of_pieces(telemetry: bool) -> str:
+        return digest(f"{p.name}={p.digest}" for p in mine if p.telemetry == telemetry)
+
+    def of_table(name: str, rows: pd.DataFrame | None) -> str:
+        return "" if rows is None else rows_digest(_COMPARED[name], rows)
+
+    tables = {"vehicles": _vehicles, "drivers": _drivers, "contracts": _contracts}
+    reference = {
+        name: getattr(known.made_from, name)
+        if known and known.versions.get(name) == around.versions.get(name)
+        else of_table(name, rows_of(around, day, reach, key))
+        for name, rows_of in tables.items()
+    }
+    return Fingerprint(
+        hours=of_pieces(True),
+        files=of_pieces(False),
+        taken_back=digest(f"{where}={what}" for where, what in around.taken_back.items() if what),
+        heard=digest(
+            f"{vehicle}={','.join(sorted(around.heard[vehicle]))}"
+            for vehicle in reach.vehicles
+            if vehicle in around.heard
+        ),
+        rules=around.rules,
+        **reference,
+    )
+
+
+def _without(contract: Contract, *names: str) -> Contract:
+    return contract.only(*(name for name in contract.names if name not in names))
+
+
+# What only decides whether a row counts on the day is not compared: the end of a tariff that another one
+# follows changes no day before. Nor is a row's number in its file.
+_COMPARED = {
+    "vehicles": _without(VEHICLES, "placa_recebida", "entrada", "saida"),
+    "drivers": DRIVERS,
+    "contracts": _without(CONTRACTS, "contrato_linha", "vigencia_inicio", "vigencia_fim"),
+}
+
+
+def _vehicles(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+    """The rows under contract on the day, and those of vehicles that have trips on it."""
+    rows = around.vehicles
+    if rows is None:
+        return None
+    today = day.isoformat()
+    in_force = (rows["entrada"].isna() | (rows["entrada"] <= today)) & ~(rows["saida"] < today)
+    return rows[in_force | rows["placa"].isin(reach.vehicles)].sort_values("placa")
+
+
+def _drivers(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+    """The rows of the ids that were looked up."""
+    rows = around.drivers
+    if rows is None or not reach.drivers:
+        return None if rows is None else rows.iloc[:0]
+    ids = rows.dropna(subset="motorista_id")
+    asked = pd.Series(pseudonyms(ids["motorista_id"], key), index=ids.index).isin(reach.drivers)
+    return ids[asked].sort_values(list(DRIVERS.key))
+
+
+def _contracts(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+    """The terms in force on the day for any of its vehicles."""
+    rows = around.contracts
+    if rows is None:
+        return None
+    vehicles = pd.DataFrame(reach.terms, columns=_TERMS_BY, dtype="str")
+    found = terms_of_day(vehicles, rows, day)
+    return found.sort_values(["contrato", "clausula", "vigencia_inicio", "contrato_linha"])
+
+
+def digest(texts: Iterable[str]) -> str:
+    """A short digest of texts in whatever order."""
+    return hashlib.blake2b("\n".join(sorted(texts)).encode(), digest_size=8).hexdigest()
+
+
+def rests_on_neighbours(trips: pd.DataFrame, segments: pd.DataFrame) -> bool:
+    """Whether an hour of the day before or after may change what is known of some trip's signal.
+
+    Where good readings enclose a trip, or its segments fill it, more of them change nothing. Where only some
+    of a vehicle's readings are good, the next one may contradict what a heartbeat said.
+
+    Args:
+        trips: the day's, under contract VALIDATED_TRIPS.
+        segments: `placa`, `saida_utc`, `chegada_utc`, `situacao_odometro` of all that was looked at.
+    """
+    good = segments[segments["situacao_odometro"] == "ok"].groupby("placa")
+    first, last = (
+        found.reindex(trips["placa"]).set_axis(trips.index)
+        for found in (good["saida_utc"].min(), good["chegada_utc"].max())
+    )
+    enclosed = (first <= trips["saida_utc"]) & (last >= trips["chegada_utc"])
+    heartbeat = (trips["sinal"] == "presente") & first.notna() & ~enclosed & ~(trips["sobreposicao"] >= 1)
+    return bool((heartbeat | trips["sinal"].isin(["perdido", "desconhecido"])).any())
+
+
+@dataclass(frozen=True)
+class DaysPlan:
+    """What to do now.
+
+    `due` maps each day to audit to a digest of what is around it, oldest first; `why` says in what it is
+    stale. `resting` are stale days whose last change is too fresh.
+    """
+
+    due: dict[date, str] = field(default_factory=dict)
+    why: dict[date, list[str]] = field(default_factory=dict)
+    resting: list[date] = field(default_factory=list)

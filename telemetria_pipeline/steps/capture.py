@@ -1,0 +1,196 @@
+"""One hour from the carrier: ask for it, keep every page as received, and say so in its manifest.
+
+`read_capture` reads what was kept again, with the API switched off.
+"""
+
+import gc
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+
+from telemetria_pipeline.business_calendar import Hour
+from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.decoding import decode_page
+from telemetria_pipeline.carriers.errors import PermanentError
+from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
+from telemetria_pipeline.carriers.profile import Profile
+from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
+from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
+from telemetria_pipeline.core.telemetry.cleaning import CleanedHour, clean_trips
+from telemetria_pipeline.errors import shown_text
+from telemetria_pipeline.steps.hours import raw_folder, read_manifest, write_manifest
+from telemetria_pipeline.storage.lake import Lake
+
+# Enough records for the vectorised mapping to pay, few enough that memory does not grow with the hour.
+_BATCH_RECORDS = 4_000
+_DRIFT_RECORDS = 250  # of a large page, so many are asked which fields they have
+
+
+@dataclass(frozen=True)
+class _Records:
+    """The records of one page with its place in the capture; what the mapping reads."""
+
+    number: int
+    records: list
+    stamp: Mapping[str, str]
+
+
+def capture_hour(
+    lake: Lake, client: CarrierClient, profile: Profile, hour: Hour, run_id: str
+) -> tuple[HourManifest, CleanedHour]:
+    """Ask the carrier for the hour, keep every page as received, and say so in the manifest.
+
+    An earlier capture is never touched: each has a folder of its own. Without an answer the manifest
+    keeps the failure, and the earlier capture stays current.
+
+    Returns:
+        The manifest, and the capture's rows judged.
+
+    Raises:
+        CarrierError: the carrier gave no answer that can be used.
+    """
+    manifest = read_manifest(lake, hour) or HourManifest(hour=hour.key)
+    _refuse_another_carrier(hour, manifest, profile)
+    started, before = datetime.now(UTC), replace(client.stats)
+    capture_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    pages: list[RawPage] = []
+    fields: set[str] = set()
+
+    def kept(writer: Executor) -> Iterator[_Records]:
+        # A page is stored while the next one is fetched and read; never more than one waits.
+        storing: Future[int] | None = None
+        for page in client.pages(hour.start, hour.end):
+            key = f"{raw_folder(hour)}/{capture_id}/pagina-{page.number:05d}.json.zst"
+            if storing:
+                storing.result()
+            storing = writer.submit(lake.put_raw, key, page.body)
+            fields.update(seen_fields(page.records[:: 1 + len(page.records) // _DRIFT_RECORDS]))
+            pages.append(
+                RawPage(
+                    number=page.number,
+                    kind=page.kind,
+                    key=key,
+                    path=page.path,
+                    rows=len(page.records),
+                    bytes=len(page.body),
+                    sha256=page.sha256,
+                    fetched_at=page.fetched_at,
+                    stamp=page.stamp,
+                )
+            )
+            if page.kind == "trips":
+                yield _Records(page.number, page.records, page.stamp)
+        if storing:
+            storing.result()
+
+    try:
+        with ThreadPoolExecutor(1) as writer:
+            mapped = _map_in_batches(profile, kept(writer))
+    except Exception as error:
+        manifest.failure = Failure(
+            run_id=run_id,
+            attempts=(manifest.failure.attempts if manifest.failure else 0) + 1,
+            error=shown_text(error),
+            at=datetime.now(UTC),
+            permanent=isinstance(error, PermanentError),
+        )
+        write_manifest(lake, hour, manifest)
+        raise
+    lake.put_raw(_profile_key(hour, capture_id), profile.model_dump_json().encode())
+    capture = Capture(
+        id=capture_id,
+        run_id=run_id,
+        profile=profile.name,
+        captured_at=datetime.now(UTC),
+        requests=client.stats.requests - before.requests,
+        retries=client.stats.retries - before.retries,
+        bytes=client.stats.bytes - before.bytes,
+        fields=sorted(fields),
+        carrier=profile.carrier,
+        settles_at=hour.end + timedelta(minutes=profile.window.settle_min),
+        pages=pages,
+    )
+    manifest.captures.append(capture)
+    manifest.failure, manifest.state = None, "captured" if capture.rows else "confirmed_empty"
+    write_manifest(lake, hour, manifest)  # before the rules look at it: what came is kept whatever they say
+    cleaned = _clean(mapped, hour, capture, profile)
+    if cleaned.ledger.state != manifest.state:
+        manifest.state = cleaned.ledger.state
+        write_manifest(lake, hour, manifest)
+    return manifest, cleaned
+
+
+def read_capture(lake: Lake, profile: Profile, hour: Hour, capture: Capture) -> CleanedHour:
+    """A kept capture's rows judged again, with the API switched off.
+
+    It is read with its own profile, when the carrier has changed since.
+    """
+    if capture.profile != profile.name:
+        profile = Profile.model_validate_json(lake.get_raw(_profile_key(hour, capture.id)))
+    mapped = _map_in_batches(
+        profile,
+        (
+            _Records(page.number, decode_page(profile, lake.get_raw(page.key), page.kind), page.stamp)
+            for page in capture.pages
+            if page.kind == "trips"
+        ),
+    )
+    return _clean(mapped, hour, capture, profile)
+
+
+def _refuse_another_carrier(hour: Hour, manifest: HourManifest, profile: Profile) -> None:
+    """A source may change its profile, or what its carrier is called; with both it is another carrier."""
+    kept = manifest.current
+    if kept and kept.carrier and kept.profile != profile.name and kept.carrier != profile.carrier:
+        raise PermanentError(
+            f"{hour.key} of {hour.source} holds trips of {kept.carrier}, and {profile.name} would replace "
+            f"them by those of {profile.carrier}: describe it as a source of its own in sources.yaml"
+        )
+
+
+def _clean(mapped: pd.DataFrame, hour: Hour, capture: Capture, profile: Profile) -> CleanedHour:
+    return clean_trips(
+        mapped,
+        start=hour.start,
+        end=hour.end,
+        captured_at=capture.captured_at,
+        capture=capture.id,
+        natural_key=profile.natural_key,
+    )
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Decoded JSON holds no cycles: looking for some doubles the time that decoding takes."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _map_in_batches(profile: Profile, pages: Iterable[_Records]) -> pd.DataFrame:
+    frames, batch, size = [], [], 0
+    with _no_garbage_collection():
+        for page in pages:
+            batch.append(page)
+            size += len(page.records)
+            if size >= _BATCH_RECORDS:
+                frames.append(map_pages(profile, batch))
+                batch, size = [], 0
+        if size:
+            frames.append(map_pages(profile, batch))
+    if not frames:
+        return MAPPED_TRIPS.empty()
+    return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _profile_key(hour: Hour, capture: str) -> str:
+    return f"{raw_folder(hour)}/{capture}/profile.json"

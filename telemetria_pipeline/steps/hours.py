@@ -1,0 +1,51 @@
+"""What is known of an hour: its manifest beside the raw pages."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from telemetria_pipeline.business_calendar import Calendar, Hour
+from telemetria_pipeline.carriers.sources import Source
+from telemetria_pipeline.contracts.raw import HourManifest
+from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import StorageError
+
+RAW = "raw_telemetry"
+
+Sources = Mapping[str, Source]
+"""All sources by name."""
+
+
+def expected_hours(source: Source, calendar: Calendar, start: datetime, end: datetime) -> list[Hour]:
+    """The hours in [start, end) that the source is to give: none from before its first day."""
+    return calendar.hours(max(start, calendar.day(source.start)[0]), end, source.name)
+
+
+def raw_folder(hour: Hour) -> str:
+    """Where the hour's pages and manifest lie in the lake."""
+    return "/".join([RAW, *(f"{name}={value}" for name, value in hour.partition.items())])
+
+
+def manifest_key(hour: Hour) -> str:
+    """Where the hour's manifest lies in the lake."""
+    return f"{raw_folder(hour)}/manifest.json"
+
+
+def read_manifest(lake: Lake, hour: Hour) -> HourManifest | None:
+    """What is known of the hour; None where it was never asked for."""
+    found = lake.read_json(manifest_key(hour))
+    return HourManifest.model_validate(found) if found else None
+
+
+def write_manifest(lake: Lake, hour: Hour, manifest: HourManifest) -> None:
+    """Say what is known of the hour, in place of what was."""
+    lake.write_json(manifest_key(hour), manifest.model_dump(mode="json"))
+
+
+def last_known(lake: Lake, hour: Hour) -> HourManifest | None:
+    """The manifest, or one that says `missing` where it cannot be read: its run then says what to do."""
+    try:
+        return read_manifest(lake, hour)
+    except (StorageError, ValidationError):
+        return HourManifest(hour=hour.key)

@@ -1,0 +1,213 @@
+"""One hour's tables from its current capture, or nothing where a promise would be broken. Needs no API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from telemetria_pipeline.business_calendar import Hour
+from telemetria_pipeline.contracts.raw import Capture, HourManifest
+from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE, TRIPS
+from telemetria_pipeline.core.digests import rows_digest
+from telemetria_pipeline.core.telemetry import quality
+from telemetria_pipeline.core.telemetry.changes import COMPARED, NO_CHANGES, compare_trips, count_changes
+from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
+from telemetria_pipeline.core.telemetry.ledger import Ledger
+from telemetria_pipeline.errors import PipelineError
+from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, record_hour
+from telemetria_pipeline.steps.hours import last_known, write_manifest
+from telemetria_pipeline.storage.lake import Lake, Written
+
+EARLIER_DAYS = 7
+
+
+class TablesRefused(PipelineError):
+    """Tables were not written, and `check` says which promise they would have broken."""
+
+    def __init__(self, check: str, problem: str) -> None:
+        super().__init__(f"{check}: {problem}")
+        self.check, self.problem = check, problem
+
+
+class NoCapture(PipelineError):
+    """There is nothing to read: no capture of the hour was kept."""
+
+
+@dataclass(frozen=True)
+class PublishedHour:
+    """What was written of an hour, for metadata and checks."""
+
+    hour: Hour
+    state: str
+    ledger: Ledger
+    capture: Capture
+    trips: pd.DataFrame
+    changes: dict[str, int]
+    written: Written
+    digest: str
+    problems: dict[str, str | None]
+
+
+def publish_hour(
+    lake: Lake,
+    hour: Hour,
+    manifest: HourManifest,
+    cleaned: CleanedHour,
+) -> PublishedHour:
+    """Replace the hour's tables by the current capture's rows.
+
+    The trips are written last: until then readers see the earlier partition. The entry in the index of days
+    follows them: whatever a killed publication began, the next one ends with its entry.
+
+    Args:
+        cleaned: the current capture's rows.
+
+    Raises:
+        TablesRefused: the rows would break the contract or the ledger; nothing was replaced.
+    """
+    capture = manifest.current
+    if capture is None:
+        raise NoCapture(f"{hour.key} has no capture; materialise raw_telemetry for it first")
+    _refuse_unless_sound(cleaned, capture.rows)
+    # Asked before anything is replaced: it reads other hours' manifests, and that may fail.
+    doubts = _sceptics_answers(lake, cleaned.trips, cleaned.ledger, hour, manifest)
+    stored = lake.read_table(TRIPS.name, hour.partition)
+    before = TRIPS.frame(stored) if stored is not None else TRIPS.empty()
+    # Where the table is gone, it is made again, and nobody knows of a change.
+    earlier = manifest.published if stored is not None else None
+    changes = _record_changes(lake, hour, before, cleaned, earlier, capture.id)
+    lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
+    lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
+    written = lake.write_table(TRIPS.name, hour.partition, TRIPS.table(cleaned.trips))
+    digest = _digest(cleaned.trips)
+    entry = HourEntry(
+        state=cleaned.ledger.state,
+        digest=digest,
+        rows=written.rows,
+        capture=capture.id,
+        until=cleaned.trips["chegada_utc"].max().to_pydatetime() if written.rows else None,
+    )
+    took_back = changes["gone"] or changes["altered"]
+    record_hour(lake, hour, entry, _heard(cleaned.trips, hour), None if took_back else _digest(before))
+    manifest.state, manifest.accepted = cleaned.ledger.state, cleaned.ledger.accepted
+    manifest.published = capture.id
+    write_manifest(lake, hour, manifest)
+    return PublishedHour(
+        hour,
+        cleaned.ledger.state,
+        cleaned.ledger,
+        capture,
+        cleaned.trips,
+        changes,
+        written,
+        digest,
+        {"ledger_balances": None, "contract_holds": None, **doubts},
+    )
+
+
+def recheck_hour(lake: Lake, hour: Hour, manifest: HourManifest) -> dict[str, str | None]:
+    """Ask every check of an hour's stored tables: check name → problem in words, or None."""
+    stored, rest, counts = (lake.read_table(c.name, hour.partition) for c in (TRIPS, QUARANTINE, LEDGER))
+    if stored is None or rest is None or counts is None:
+        raise NoCapture(f"{hour.key} was never published; materialise {TRIPS.name} for it first")
+    trips, row = TRIPS.frame(stored), counts.to_pylist()[0]
+    ledger = Ledger(**{field: row[field] for field in Ledger.__dataclass_fields__})
+    return {
+        "ledger_balances": _imbalance(ledger, len(trips), rest.num_rows),
+        "contract_holds": TRIPS.broken_by(trips),
+        **_sceptics_answers(lake, trips, ledger, hour, manifest),
+    }
+
+
+def _refuse_unless_sound(cleaned: CleanedHour, kept: int) -> None:
+    """The last gate before anything is replaced; `kept` is the number of rows in raw."""
+    if cleaned.ledger.received != kept:
+        raise TablesRefused(
+            "ledger_balances", f"{kept} rows lie in raw, and {cleaned.ledger.received} were judged"
+        )
+    imbalance = _imbalance(cleaned.ledger, len(cleaned.trips), len(cleaned.quarantine))
+    if imbalance:
+        raise TablesRefused("ledger_balances", imbalance)
+    for contract, frame in ((TRIPS, cleaned.trips), (QUARANTINE, cleaned.quarantine)):
+        problem = contract.broken_by(frame)
+        if problem:
+            raise TablesRefused("contract_holds", f"{contract.name}: {problem}")
+
+
+def _imbalance(ledger: Ledger, trips: int, quarantined: int) -> str | None:
+    if ledger.unaccounted:
+        return f"{ledger.unaccounted} of {ledger.received} rows unaccounted for"
+    if (trips, quarantined) != (ledger.accepted, ledger.received - ledger.accepted):
+        return f"{trips} trips and {quarantined} rows in quarantine against {ledger}"
+    return None
+
+
+def _heard(trips: pd.DataFrame, hour: Hour) -> set[str]:
+    """The vehicles of the trips, as the index of days names them."""
+    nameless = trips[trips["placa"].isna()]
+    ids, fleet_numbers = nameless["veiculo_id"], nameless["equipamento"].dropna()
+    return {*trips["placa"].dropna(), *(hour.source + ":" + ids), *(FLEET_NUMBER + fleet_numbers)}
+
+
+def _digest(trips: pd.DataFrame) -> str:
+    """Of what the trips say, whatever capture they come from."""
+    return rows_digest(TRIPS.only(*COMPARED), trips)
+
+
+def _record_changes(
+    lake: Lake, hour: Hour, before: pd.DataFrame, cleaned: CleanedHour, earlier: str | None, capture: str
+) -> dict[str, int]:
+    if earlier is None:
+        return dict(NO_CHANGES)
+    found = compare_trips(before, cleaned.trips, earlier=earlier, capture=capture)
+    if len(found):
+        known = lake.read_table(CHANGES.name, hour.partition)
+        if known is not None and earlier != capture:
+            # A try that was killed before its trips were written has told the same changes.
+            told = pc.and_(
+                pc.equal(known["captura_anterior"], earlier), pc.not_equal(known["captura"], earlier)
+            )
+            known = known.filter(pc.invert(told))
+        table = CHANGES.table(found)
+        lake.write_table(
+            CHANGES.name, hour.partition, pa.concat_tables([known, table]) if known is not None else table
+        )
+    return count_changes(found)
+
+
+def _ledger_table(ledger: Ledger, capture: Capture, changes: Mapping[str, int]) -> pa.Table:
+    row = {
+        "state": ledger.state,
+        **ledger.counts(),
+        "requests": capture.requests,
+        "retries": capture.retries,
+        "raw_bytes": capture.bytes,
+        **changes,
+        "capture": capture.id,
+        "captured_at_utc": capture.captured_at,
+        "profile": capture.profile,
+    }
+    return pa.Table.from_pylist([row], schema=LEDGER.arrow_schema)
+
+
+def _sceptics_answers(
+    lake: Lake, trips: pd.DataFrame, ledger: Ledger, hour: Hour, manifest: HourManifest
+) -> dict[str, str | None]:
+    days = (hour.days_before(n) for n in range(1, EARLIER_DAYS + 1))
+    known = [m for day in days if (m := last_known(lake, day)) and m.current]
+    before = [*manifest.captures[:-1][-1:], *(m.current for m in known)]
+    return {
+        "nulls_and_formats": quality.nulls_and_formats(
+            trips, received=ledger.received, rejected=ledger.rejected
+        ),
+        "ids_well_formed": quality.ids_well_formed(trips),
+        "plausible_movement": quality.plausible_movement(trips),
+        "volume_like_earlier_days": quality.volume_like_earlier_days(
+            len(trips), [m.accepted for m in known if m.accepted is not None]
+        ),
+        "schema_drift": quality.schema_drift(
+            manifest.captures[-1].fields, next((c.fields for c in before if c and c.fields), [])
+        ),
+    }

@@ -1,0 +1,116 @@
+"""The reference tables in the lake, and the files that they are made from."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+from telemetria_pipeline.contracts import Contract
+from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.core.boletim.settings import Reference
+from telemetria_pipeline.core.reference import ReferenceTable
+from telemetria_pipeline.errors import PipelineError
+from telemetria_pipeline.storage.lake import Lake, Written
+
+FOLDER = "reference"
+_SUFFIXES = (".csv", ".xlsx")
+_NAMED = 10
+
+
+class NoReferenceFile(PipelineError):
+    """There is no file for the table, or there are two."""
+
+
+class ReferenceRefused(PipelineError):
+    """The file has problems, and the table stays as it was; `problems` are in Portuguese."""
+
+    def __init__(self, message: str, problems: list[str]) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class RefreshedTable:
+    """A reference table that was made again; `before` and `now` are the first key's values."""
+
+    table: ReferenceTable
+    source: str
+    sha256: str
+    written: Written
+    before: set[str]
+    now: set[str]
+
+
+def refresh_table(
+    lake: Lake, contract: Contract, read: Callable[[bytes, str], ReferenceTable]
+) -> RefreshedTable:
+    """Make the table again from its file.
+
+    Raises:
+        NoReferenceFile, ReferenceRefused: the table stays as it was.
+    """
+    key = reference_file(lake, contract.name)
+    data, uri = lake.store.get(key), lake.store.uri(key)
+    found = read(data, PurePosixPath(key).name)
+    if found.problems:
+        more = f" … and {len(found.problems) - _NAMED} more" if len(found.problems) > _NAMED else ""
+        raise ReferenceRefused(
+            f"{uri} was refused, and {contract.name} stays as it was; correct the file and materialise "
+            f"{contract.name} again. {len(found.problems)} problem(s): "
+            f"{' | '.join(found.problems[:_NAMED])}{more}",
+            found.problems,
+        )
+    before = _keys(lake, contract)
+    written = lake.write_table(contract.name, {}, contract.table(found.frame))
+    now = set(found.frame[contract.key[0]])
+    return RefreshedTable(found, uri, hashlib.sha256(data).hexdigest(), written, before, now)
+
+
+@dataclass(frozen=True)
+class ReferenceTables:
+    """The reference tables, each under its contract; None where it was never made."""
+
+    vehicles: pd.DataFrame | None
+    drivers: pd.DataFrame | None
+    contracts: pd.DataFrame | None
+
+
+def read_tables(lake: Lake) -> ReferenceTables:
+    """All that is known of vehicles, drivers and contracts."""
+    return ReferenceTables(_table(lake, VEHICLES), _table(lake, DRIVERS), _table(lake, CONTRACTS))
+
+
+def read_reference(lake: Lake) -> Reference:
+    """What boletins are held against."""
+    return Reference(vehicles=_table(lake, VEHICLES), drivers=_table(lake, DRIVERS))
+
+
+def _table(lake: Lake, contract: Contract) -> pd.DataFrame | None:
+    found = lake.read_table(contract.name, {})
+    return None if found is None else contract.frame(found)
+
+
+def reference_file(lake: Lake, name: str) -> str:
+    """The key of the file that the table `name` is made from.
+
+    Raises `NoReferenceFile` where there is none, or where there are two and nobody can say which counts.
+    """
+    wanted = [f"{FOLDER}/{name}{suffix}" for suffix in _SUFFIXES]
+    there = [info.key for info in lake.store.list(FOLDER)]
+    found = [key for key in there if key.lower() in wanted]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise NoReferenceFile(f"{' and '.join(map(lake.store.uri, found))} are both there; keep only one")
+    beside = f" (there is {', '.join(PurePosixPath(key).name for key in there[:_NAMED])})" if there else ""
+    raise NoReferenceFile(
+        f"{lake.store.uri(wanted[0])} is not there{beside}; put the table there, as CSV or as .xlsx, "
+        f"and materialise {name} again"
+    )
+
+
+def _keys(lake: Lake, contract: Contract) -> set[str]:
+    table = lake.read_table(contract.name, {}, [contract.key[0]])
+    return set() if table is None else set(table[contract.key[0]].to_pylist())
