@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from telemetria_pipeline.core.changed_days import DayState
+from telemetria_pipeline.steps.changed_days import write_state
+
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.changed_days import DayState
 from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.steps.changed_days import write_state
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, trips
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, on, terms, vehicle

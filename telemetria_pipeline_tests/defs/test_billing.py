@@ -9,6 +9,7 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
+from telemetria_pipeline.steps.changed_days import leave_marks
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
@@ -21,7 +22,6 @@ from telemetria_pipeline.defs.billing.automation import cycle_daily
 from telemetria_pipeline.defs.billing.checks import parts_sum_to_totals
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.steps import closed_cycles
-from telemetria_pipeline.steps.changed_days import leave_marks
 from telemetria_pipeline.steps.closed_cycles import (
     CycleRefused,
     closing_key,
