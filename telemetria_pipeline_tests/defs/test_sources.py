@@ -195,9 +195,7 @@ def test_a_lake_of_the_old_layout_is_refused_in_a_sentence_and_stays_as_it_is(so
     carrier, store, old = carriers(4), sources.pipeline.lake.store, f"{table}/data=2026-03-09/hora=07/x"
     sources.add("alfa", carrier.url)
     store.put(old, b"old")
-    sentence = re.compile(
-        rf"{table} holds hours without a source \(data=…\).* name an empty folder"
-    )
+    sentence = re.compile(rf"{table} holds hours without a source \(data=…\).* name an empty folder")
     assert sentence.search(failure(sources.run("alfa")))
     for words in (["hours", KEY], ["sources"]):
         done = CliRunner().invoke(main, words)
