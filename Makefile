@@ -29,7 +29,7 @@ demo: install ## one simulated day, every fault switched on, into a folder lake
 	@$(BIN)/telemetria demo
 
 .PHONY: dev
-dev: install ## Dagster's UI with the demo's history, the simulated carrier and the schedules
+dev: install ## Dagster's UI with the demo's history, three simulated carriers and the schedules
 	@$(BIN)/telemetria dev --port $(or $(PORT),3000)
 
 .PHONY: test

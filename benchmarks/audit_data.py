@@ -61,7 +61,7 @@ def month(rows: int) -> dict[str, pd.DataFrame]:
         pagina=1 + slot % 40,
         registro=1 + vehicle % 100,
         **text,
-    ).assign(raw_key="raw_telemetry/pagina-00001.json.zst", raw_sha256="0" * 64)
+    ).assign(fonte="medida", raw_key="raw_telemetry/pagina-00001.json.zst", raw_sha256="0" * 64)
     shown = FIRST + pd.to_timedelta(slot * SLOT_S, unit="s")
     declared = _frame(
         BOLETIM_TRIPS,
@@ -90,12 +90,13 @@ def month(rows: int) -> dict[str, pd.DataFrame]:
         "segments": segments,
         "hours": pd.DataFrame(
             {
+                "fonte": "medida",
                 "inicio_utc": begins,
                 "fim_utc": begins + pd.Timedelta(hours=1),
                 "estado": "captured",
                 "evidencia": "raw_telemetry/pagina-00001.json.zst sha256=" + "0" * 64,
             }
-        ).astype({"estado": "str", "evidencia": "str"}),
+        ).astype(dict.fromkeys(("fonte", "estado", "evidencia"), "str")),
         "vehicles": _frame(
             VEHICLES,
             np.ones(count, bool),

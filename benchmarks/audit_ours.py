@@ -43,7 +43,7 @@ def main() -> None:
     start, end = (datetime.combine(d, time(), tzinfo=ZONE) for d in (cycle.first, cycle.after.first))
     inputs = AuditInputs(
         declared=read(asked.data, "declared", DECLARED, "arquivo_id"),
-        segments=read(asked.data, "segments", SEGMENTS, "raw_key", "raw_sha256"),
+        segments=read(asked.data, "segments", SEGMENTS, "fonte", "raw_key", "raw_sha256"),
         hours=pd.read_parquet(asked.data / "hours" / "part-0.parquet"),
         vehicles=read(asked.data, "vehicles", VEHICLES),
         drivers=None,
@@ -52,9 +52,7 @@ def main() -> None:
     laps = {"read": perf_counter()}
     audited = validate_trips(inputs, start, end, rules, ZONE)
     laps["matched and judged"] = perf_counter()
-    divergences = find_divergences(
-        audited.trips, audited.segments, inputs.hours, rules, cycle.first, ZONE, vehicles_known=True
-    )
+    divergences = find_divergences(audited.trips, audited.segments, inputs.sources, rules, cycle.first, ZONE)
     laps["divergences told"] = perf_counter()
     days = audited.trips["saida_utc"].dt.tz_convert(ZONE).dt.floor("D")
     codes, different = pd.factorize(days)

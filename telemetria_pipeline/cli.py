@@ -102,7 +102,7 @@ def demo() -> None:
 @main.command()
 @click.option("--port", default=3000, show_default=True, help="Where Dagster's UI listens, on 127.0.0.1.")
 def dev(port: int) -> None:
-    """Open Dagster's UI, beside the simulated carrier unless TELEMETRIA_API_URL is set."""
+    """Open Dagster's UI, beside the simulated carriers unless real sources are set."""
     from telemetria_pipeline.demo.dev import run_dev
 
     sys.exit(run_dev(port, click.echo))

@@ -25,11 +25,14 @@ def demo(folder: Path) -> str:
     return done.stdout
 
 
-def table_of(said: str) -> list[list[str]]:
-    return [line.split() for line in said.splitlines() if re.match(r" *(2026-03-10-\d\d:00|day) ", line)]
+def tables_of(said: str) -> dict[str, list[list[str]]]:
+    """The rows of each source's hours, the last one the day's."""
+    rows = [line.split() for line in said.splitlines() if re.match(r" *(2026-03-10-\d\d:00|day) ", line)]
+    sources = re.findall(r"^(quimera|miragem|fabula)$", said, re.MULTILINE)
+    return {source: rows[25 * n : 25 * (n + 1)] for n, source in enumerate(sources)}
 
 
-def dearest(said: str) -> list[str]:
+def highest(said: str) -> list[str]:
     return re.findall(r"^\d\. R\$ .*$", said, re.MULTILINE)
 
 
@@ -43,17 +46,20 @@ def first(tmp_path_factory) -> tuple[Path, str]:
 @pytest.mark.timeout(240)
 def test_the_demo_goes_from_the_api_and_the_inbox_to_the_medicao(first):
     folder, said = first
-    rows = table_of(said)
-    assert len(rows) == 25
-    hour, *counts = rows[-1]
-    assert hour == "day"
-    requests, retries, received, *fates = map(int, counts)
-    assert received == sum(fates) > 0
-    assert 0 < retries < requests
-    assert {row[1] for row in rows[:-1]} >= {"captured", "confirmed_empty", "open"}
+    tables = tables_of(said)
+    assert list(tables) == ["quimera", "miragem", "fabula"]
+    for rows in tables.values():
+        assert len(rows) == 25
+        hour, *counts = rows[-1]
+        assert hour == "day"
+        requests, retries, received, *fates = map(int, counts)
+        assert received == sum(fates) > 0
+        assert 0 < retries < requests
+    states = {row[1] for rows in tables.values() for row in rows[:-1]}
+    assert states == {"captured", "confirmed_empty", "open", "missing"}
     assert {"accepted", "rejected", "duplicate"} <= set(said.split())
-    assert len(dearest(said)) == 5
-    assert len({line.split()[3] for line in dearest(said)}) >= 2  # of different kinds
+    assert len(highest(said)) == 5
+    assert len({line.split()[3] for line in highest(said)}) >= 2  # of different kinds
     lake = folder / "data/lake"
     assert (lake / "reports/measurement/ciclo=2026-02-16/medicao_2026-02-16.xlsx").stat().st_size > 10_000
     page = (lake / "reports/daily/data=2026-03-10/relatorio_2026-03-10.html").read_text(encoding="utf-8")
@@ -61,12 +67,31 @@ def test_the_demo_goes_from_the_api_and_the_inbox_to_the_medicao(first):
     assert "make dev" in said
 
 
+def test_one_api_is_down_for_three_hours_and_only_its_vehicles_are_left_open(first):
+    _, said = first
+    down = {
+        source: [r[0][11:] for r in rows if r[1] == "missing"] for source, rows in tables_of(said).items()
+    }
+    assert down == {"quimera": [], "miragem": ["09:00", "10:00", "11:00"], "fabula": []}
+    assert "Expresso Miragem: sem telemetria das 09:00 às 12:00 de 10/03/2026." in said
+    (asked,) = re.findall(r"Envie os boletins de (.*)\.", said)
+    assert len(asked.split(", ")) == 13 - 1  # one of them is not in the register
+    verdicts = dict(
+        re.findall(r"^(Viação Quimera|Expresso Miragem|Transportes Fábula) +(.*)$", said, re.MULTILINE)
+    )
+    header = re.search(r"^veredito +(.*)$", said, re.MULTILINE)[1].split()
+    counts = {carrier: dict(zip(header, map(int, n.split()), strict=True)) for carrier, n in verdicts.items()}
+    assert counts["Expresso Miragem"]["inconclusivo"] == sum(counts["Expresso Miragem"].values()) > 20
+    for other in ("Viação Quimera", "Transportes Fábula"):
+        assert counts[other]["ok"] > 15
+
+
 @pytest.mark.timeout(240)
 def test_the_demo_again_tells_the_same(first):
     folder, said = first
     again = demo(folder)
-    assert table_of(again) == table_of(said)
-    assert dearest(again) == dearest(said)
+    assert tables_of(again) == tables_of(said)
+    assert highest(again) == highest(said)
     assert "Warning" not in again
 
 

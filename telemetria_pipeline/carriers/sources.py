@@ -47,7 +47,7 @@ class Source(BaseModel):
     secrets: dict[Literal["token"], str] = Field(
         description="Each secret and the environment variable that holds it; never the secret itself."
     )
-    start: date | None = Field(default=None, description="First day that it has hours of.")
+    start: date = Field(description="First day that it has hours of.")
     carriers: list[str] = Field(
         default_factory=list, description="The carriers (transportadoras) that it speaks for."
     )
@@ -156,7 +156,7 @@ def _single(settings: Settings) -> Source:
         url=settings.api_url or "",
         profile=settings.api_profile,
         secrets={"token": Settings.variable("api_token")},
-        start=None,
+        start=settings.start,
         carriers=[],
         pacing=None,
     )

@@ -23,10 +23,11 @@ KINDS = (
     "motorista_divergente",
     "veiculo_desconhecido",
 )
+SOURCE_REASONS = ("unica", "cadastro", "odometro", "tempo", "nome")
 SITUATIONS = ("ok", "ausente", "regressao", "virada", "salto", "unidade", "parado")
 
 VEHICLE = (
-    Column("veiculo", TEXT, "The plate, or the carrier's id of the vehicle where it has none", required=True),
+    Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
     Column("placa", TEXT, "Number plate in its Mercosul form"),
     Column("equipamento", TEXT, "Fleet number"),
     Column("transportadora", TEXT, "Carrier, as `vehicles` names it, else as the boletim or the API does"),
@@ -80,13 +81,34 @@ VALIDATED_TRIPS = Contract(
             isin=("odometro", "telemetria", "mista"),
         ),
         Column("situacao_odometro", TEXT, "What the odometers are worth: `ok`, or the flags, joined by `;`"),
+        Column("fonte_telemetria", TEXT, "Telemetry source of its segments; several joined by `;`"),
+        Column(
+            "motivo_fonte",
+            TEXT,
+            "Why that source counts: nobody else heard it, the register says so, better odometers, longer "
+            "heard, or first by name",
+            isin=SOURCE_REASONS,
+        ),
+        Column(
+            "km_outra_fonte",
+            KM,
+            "What the trip would measure by the source that was set aside, km; none where there is none",
+            ge=0,
+        ),
+        Column("fontes_discordam", FLAG, "The two differ by more than the tolerance", required=True),
         Column("motorista_medido", TEXT, "Pseudonym of the first segment's driver"),
         Column("motorista_confere", FLAG, "False where both drivers are known and differ", required=True),
         # How sure we are
         Column("sobreposicao", NUMBER, "Share of the declared window that its segments fill", ge=0, le=1),
         Column("dif_saida_min", NUMBER, "Measured minus declared departure, minutes"),
         Column("dif_chegada_min", NUMBER, "Measured minus declared arrival, minutes"),
-        Column("cobertura", NUMBER, "Share of the declared window with captured hours", ge=0, le=1),
+        Column(
+            "cobertura",
+            NUMBER,
+            "Share of the declared window in hours that all sources which serve the vehicle answered",
+            ge=0,
+            le=1,
+        ),
         Column(
             "cobertura_busca",
             NUMBER,
@@ -132,8 +154,9 @@ TRIP_SEGMENTS = Contract(
     "Which measured trips each validated trip covers, and where each lies in raw: the evidence.",
     (
         Column("viagem_id", TEXT, "The validated trip; each segment belongs to one", required=True),
-        Column("veiculo", TEXT, "The plate, or the carrier's id of the vehicle", required=True),
-        Column("veiculo_id", TEXT, "The carrier's id of the vehicle", required=True),
+        Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
+        Column("fonte", TEXT, "Telemetry source that heard it", required=True),
+        Column("veiculo_id", TEXT, "The source's id of the vehicle", required=True),
         Column("saida_utc", INSTANT, "Departure, UTC", required=True),
         Column("chegada_utc", INSTANT, "Arrival, UTC", required=True),
         Column("km_medido", KM, "Measured distance, km", required=True, ge=0),
@@ -151,7 +174,7 @@ TRIP_SEGMENTS = Contract(
         Column("raw_key", TEXT, "Where the page lies in the lake"),
         Column("raw_sha256", TEXT, "Hash of the page as received"),
     ),
-    key=("veiculo_id", "saida_utc"),
+    key=("fonte", "veiculo_id", "saida_utc"),
 )
 
 _COUNTED = (
@@ -186,7 +209,13 @@ DAILY_KM = Contract(
         Column("sem_boletim", FLAG, "Nothing was declared", required=True),
         Column("sem_dados", FLAG, "Neither: its zeros mean nothing", required=True),
         *(Column(name, INTEGER, said, required=True, ge=0) for name, said in _COUNTED),
-        Column("horas_sem_telemetria", INTEGER, "Hours of the day not captured", required=True, ge=0),
+        Column(
+            "horas_sem_telemetria",
+            INTEGER,
+            "Hours of the day that a source which serves the vehicle did not answer",
+            required=True,
+            ge=0,
+        ),
     ),
     key=("veiculo",),
 )

@@ -50,7 +50,7 @@ PRICED_TRIPS = Contract(
     "Every trip of a cycle with the kilometres and the price that the bill gives it.",
     (
         Column("viagem_id", TEXT, "The validated trip", required=True),
-        Column("veiculo", TEXT, "The plate, or the carrier's id of the vehicle", required=True),
+        Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
         Column("transportadora", TEXT, "Carrier"),
         Column("operacao", TEXT, "Operation"),
         Column("data", TEXT, "Day of the trip, YYYY-MM-DD", required=True, pattern=DATE_PATTERN),
@@ -75,7 +75,7 @@ ADJUSTMENTS = Contract(
     (
         Column("ciclo_origem", TEXT, "First day of the closed cycle", required=True, pattern=DATE_PATTERN),
         Column("viagem_id", TEXT, "The validated trip; none for a fixed cost"),
-        Column("veiculo", TEXT, "The plate, or the carrier's id of the vehicle", required=True),
+        Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
         Column("transportadora", TEXT, "Carrier"),
         Column("operacao", TEXT, "Operation"),
         Column("data", TEXT, "Day of the trip, YYYY-MM-DD", pattern=DATE_PATTERN),

@@ -5,6 +5,7 @@ from telemetria_pipeline.contracts.boletim import DATE_PATTERN
 from telemetria_pipeline.contracts.telemetry import PLACA_PATTERN
 
 OPERATIONS = ("AGR", "IND")
+SOURCE_PATTERN = r"^[a-z][a-z0-9_]*$"
 
 VEHICLES = Contract(
     "vehicles",
@@ -24,6 +25,12 @@ VEHICLES = Contract(
         Column("tipo", TEXT, "Type of vehicle, as tariffs name it"),
         Column("garagem", TEXT, "Garage"),
         Column("rota", TEXT, "Route that the vehicle serves"),
+        Column(
+            "fonte",
+            TEXT,
+            "Telemetry source that hears it; none: those that heard it lately",
+            pattern=SOURCE_PATTERN,
+        ),
         Column(
             "operacao", TEXT, "Operation: agricultural, or industrial and administrative", isin=OPERATIONS
         ),
@@ -88,6 +95,7 @@ VEHICLE_HEADERS: dict[str, tuple[str, ...]] = {
     "tipo": ("TIPO", "TIPO DO VEÍCULO", "TIPO DE VEÍCULO", "TIPO VEÍCULO"),
     "garagem": ("GARAGEM", "BASE"),
     "rota": ("ROTA", "LINHA"),
+    "fonte": ("FONTE", "FONTE DE TELEMETRIA", "RASTREADOR"),
     "operacao": ("OPERAÇÃO", "TIPO DE OPERAÇÃO"),
     "entrada": ("ENTRADA", "DATA DE ENTRADA", "INÍCIO", "DESDE"),
     "saida": ("SAÍDA", "DATA DE SAÍDA", "FIM", "ATÉ"),

@@ -1,77 +1,86 @@
-"""One day of the golden month, from the API and the inbox to the medição."""
+"""One day of the golden month, from the APIs and the inbox to the medição."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
 
 from telemetria_pipeline.business_calendar import Cycle, Hour
-from telemetria_pipeline.carriers.sources import MAIN
-from telemetria_pipeline.contracts.audit import DIVERGENCES
+from telemetria_pipeline.carriers.sources import Source, load_sources
+from telemetria_pipeline.contracts.audit import DIVERGENCES, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import BILLING
 from telemetria_pipeline.core.billing.bill import totals
-from telemetria_pipeline.definitions import defs
+from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.partitions import BOLETIM_FILES, CALENDAR
-from telemetria_pipeline.defs.reference.assets import FOLDER as REFERENCE
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.demo.stage import SEED, VEHICLES, dagster_home, golden_month, simulated_carrier
+from telemetria_pipeline.demo.stage import (
+    SEED,
+    SOURCES_FILE,
+    VEHICLES,
+    dagster_home,
+    golden_month,
+    real_sources,
+    simulated_carriers,
+)
 from telemetria_pipeline.reports.text import brl, number
 from telemetria_pipeline.settings import Settings, SettingsError
-from telemetria_pipeline.steps.hours import read_manifest
+from telemetria_pipeline.steps.hours import last_known
 from telemetria_pipeline.steps.hours_table import as_text, hours_table
 from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
+from telemetria_pipeline.steps.reference import FOLDER as REFERENCE
+from telemetria_pipeline.steps.reference import read_tables
 from telemetria_pipeline.storage.lake import Lake
 
-DAY = "2026-03-10"
-CYCLE = Cycle.of(date.fromisoformat(DAY))
-DEAREST = 5
-_POLL_SECONDS = 0.2
+DAY = date(2026, 3, 10)
+CYCLE = Cycle.of(DAY)
+SHOWN = 5
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def run_demo(say: Callable[[str], None]) -> bool:
-    """Ingest the day from carriers that misbehave, take their boletins, audit, bill and report it.
+    """Ingest the day from three carriers that misbehave, take their boletins, audit, bill and report it.
 
-    Returns whether all of it ran. Raises `SettingsError` where a real carrier is configured: invented trips
-    do not belong into its lake.
+    Returns whether all of it ran, but for the hours in which one of them was down. Raises `SettingsError`
+    where a real carrier is configured: invented trips do not belong into its lake.
     """
-    if Settings.load().api_url:
+    settings = Settings.load()
+    if real := real_sources(settings):
         raise SettingsError(
-            "TELEMETRIA_API_URL is set: the demo writes invented trips and would mix them with a real "
-            "carrier's. Run it without that variable (look into .env, too)"
+            f"{real}: the demo writes invented trips and would mix them with a real carrier's. Run it "
+            "without that (look into .env, too)"
         )
-    if Settings.load().start > date.fromisoformat(DAY):
+    if settings.start > DAY:
         raise SettingsError(f"TELEMETRIA_START is after the demo's day, {DAY}: run it without that variable")
     began = time.monotonic()
-    hours = [*CALENDAR.hours_of(date.fromisoformat(DAY), MAIN)]
-    half_past_midnight = hours[-1].end + timedelta(minutes=30)
-    with simulated_carrier(as_of=half_past_midnight.astimezone(UTC)), dagster_home() as instance:
+    half_past_midnight = CALENDAR.day(DAY)[1] + timedelta(minutes=30)
+    with simulated_carriers(as_of=half_past_midnight.astimezone(UTC)) as apis, dagster_home() as instance:
+        sources = {name: source for name, source in load_sources(Settings.load()).items() if name in apis}
+        hours = {name: [*CALENDAR.hours_of(DAY, name)] for name in sources}
         lake, run = PipelineResource().lake(), _Runner(instance, say)
         for name, data in golden_month().reference_files().items():
             lake.store.put(f"{REFERENCE}/{name}", data)
-        say(f"{VEHICLES} vehicles of three carriers, every fault on, seed {SEED}: the 24 hours of {DAY}")
-        with _progress(lake, hours, say):
-            ran = run("reference_job") and run(
-                "telemetry_job_main",
-                tags={
-                    "dagster/asset_partition_range_start": hours[0].key,
-                    "dagster/asset_partition_range_end": hours[-1].key,
-                },
-            )
-        if not ran:
+        said = ", ".join(f"{name} (as {source.profile})" for name, source in sources.items())
+        say(f"{VEHICLES} vehicles of three carriers, every fault on, seed {SEED}: the 24 hours of {DAY} from")
+        say(f"{said}.")
+        if not run("reference_job"):
             return False
+        for name, own in hours.items():
+            _capture(run, lake, own, say)
+            if _missing(lake, own) != [h for h in own if _is_down(apis[name].outages, h)]:
+                return False
         _tell_hours(lake, hours, say)
+        _ask_for_boletins(lake, sources, hours, say)
         _tell_boletins(_drop_boletins(instance, run), say)
-        if not (run("audit_job", partition_key=DAY) and run("cycle_job", partition_key=CYCLE.key)):
+        if not (run("audit_job", partition_key=str(DAY)) and run("cycle_job", partition_key=CYCLE.key)):
             return False
+    _tell_verdicts(lake, sources, hours, say)
     _tell_divergences(lake, say)
     _tell_bill(lake, say)
     say(f"\nAll of it took {time.monotonic() - began:.0f} s.")
-    say("Next: make dev (Dagster's UI with this day in it), make test, or the queries of docs/queries.md")
+    say("Next: make dev (Dagster's UI with this day in it), make test, or the queries of docs/queries.md.")
+    say(f"The commands above want to know the sources: export TELEMETRIA_SOURCES={SOURCES_FILE}")
     return True
 
 
@@ -79,12 +88,12 @@ class _Runner:
     """Runs the project's jobs in this process, and says why one failed."""
 
     def __init__(self, instance: dg.DagsterInstance, say: Callable[[str], None]) -> None:
-        self._instance, self._say = instance, say
+        self._defs, self._instance, self._say = build_definitions(), instance, say
 
     def __call__(
         self, job: str, partition_key: str | None = None, tags: Mapping[str, str] | None = None
     ) -> bool:
-        result = defs.resolve_job_def(job).execute_in_process(
+        result = self._defs.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             partition_key=partition_key,
             # A demo that was stopped is not begun again by the daemon.
@@ -99,6 +108,27 @@ class _Runner:
                 told = failure.user_failure_data
                 self._say(f"  {told.description if told else failure.error}")
         return result.success
+
+
+def _capture(run: _Runner, lake: Lake, hours: Sequence[Hour], say: Callable[[str], None]) -> None:
+    """One run for all hours of a source; it fails where an hour is missing, and the others are there."""
+    began, source = time.monotonic(), hours[0].source
+    ends = {"start": hours[0].key, "end": hours[-1].key}
+    run(
+        f"telemetry_job_{source}",
+        tags={f"dagster/asset_partition_range_{name}": key for name, key in ends.items()},
+    )
+    there = len(hours) - len(_missing(lake, hours))
+    say(f"  {source:<8}  {there} of {len(hours)} hours in {time.monotonic() - began:.0f} s")
+
+
+def _is_down(outages: Iterable[tuple[datetime, datetime]], hour: Hour) -> bool:
+    return any(start <= hour.start < end for start, end in outages)
+
+
+def _missing(lake: Lake, hours: Sequence[Hour]) -> list[Hour]:
+    known = {hour: last_known(lake, hour) for hour in hours}
+    return [hour for hour, manifest in known.items() if manifest is None or manifest.state == "missing"]
 
 
 def _drop_boletins(instance: dg.DagsterInstance, run: _Runner) -> pd.DataFrame:
@@ -120,7 +150,7 @@ def _drop_boletins(instance: dg.DagsterInstance, run: _Runner) -> pd.DataFrame:
 
 
 def _boletins() -> dict[str, bytes]:
-    files = golden_month().boletins_of(date.fromisoformat(DAY))
+    files = golden_month().boletins_of(DAY)
     first = next(name for name in files if name.endswith(".csv"))
     header, *rows = files[first].decode("cp1252").splitlines()
     bad = [row.split(";") for row in rows[:12]]
@@ -134,12 +164,44 @@ def _boletins() -> dict[str, bytes]:
     }
 
 
-def _tell_hours(lake: Lake, hours: Sequence[Hour], say: Callable[[str], None]) -> None:
-    table = hours_table(lake, hours)
-    sums = table.drop(columns=["hour", "state"]).sum().to_dict()
-    table.loc[len(table)] = {"hour": "day", "state": "", **sums}
-    say("\n" + as_text(table))
-    say(f"\n{sums['accepted']} trips of {sums['received']} rows, each accounted for.")
+def _tell_hours(lake: Lake, hours: Mapping[str, Sequence[Hour]], say: Callable[[str], None]) -> None:
+    for source, own in hours.items():
+        table = hours_table(lake, own)
+        sums = table.drop(columns=["hour", "state"]).sum().to_dict()
+        table.loc[len(table)] = {"hour": "day", "state": "", **sums}
+        say(f"\n{source}\n{as_text(table)}")
+        say(f"\n{sums['accepted']} trips of {sums['received']} rows, each accounted for.")
+
+
+def _ask_for_boletins(
+    lake: Lake, sources: Mapping[str, Source], hours: Mapping[str, Sequence[Hour]], say: Callable[[str], None]
+) -> None:
+    """Say which source was down, and whose boletins stand in for it."""
+    vehicles = read_tables(lake).vehicles
+    assert vehicles is not None
+    for name, source in sources.items():
+        if not (missing := _missing(lake, hours[name])):
+            continue
+        unwritten = vehicles["fonte"].isna() & vehicles["transportadora"].isin(source.carriers)
+        plates = vehicles["placa"][(vehicles["fonte"] == name) | unwritten]
+        span = f"das {missing[0].start:%H:%M} às {missing[-1].end:%H:%M}"
+        say(f"\n{name} was down for {len(missing)} hours. Only its vehicles wait for their boletins:")
+        say(f"  {' / '.join(source.carriers)}: sem telemetria {span} de {missing[0].start:%d/%m/%Y}.")
+        say(f"  Envie os boletins de {', '.join(sorted(plates))}.")
+
+
+def _tell_verdicts(
+    lake: Lake, sources: Mapping[str, Source], hours: Mapping[str, Sequence[Hour]], say: Callable[[str], None]
+) -> None:
+    """Say what became of the trips in the hours in which a source was down, carrier by carrier."""
+    table = lake.read_table(VALIDATED_TRIPS.name, {"data": str(DAY)})
+    trips = VALIDATED_TRIPS.empty() if table is None else VALIDATED_TRIPS.frame(table)
+    for name in sources:
+        if not (missing := _missing(lake, hours[name])):
+            continue
+        then = trips[trips["saida_utc"].between(missing[0].start, missing[-1].end, inclusive="left")]
+        say(f"\nThe trips of the hours in which {name} was down, by verdict:\n")
+        say(pd.crosstab(then["transportadora"], then["veredito"]).to_string())
 
 
 def _tell_boletins(boletins: pd.DataFrame, say: Callable[[str], None]) -> None:
@@ -151,10 +213,10 @@ def _tell_boletins(boletins: pd.DataFrame, say: Callable[[str], None]) -> None:
 
 
 def _tell_divergences(lake: Lake, say: Callable[[str], None]) -> None:
-    table = lake.read_table(DIVERGENCES.name, {"data": DAY})
+    table = lake.read_table(DIVERGENCES.name, {"data": str(DAY)})
     found = DIVERGENCES.empty() if table is None else DIVERGENCES.frame(table)
-    say(f"\nThe day's {DEAREST} dearest divergences of {len(found)}, by money and confidence:\n")
-    for row in found.sort_values("posicao").head(DEAREST).to_dict("records"):
+    say(f"\nThe day's {SHOWN} divergences of highest value, of {len(found)}, by money and confidence:\n")
+    for row in found.sort_values("posicao").head(SHOWN).to_dict("records"):
         who = f"{row['veiculo']}, {row['transportadora']}"
         say(f"{row['posicao']}. {brl(row['valor_brl'])}  {row['tipo']}, {row['veredito']}: {who}")
         say(f"   {row['frase']}")
@@ -180,31 +242,3 @@ def _tell_bill(lake: Lake, say: Callable[[str], None]) -> None:
     say("\nWhat people open:")
     for key in files:
         say(f"  {lake.store.uri(key)}")
-
-
-@contextmanager
-def _progress(lake: Lake, hours: Sequence[Hour], say: Callable[[str], None]) -> Iterator[None]:
-    """Say a line for each hour as soon as its tables are there."""
-    began, finished = datetime.now(UTC), threading.Event()
-
-    def watch() -> None:
-        waiting = list(hours)
-        while waiting:
-            last_look = finished.is_set()
-            for hour in list(waiting):
-                manifest = read_manifest(lake, hour)
-                current = manifest.current if manifest else None
-                if manifest and current and current.captured_at >= began and manifest.published == current.id:
-                    waiting.remove(hour)
-                    say(f"  {hour.key[11:]}  {manifest.state:<15}  {manifest.accepted:>4} trips")
-            if last_look:
-                return
-            finished.wait(_POLL_SECONDS)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        finished.set()
-        watcher.join()

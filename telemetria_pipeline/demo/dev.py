@@ -1,4 +1,4 @@
-"""Dagster's UI beside the simulated carrier, with the demo's history in it."""
+"""Dagster's UI beside the simulated carriers, with the demo's history in it."""
 
 import os
 import signal
@@ -13,11 +13,16 @@ from pathlib import Path
 
 import dagster as dg
 
-from telemetria_pipeline.carriers.sources import MAIN
 from telemetria_pipeline.defs.partitions import CALENDAR
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.demo.day import DAY, run_demo
-from telemetria_pipeline.demo.stage import dagster_home, project_file, simulated_carrier
+from telemetria_pipeline.demo.stage import (
+    SOURCES_FILE,
+    dagster_home,
+    project_file,
+    real_sources,
+    simulated_carriers,
+)
 from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.steps.hours import read_manifest
 
@@ -27,22 +32,26 @@ _PATIENCE_SECONDS = 15
 
 
 def run_dev(port: int, say: Callable[[str], None]) -> int:
-    """Dagster's UI on `port`, with the demo's history; beside the simulator, unless a carrier is set.
+    """Dagster's UI on `port` with the demo's history, beside the simulated carriers unless others are set.
+
+    A source that is added to `data/sources.yaml` is there after a reload in the UI.
 
     Returns the exit code of Dagster.
     """
-    if Settings.load().api_url:
+    if real_sources(Settings.load()):
         with dagster_home() as instance:
             fail_orphans(instance)
         return _dagster(port)
-    if read_manifest(PipelineResource().lake(), CALENDAR.hour(f"{DAY}-00:00", MAIN)) is None:
+    if read_manifest(PipelineResource().lake(), CALENDAR.hour(f"{DAY}-00:00", "miragem")) is None:
         run_demo(say)
     # The demo's day is long over; a boletim that is dropped for it is to be audited all the same.
-    since = (date.today() - date.fromisoformat(DAY)).days + CYCLE_DAYS
+    since = (date.today() - DAY).days + CYCLE_DAYS
     os.environ.setdefault("TELEMETRIA_AUDIT_DAYS", str(since))
-    with simulated_carrier(as_of=None), dagster_home() as instance:
+    # What was down on the demo's day answers again: whoever asks for its hours now gets them.
+    with simulated_carriers(as_of=None, outages=()) as apis, dagster_home() as instance:
         fail_orphans(instance)
-        say(f"Simulated carrier at {os.environ['TELEMETRIA_API_URL']}; Dagster at http://127.0.0.1:{port}")
+        say(f"Simulated carriers, in {SOURCES_FILE}: {', '.join(f'{n} at {a.url}' for n, a in apis.items())}")
+        say(f"Dagster at http://127.0.0.1:{port}")
         return _dagster(port)
 
 

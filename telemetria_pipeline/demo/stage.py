@@ -2,21 +2,38 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import yaml
 
 from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.simulator import Simulator, demo_faults
-from telemetria_pipeline.simulator.golden import GoldenMonth
+from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
 
 SEED = 7
 VEHICLES = 40
 TOKEN = "demo-token"
+TOKEN_VARIABLE = "TELEMETRIA_DEMO_TOKEN"
+# Of the transport faults: an API that is asked vehicle by vehicle would have them all day long.
+LIVELINESS = {"simulator": 1.0, "motive": 0.1, "traccar": 0.02}
 _HOME = Path("data/dagster")
+SOURCES_FILE = Path("data/sources.yaml")
+_YOURS = "\n# Above: the simulated carriers, written anew at each start. Below: your own sources.\n"
+
+
+def real_sources(settings: Settings) -> str | None:
+    """What says that real carriers are configured, or None."""
+    if settings.api_url:
+        return "TELEMETRIA_API_URL is set"
+    file = Path(settings.sources)
+    if file.exists() and file.resolve() != SOURCES_FILE.resolve():
+        return f"{file} lists telemetry sources"
+    return None
 
 
 def golden_month() -> GoldenMonth:
@@ -25,24 +42,47 @@ def golden_month() -> GoldenMonth:
 
 
 @contextmanager
-def simulated_carrier(as_of: datetime | None) -> Iterator[Simulator]:
-    """The simulator on a port of its own, with the settings of this process pointing at it."""
-    with golden_month().simulator(token=TOKEN, faults=demo_faults(SEED), as_of=as_of) as simulator:
+def simulated_carriers(as_of: datetime | None, **options: Any) -> Iterator[dict[str, Simulator]]:
+    """The carriers' APIs by source, with the settings of this process pointing at them.
+
+    `options` are those of `Simulator`.
+    """
+    month = golden_month()
+    faults = {s.slug: demo_faults(month.story.seed_of(s), LIVELINESS[s.dialect]) for s in SOURCES}
+    with month.simulators(faults, token=TOKEN, as_of=as_of, **options) as apis:
+        write_sources(SOURCES_FILE, apis)
         pointed = {
-            "TELEMETRIA_API_URL": simulator.url,
-            "TELEMETRIA_API_TOKEN": TOKEN,
-            "TELEMETRIA_API_PROFILE": "simulator",
-            "TELEMETRIA_HOUR_RETRY_WAIT_S": "1",
+            "TELEMETRIA_SOURCES": str(SOURCES_FILE.resolve()),
+            TOKEN_VARIABLE: TOKEN,
+            "TELEMETRIA_HOUR_RETRIES": "0",  # the client's own retries outlast every fault but an outage
         }
         before = {name: os.environ.get(name) for name in pointed}
         os.environ.update(pointed)
         try:
-            yield simulator
+            yield apis
         finally:
             for name, value in before.items():
                 os.environ.pop(name, None)
                 if value is not None:
                     os.environ[name] = value
+
+
+def write_sources(file: Path, apis: Mapping[str, Simulator]) -> None:
+    """Describe the running APIs at the head of `file`; what a person wrote below them stays."""
+    ours = {
+        source.slug: {
+            "url": apis[source.slug].url,
+            "profile": source.dialect,
+            "secrets": {"token": TOKEN_VARIABLE},
+            "start": golden_month().days[0],
+            "carriers": [source.carrier],
+        }
+        for source in SOURCES
+    }
+    before = file.read_text("utf-8") if file.exists() else ""
+    theirs = before.rpartition(_YOURS)[2]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(f"{yaml.safe_dump(ours, allow_unicode=True)}{_YOURS}{theirs}", "utf-8")
 
 
 @contextmanager

@@ -47,7 +47,7 @@ class Evidence:
         divergence: a row of DIVERGENCES.
         trips: VALIDATED_TRIPS of the vehicle on the day, the trip in question among them; `segments`:
             TRIP_SEGMENTS likewise.
-        hours: `inicio_utc`, `fim_utc`, `estado` of the day's hours.
+        hours: `inicio_utc`, `fim_utc`, `estado` of the day's hours, as they are known of the vehicle.
         zone: the contract's, whose clocks the page shows; `declared_zone`: the one of the boletim's clocks.
         terms: the row of CONTRACTS that gave the price; None where there is none (any more).
         rules: today's tolerances, as AuditRules writes them; `rules_version`: their version; `tolerance`: the

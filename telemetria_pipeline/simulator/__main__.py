@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from telemetria_pipeline.simulator import Fleet, Simulator, demo_faults
+from telemetria_pipeline.simulator.dialects import DIALECTS
 
 
 def _instant(text: str) -> datetime:
@@ -26,6 +27,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8765, help="port on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=7, help="fleet and faults follow from it")
     parser.add_argument("--vehicles", type=int, default=40)
+    parser.add_argument("--dialect", choices=tuple(DIALECTS), default="simulator",
+                        help="which carrier's API it looks like")  # fmt: skip
     parser.add_argument("--as-of", type=_instant, metavar="ISO", help="instant, e.g. 2026-03-11T12:00:00Z; "
                         "without it the carrier lives at the real clock")  # fmt: skip
     parser.add_argument("--faults", choices=("none", "demo"), default="demo")
@@ -46,13 +49,14 @@ def main() -> None:
             as_of=options.as_of,
             port=options.port,
             truth_dir=options.truth,
+            dialect=options.dialect,
         )
     except (OSError, OverflowError, ValueError) as error:
         parser.error(f"cannot serve on port {options.port}: {error}")
     with simulator:
         print(
             f"{simulator.fleet.carrier}: {options.vehicles} vehicles, seed {options.seed}, faults "
-            f"{options.faults}, at {simulator.url} (Ctrl-C stops)",
+            f"{options.faults}, dialect {options.dialect}, at {simulator.url} (Ctrl-C stops)",
             flush=True,
         )
         stopped.wait()

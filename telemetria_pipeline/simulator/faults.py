@@ -89,24 +89,25 @@ class FaultPlan:
         return frozenset(hit)
 
 
-def demo_faults(seed: int) -> FaultPlan:
+def demo_faults(seed: int, of_requests: float = 1) -> FaultPlan:
     """A lively day: about every second request fails once, and each data fault happens some times a day.
 
-    Left out: `redirect` and `bad_token`, which no client should outlast.
+    Left out: `redirect` and `bad_token`, which no client should outlast. `of_requests` scales the rates
+    of the transport faults, for an API that takes many requests an hour.
     """
+    rates = {
+        **dict.fromkeys(("throttle_int", "throttle_fraction", "error_500", "error_503"), 0.04),
+        **dict.fromkeys(("throttle_date", "throttle_none", "error_502", "error_408"), 0.03),
+        **dict.fromkeys(("reset", "truncated"), 0.04),
+        **dict.fromkeys(("truncated_json", "error_in_200"), 0.03),
+        **dict.fromkeys(("html", "echo_token"), 0.02),
+        **dict.fromkeys(("hang", "slow_drip"), 0.015),  # each costs seconds
+        **dict.fromkeys(("repeated_page", "repeated_cursor"), 0.1),  # only second pages can have them
+        **dict.fromkeys(("duplicate", "reissued", "amended", "late"), 0.015),
+        **dict.fromkeys(("unknown_field", "missing_field"), 0.02),
+        **dict.fromkeys(("null_driver", "plate_only_in_description"), 0.04),
+        **dict.fromkeys((*GARBAGE_FAULTS, *ODOMETER_FAULTS), 0.015),
+    }
     return FaultPlan(
-        seed,
-        {
-            **dict.fromkeys(("throttle_int", "throttle_fraction", "error_500", "error_503"), 0.04),
-            **dict.fromkeys(("throttle_date", "throttle_none", "error_502", "error_408"), 0.03),
-            **dict.fromkeys(("reset", "truncated"), 0.04),
-            **dict.fromkeys(("truncated_json", "error_in_200"), 0.03),
-            **dict.fromkeys(("html", "echo_token"), 0.02),
-            **dict.fromkeys(("hang", "slow_drip"), 0.015),  # each costs seconds
-            **dict.fromkeys(("repeated_page", "repeated_cursor"), 0.1),  # only second pages can have them
-            **dict.fromkeys(("duplicate", "reissued", "amended", "late"), 0.015),
-            **dict.fromkeys(("unknown_field", "missing_field"), 0.02),
-            **dict.fromkeys(("null_driver", "plate_only_in_description"), 0.04),
-            **dict.fromkeys((*GARBAGE_FAULTS, *ODOMETER_FAULTS), 0.015),
-        },
+        seed, {f: rate * (of_requests if f in TRANSPORT_FAULTS else 1) for f, rate in rates.items()}
     )

@@ -7,7 +7,8 @@ a day needs no earlier day.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -136,6 +137,13 @@ class Fleet:
         self.vehicles = tuple(_vehicles(rng, vehicles, timezone))
         self._day = lru_cache(maxsize=64)(self._make_day)
         self._vehicle_day = lru_cache(maxsize=64 * vehicles)(self._make_vehicle_day)
+
+    def only(self, vehicles: Iterable[Vehicle], carrier: str) -> "Fleet":
+        """Some of its vehicles, as one of several carriers has them: they drive the same trips."""
+        part = copy(self)
+        part.vehicles, part.carrier = tuple(vehicles), carrier
+        part._day = lru_cache(maxsize=64)(part._make_day)
+        return part
 
     def trips(self, start: datetime, end: datetime) -> list[Trip]:
         """The trips that depart in [start, end), by departure, then vehicle.

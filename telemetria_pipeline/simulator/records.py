@@ -1,25 +1,25 @@
-"""What the carrier shows of a trip at an instant: running, late, amended, and the garbage beside it.
+"""What the carrier's books hold of a trip at an instant: running, late, amended, and the garbage beside it.
 
-`Carrier.story` says once and for all what happens to a trip's record; `Carrier.listing` tells it as of an
-instant. `truth` reads the same stories, so what is served and what is true cannot drift apart.
+`Carrier.story` says once and for all what happens to a trip's record; `Carrier.entries` tells it as of an
+instant, and a dialect writes the entries as its API does. `truth` reads the same stories, so what is served
+and what is true cannot drift apart.
 """
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from telemetria_pipeline.simulator.chance import between, digest, draw
 from telemetria_pipeline.simulator.faults import ODOMETER_FAULTS, FaultPlan
-from telemetria_pipeline.simulator.fleet import LONGEST_TRIP, Fleet, Trip, Vehicle, as_typed
-
-Record = dict[str, Any]
+from telemetria_pipeline.simulator.fleet import LONGEST_TRIP, Driver, Fleet, Trip, Vehicle
 
 # Below this a jump of 5,000 km could be read as a unit slip (5,000 / 5 = 1,000).
 SHORTEST_SLIP_M = 6_000
 JUMP_M = 5_000_000
 WRAPS_M = (100_000_000, 1_000_000_000)
 UNIT_SLIPS = (1000, 1.609, 10)
+# A second tracker in the same vehicle: its clock is late, and it counts from the day it was mounted.
+SECOND_CLOCK, SECOND_SCALE = timedelta(seconds=17), 1.004
 OPTIONAL_FIELDS = ("max_speed_kmh", "driving_seconds", "stopped_seconds", "next_departure", "odometer_m")
 
 
@@ -44,6 +44,31 @@ class Reading:
     distance_m: float
     odometer_departure_m: int | None
     odometer_arrival_m: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row of the carrier's books, for a dialect to write; metres, instants in UTC.
+
+    `trip` is what it was made from, `arrival` None while it runs. `distance_m` may be a text that is no
+    number. `absent` names the one of `OPTIONAL_FIELDS` that is not sent.
+    """
+
+    id: str
+    trip: Trip
+    vehicle: Vehicle | None
+    driver: Driver | None
+    updated: datetime
+    departure: datetime
+    arrival: datetime | None
+    distance_m: float | str
+    odometer_departure_m: int | None
+    odometer_arrival_m: int | None
+    driving_seconds: int
+    stopped_seconds: int | None = None
+    next_departure: datetime | None = None
+    absent: str | None = None
+    faults: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +118,42 @@ def instant(when: datetime) -> str:
 
 
 class Carrier:
-    """The carrier's system: a fleet's trips as they are reported, with a plan's data faults."""
+    """The carrier's system: a fleet's trips as they are reported, with a plan's data faults.
 
-    def __init__(self, fleet: Fleet, plan: FaultPlan, silences: Sequence[Silence] = ()) -> None:
+    `second_trackers` are ids of vehicles that another carrier hears too, and that are heard here by a second
+    device. `without` are data faults that its API cannot have; trips below `shortest_slip_m` have no odometer
+    fault, because nobody could tell it from a rounded distance.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        plan: FaultPlan,
+        silences: Sequence[Silence] = (),
+        second_trackers: Collection[str] = (),
+        without: Collection[str] = (),
+        shortest_slip_m: int = SHORTEST_SLIP_M,
+    ) -> None:
         self.fleet = fleet
         self.plan = plan
         self.silences = tuple(silences)
+        self._second_trackers = frozenset(second_trackers)
+        self._without = frozenset(without)
+        self._shortest_slip_m = shortest_slip_m
 
-    def trips(self, start: datetime, end: datetime) -> list[Trip]:
-        """The fleet's trips that depart in [start, end) and that the carrier hears of."""
-        driven = self.fleet.trips(start, end)
-        return [t for t in driven if not any(silence.hides(t) for silence in self.silences)]
+    def trips(self, start: datetime, end: datetime, vehicle: Vehicle | None = None) -> list[Trip]:
+        """The trips, of one vehicle or of all, that depart in [start, end) and that the carrier hears of."""
+        driven = self.fleet.trips(start - SECOND_CLOCK, end)
+        if vehicle is not None:
+            driven = [t for t in driven if t.vehicle == vehicle]
+        heard = [second_heard(t) if t.vehicle.id in self._second_trackers else t for t in driven]
+        heard = [t for t in heard if start <= t.departure < end]
+        return [t for t in heard if not any(silence.hides(t) for silence in self.silences)]
 
     def story(self, trip: Trip) -> Story:
         """What happens to a trip's record; the same at every instant."""
-        faults = self.plan.on_trip(trip.id)
-        if trip.distance_m < SHORTEST_SLIP_M:
+        faults = self.plan.on_trip(trip.id) - self._without
+        if trip.distance_m < self._shortest_slip_m:
             faults -= {*ODOMETER_FAULTS}
         if trip.vehicle.id in self.plan.sound_odometers:
             faults -= {*ODOMETER_FAULTS, "missing_field"}
@@ -118,7 +163,7 @@ class Carrier:
         last = first = Reading(trip.arrival, trip.gps_m, trip.odometer_departure_m, trip.odometer_arrival_m)
         if faults & {"amended", "reissued"}:
             revised = published + timedelta(seconds=int(between(3600, 6 * 3600, trip.id, "revised")))
-            first = _cut_short(trip, between(0.85, 0.95, trip.id, "cut"))
+            first = cut_short(trip, between(0.85, 0.95, trip.id, "cut"))
         return Story(
             trip,
             faults,
@@ -128,30 +173,32 @@ class Carrier:
             self._misread(trip, faults, last),
         )
 
-    def listing(
-        self, start: datetime, end: datetime, as_of: datetime, vehicle_id: str | None = None
-    ) -> list[Record]:
-        """The records that overlap [start, end) as of `as_of`, with the garbage and copies among them.
+    def entries(
+        self,
+        start: datetime,
+        end: datetime,
+        as_of: datetime,
+        vehicle: Vehicle | None = None,
+        *,
+        departing: bool = False,
+    ) -> list[Entry]:
+        """What the books hold of [start, end) as of `as_of`: the trips that overlap it, or only those
+        `departing` in it, with the garbage and copies among them.
 
-        True records come by departure, then vehicle.
+        True entries come by departure, then vehicle.
         """
-        rows: list[tuple[float, Record]] = []
-        for trip in self.trips(start - LONGEST_TRIP, end):
-            if vehicle_id in (None, trip.vehicle.id):
-                story = self.story(trip)
-                for record in self._shown(story, start, as_of):
-                    rows.append((len(rows), record))
-                    if "duplicate" in story.faults:
-                        further = 0.5 + int(between(0, 30, trip.id, "copy"))
-                        rows.append((len(rows) + further, record))
+        rows: list[tuple[float, Entry]] = []
+        for trip in self.trips(start if departing else start - LONGEST_TRIP, end, vehicle):
+            story = self.story(trip)
+            for entry in self._shown(story, start, as_of):
+                rows.append((len(rows), entry))
+                if "duplicate" in story.faults:
+                    further = 0.5 + int(between(0, 30, trip.id, "copy"))
+                    rows.append((len(rows) + further, entry))
         rows.sort(key=lambda row: row[0])
-        return [record for _, record in rows]
+        return [entry for _, entry in rows]
 
-    def vehicle_records(self) -> list[Record]:
-        """The fleet's vehicles as `/v1/vehicles` lists them."""
-        return [{**_asset(v, v.plate), "garage": v.garage} for v in self.fleet.vehicles]
-
-    def _shown(self, story: Story, start: datetime, as_of: datetime) -> Iterator[Record]:
+    def _shown(self, story: Story, start: datetime, as_of: datetime) -> Iterator[Entry]:
         if story.is_running(as_of):
             if as_of > start:
                 yield self._running(story, as_of)
@@ -165,64 +212,44 @@ class Carrier:
         if versions:
             yield from self._garbage(story, as_of)
 
-    def _finished(self, story: Story, version: tuple[str, datetime, Reading], as_of: datetime) -> Record:
+    def _finished(self, story: Story, version: tuple[str, datetime, Reading], as_of: datetime) -> Entry:
         record_id, updated, reading = version
-        trip, faults = story.trip, story.faults
-        record = self._running(story, updated)
+        trip = story.trip
         leaves = self.fleet.next_departure(trip)
-        record |= {
-            "id": record_id,
-            "status": "completed",
-            "arrival": {
-                "time": instant(reading.arrival),
-                "place": trip.destination,
-                "odometer_m": reading.odometer_arrival_m,
-            },
-            "next_departure": instant(leaves) if leaves <= as_of else None,
-            "distance_m": reading.distance_m,
-            "driving_seconds": min(
-                trip.driving_seconds, int((reading.arrival - trip.departure).total_seconds())
-            ),
-            "stopped_seconds": int((leaves - reading.arrival).total_seconds()) if leaves <= as_of else None,
-        }
-        record["departure"]["odometer_m"] = reading.odometer_departure_m
-        if "missing_field" in faults:
-            absent = _absent_field(trip)
-            record.pop(absent, None)
-            if absent == "odometer_m":
-                del record["departure"]["odometer_m"]
-        return record
+        driven = int((reading.arrival - trip.departure).total_seconds())
+        return replace(
+            self._running(story, updated),
+            id=record_id,
+            arrival=reading.arrival,
+            distance_m=reading.distance_m,
+            odometer_departure_m=reading.odometer_departure_m,
+            odometer_arrival_m=reading.odometer_arrival_m,
+            driving_seconds=min(trip.driving_seconds, driven),
+            stopped_seconds=int((leaves - reading.arrival).total_seconds()) if leaves <= as_of else None,
+            next_departure=leaves if leaves <= as_of else None,
+            absent=_absent_field(trip) if "missing_field" in story.faults else None,
+        )
 
-    def _running(self, story: Story, as_of: datetime) -> Record:
-        """The record of a trip under way at `as_of`: no arrival, and the distance so far."""
+    def _running(self, story: Story, as_of: datetime) -> Entry:
+        """A trip under way at `as_of`: no arrival, and the distance so far."""
         trip, faults = story.trip, story.faults
-        vehicle = trip.vehicle
         gone = min((as_of - trip.departure) / (trip.arrival - trip.departure), 1)
-        registration = None if "plate_only_in_description" in faults else as_typed(vehicle.plate, trip.id)
-        record: Record = {
-            "id": trip.id,
-            "status": "running",
-            "updated_at": instant(as_of),
-            "asset": _asset(vehicle, registration),
-            "garage": vehicle.garage,
-            "driver": None if "null_driver" in faults else {"id": trip.driver.id, "name": trip.driver.name},
-            "departure": {
-                "time": instant(trip.departure),
-                "place": trip.origin,
-                "odometer_m": trip.odometer_departure_m,
-            },
-            "arrival": None,
-            "next_departure": None,
-            "distance_m": round(trip.gps_m * gone, 1),
-            "max_speed_kmh": trip.max_speed_kmh,
-            "driving_seconds": int(trip.driving_seconds * gone),
-            "stopped_seconds": None,
-        }
-        if "unknown_field" in faults:
-            record["firmware"] = "4.2.1"
-        return record
+        return Entry(
+            id=trip.id,
+            trip=trip,
+            vehicle=trip.vehicle,
+            driver=None if "null_driver" in faults else trip.driver,
+            updated=as_of,
+            departure=trip.departure,
+            arrival=None,
+            distance_m=round(trip.gps_m * gone, 1),
+            odometer_departure_m=trip.odometer_departure_m,
+            odometer_arrival_m=None,
+            driving_seconds=int(trip.driving_seconds * gone),
+            faults=faults,
+        )
 
-    def _garbage(self, story: Story, as_of: datetime) -> Iterator[Record]:
+    def _garbage(self, story: Story, as_of: datetime) -> Iterator[Entry]:
         """Rows beside a finished trip that are not this window's trips or nobody's at all."""
         trip, faults = story.trip, story.faults
         if "outside_window" in faults:
@@ -240,22 +267,23 @@ class Carrier:
         # A trip's own vehicle cannot leave again within its first minute, so no true key is hit.
         soon = trip.departure + timedelta(seconds=1 + int(between(0, 58, trip.id, "soon")))
         if "no_vehicle" in faults:
-            record = self._invented(story, "no_vehicle", soon, as_of)
-            asset = dict.fromkeys(record["asset"], None)
-            yield record | {"asset": None if draw(trip.id, "asset") < 0.5 else asset}
+            yield replace(self._invented(story, "no_vehicle", soon, as_of), vehicle=None)
         if "bad_distance" in faults:
-            record = self._invented(story, "bad_distance", soon, as_of)
-            record["departure"]["odometer_m"] = record["arrival"]["odometer_m"] = None
-            yield record | {"distance_m": "abc" if draw(trip.id, "abc") < 0.5 else -record["distance_m"]}
+            entry = self._invented(story, "bad_distance", soon, as_of)
+            distance = "abc" if draw(trip.id, "abc") < 0.5 else -story.last.distance_m
+            yield replace(entry, distance_m=distance, odometer_departure_m=None, odometer_arrival_m=None)
 
-    def _invented(self, story: Story, what: str, departure: datetime, as_of: datetime) -> Record:
-        """A record in the shape of `story`'s, of a trip that never was."""
+    def _invented(self, story: Story, what: str, departure: datetime, as_of: datetime) -> Entry:
+        """An entry in the shape of `story`'s, of a trip that never was."""
         trip = story.trip
         version = (fake_id(trip, what), story.published, story.last)
-        record = self._finished(replace(story, faults=frozenset()), version, as_of)
-        record["departure"]["time"] = instant(departure)
-        record["arrival"]["time"] = instant(departure + (trip.arrival - trip.departure))
-        return record | {"next_departure": None, "stopped_seconds": None}
+        return replace(
+            self._finished(replace(story, faults=frozenset()), version, as_of),
+            departure=departure,
+            arrival=departure + (trip.arrival - trip.departure),
+            next_departure=None,
+            stopped_seconds=None,
+        )
 
     def _misread(self, trip: Trip, faults: frozenset[str], reading: Reading) -> Reading:
         """The reading after the odometer's slip, if the trip has one."""
@@ -281,10 +309,24 @@ class Carrier:
         return replace(reading, odometer_departure_m=None if unsent else pair[0], odometer_arrival_m=pair[1])
 
 
-def _cut_short(trip: Trip, share: float) -> Reading:
-    """A first version that ends too early: the device lost its signal and caught up later."""
+def second_heard(trip: Trip) -> Trip:
+    """The trip as a second tracker in the vehicle hears it."""
+    readings = (trip.odometer_departure_m, trip.odometer_arrival_m)
+    out, back = (round((metres - trip.vehicle.base_m) * SECOND_SCALE) for metres in readings)
+    return replace(
+        trip,
+        departure=trip.departure + SECOND_CLOCK,
+        arrival=trip.arrival + SECOND_CLOCK,
+        odometer_departure_m=out,
+        odometer_arrival_m=back,
+        gps_m=round(trip.gps_m * SECOND_SCALE, 1),
+    )
+
+
+def cut_short(trip: Trip, share: float) -> Reading:
+    """The first part of a trip: the device lost its signal and caught up later, or is still on its way."""
     return Reading(
-        trip.departure + timedelta(seconds=int((trip.arrival - trip.departure).total_seconds() * share)),
+        trip.departure + timedelta(seconds=round((trip.arrival - trip.departure).total_seconds() * share)),
         round(trip.gps_m * share, 1),
         trip.odometer_departure_m,
         trip.odometer_departure_m + round(trip.distance_m * share),
@@ -293,12 +335,3 @@ def _cut_short(trip: Trip, share: float) -> Reading:
 
 def _absent_field(trip: Trip) -> str:
     return OPTIONAL_FIELDS[int(between(0, len(OPTIONAL_FIELDS), trip.id, "absent"))]
-
-
-def _asset(vehicle: Vehicle, registration: str | None) -> Record:
-    return {
-        "id": vehicle.id,
-        "description": vehicle.description,
-        "registration": registration,
-        "timezone": vehicle.timezone,
-    }

@@ -7,7 +7,7 @@ import base64
 import json
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,9 +48,8 @@ def text_reply(text: str, status: int, kind: str = "plain") -> Reply:
     return Reply(status, text.encode(), {"Content-Type": f"text/{kind}; charset=utf-8"})
 
 
-def error_reply(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Reply:
-    """The API's own form of an error."""
-    return json_reply({"error": {"code": code, "message": message}}, status, headers)
+Refuse = Callable[[int, str, str, Mapping[str, str]], Reply]
+"""An API's own form of an error, from status, code, message and headers."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +67,16 @@ class Slice:
         style = query.get("paging", "cursor")
         if style not in STYLES:
             raise BadRequest(f"paging must be one of {', '.join(STYLES)}")
-        limit = _count(query, "limit", default_limit)
+        limit = count(query, "limit", default_limit)
         if not 1 <= limit <= MAX_LIMIT:
             raise BadRequest(f"limit must lie between 1 and {MAX_LIMIT}")
         if style == "page":
-            page = _count(query, "page", 1)
+            page = count(query, "page", 1)
             if page < 1:
                 raise BadRequest("page starts at 1")
             return cls(style, (page - 1) * limit, limit, now)
         if style == "offset":
-            return cls(style, _count(query, "offset", 0), limit, now)
+            return cls(style, count(query, "offset", 0), limit, now)
         if style != "none" and query.get("cursor"):
             return cls._resume(style, query["cursor"], limit)
         return cls(style, 0, limit, now)
@@ -95,6 +94,11 @@ class Slice:
         """The cursor of the page that starts at `offset`."""
         return base64.urlsafe_b64encode(f"{offset}@{self.as_of.timestamp():.0f}".encode()).decode()
 
+    def of_items(self, items: Sequence[Any], fault: str | None = None) -> Sequence[Any]:
+        """The page's own items, or those of the page before where it is repeated."""
+        start = max(self.offset - self.limit, 0) if fault == "repeated_page" else self.offset
+        return items[start : start + self.limit]
+
     def suffers(self, fault: str | None) -> bool:
         """Whether a listing fault can be seen on this page at all."""
         if fault == "repeated_page":
@@ -108,13 +112,9 @@ def page_reply(
     items: Sequence[Any], part: Slice, url: str, query: Mapping[str, str], fault: str | None = None
 ) -> Reply:
     """One page of `items`, with a listing fault if given; `url` and `query` make the Link header."""
-    if fault == "empty_hour":
-        items = []
     start, stop = part.offset, part.offset + part.limit
     more = stop < len(items)
-    shown = items[start:stop]
-    if fault == "repeated_page":
-        shown = items[max(start - part.limit, 0) : start]
+    shown = part.of_items(items, fault)
     following = part.cursor(stop) if more else None
     if fault == "repeated_cursor":
         following, more = query.get("cursor"), True
@@ -133,8 +133,11 @@ def page_reply(
     return json_reply({"data": shown, "pagination": pagination})
 
 
-def faulty_reply(fault: str, honest: Reply, attempt: int, authorization: str) -> Reply:
-    """What a reply fault puts in the place of the honest reply; waits asked for are at most 1 s."""
+def faulty_reply(fault: str, honest: Reply, attempt: int, secret: str, error: Refuse) -> Reply:
+    """What a reply fault puts in the place of the honest reply; waits asked for are at most 1 s.
+
+    `secret` is the header that carried the token; `error` writes the API's own form of an error.
+    """
     if fault.startswith("throttle_"):
         waits: dict[str, dict[str, str]] = {
             "throttle_int": {"Retry-After": "1"},
@@ -142,32 +145,33 @@ def faulty_reply(fault: str, honest: Reply, attempt: int, authorization: str) ->
             "throttle_fraction": {"Retry-After": "0.40235"},
             "throttle_none": {},
         }
-        return error_reply(429, "too_many_requests", "slow down", waits[fault])
+        return error(429, "too_many_requests", "slow down", waits[fault])
     if fault == "truncated_json":
         return Reply(honest.status, honest.body[: len(honest.body) // 2], honest.headers)
     if fault == "error_503":
         wait = {"Retry-After": "1"} if attempt % 2 == 0 else {}
-        return error_reply(503, "unavailable", "try again later", wait)
+        return error(503, "unavailable", "try again later", wait)
     if fault == "echo_token":
-        return error_reply(500, "upstream", f"upstream refused a request with Authorization: {authorization}")
+        return error(500, "upstream", f"upstream refused a request with {secret}", {})
     replies = {
-        "error_500": error_reply(500, "internal", "something broke"),
+        "error_500": error(500, "internal", "something broke", {}),
         "error_502": text_reply("<html><h1>502 Bad Gateway</h1></html>", 502, "html"),
-        "error_408": error_reply(408, "timeout", "the request took too long", {"Connection": "close"}),
+        "error_408": error(408, "timeout", "the request took too long", {"Connection": "close"}),
         "html": text_reply(LOGIN_PAGE, 200, "html"),
-        "error_in_200": error_reply(200, "busy", "the report is being prepared, try again"),
+        "error_in_200": error(200, "busy", "the report is being prepared, try again", {}),
         "redirect": Reply(302, b"", {"Location": "/login"}),
-        "bad_token": unauthorized(),
+        "bad_token": unauthorized(error),
     }
     return replies[fault]
 
 
-def unauthorized() -> Reply:
+def unauthorized(error: Refuse) -> Reply:
     """The answer to a request without the right token."""
-    return error_reply(401, "unauthorized", "send the bearer token", {"WWW-Authenticate": "Bearer"})
+    return error(401, "unauthorized", "send the token", {"WWW-Authenticate": "Bearer"})
 
 
-def _count(query: Mapping[str, str], name: str, default: int) -> int:
+def count(query: Mapping[str, str], name: str, default: int) -> int:
+    """A whole number of the query; raises `BadRequest`."""
     value = query.get(name) or str(default)
     if not (value.isascii() and value.isdigit() and len(value) < 10):
         raise BadRequest(f"{name} must be a whole number")

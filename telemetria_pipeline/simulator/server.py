@@ -4,41 +4,34 @@ A request is answered honestly first; then its fault, if it has one, spoils the 
 """
 
 import gzip
-import hmac
 import socket
 import struct
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.message import Message
-from functools import lru_cache
+from functools import lru_cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from telemetria_pipeline.simulator.dialects import DIALECTS, Asked
 from telemetria_pipeline.simulator.faults import LISTING_FAULTS, REPLY_FAULTS, TRANSPORT_FAULTS, FaultPlan
 from telemetria_pipeline.simulator.fleet import Fleet
-from telemetria_pipeline.simulator.records import Carrier, Silence
+from telemetria_pipeline.simulator.records import Silence
 from telemetria_pipeline.simulator.replies import (
     LOGIN_PAGE,
     BadRequest,
     Reply,
-    Slice,
-    error_reply,
     faulty_reply,
     json_reply,
-    page_reply,
     text_reply,
-    unauthorized,
 )
 from telemetria_pipeline.simulator.truth import TrueTrip, running_per_hour, true_trips, write_truth
-
-LONGEST_WINDOW = timedelta(days=31)
-YEARS = range(2000, 2100)
 
 
 class Unavailable(Exception):
@@ -57,10 +50,13 @@ class Request(NamedTuple):
 class Simulator:
     """A carrier's API at `url`, answering from a daemon thread until `close()`; a context manager.
 
+    `dialect` says which API it is, by the name of the shipped profile that reads it: `simulator`, `motive` or
+    `traccar`; `url` is what that profile wants as its address. Each answer comes after `delay_seconds`.
     `as_of` is the instant that the carrier lives at (None: the real clock, in whole seconds) and can be
     set while it serves. With `truth_dir`, the truth of each window is written there when it is asked for.
     A window whose middle lies in one of the `outages` [start, end) gets 503, however often it is asked for,
-    until they are set otherwise; `silences` are trips that no window lists.
+    until they are set otherwise; `silences` are trips that no window lists, `second_trackers` ids of vehicles
+    that are heard here by a second device.
     """
 
     def __init__(
@@ -74,18 +70,26 @@ class Simulator:
         truth_dir: Path | None = None,
         outages: Sequence[tuple[datetime, datetime]] = (),
         silences: Sequence[Silence] = (),
+        second_trackers: Collection[str] = (),
+        dialect: str = "simulator",
+        delay_seconds: float = 0,
     ) -> None:
         if not token:
             raise ValueError("the simulator needs a token that is not empty")
+        if dialect not in DIALECTS:
+            raise ValueError(f"unknown dialect {dialect!r}; one of {', '.join(DIALECTS)}")
+        self.dialect = dialect
+        self.token = token
+        self.delay_seconds = delay_seconds
         self.fleet = fleet
         self.faults = faults or FaultPlan(fleet.seed)
         self.as_of = as_of
         self.page_limit = page_limit
         self.outages = outages
-        self._authorization = f"Bearer {token}".encode()
         self._truth_dir = truth_dir
-        self._carrier = Carrier(fleet, self.faults, silences)
-        self._listing = lru_cache(maxsize=8)(self._carrier.listing)
+        self._dialect = DIALECTS[dialect]
+        self._carrier = self._dialect.carrier(fleet, self.faults, silences, second_trackers)
+        self._trips = lru_cache(maxsize=8)(partial(self._dialect.trips, self._carrier))
         self._script: deque[str | None] = deque()
         self._attempts: Counter[str] = Counter()
         self._log: deque[Request] = deque(maxlen=100_000)
@@ -93,7 +97,7 @@ class Simulator:
         self.closing = threading.Event()
         self._http = _Server(("127.0.0.1", port), _Handler)
         self._http.simulator = self
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}{self._dialect.base}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -140,11 +144,11 @@ class Simulator:
 
     def truth(self, start: datetime, end: datetime) -> list[TrueTrip]:
         """What a perfect ingest of the trips that depart in [start, end) holds as of now."""
-        return true_trips(self._carrier, start, end, self.as_of)
+        return true_trips(self._dialect, self._carrier, start, end, self.as_of)
 
     def running_per_hour(self, start: datetime, end: datetime) -> dict[datetime, int]:
         """How many trips that depart in [start, end) are running now, by hour of departure (UTC)."""
-        return running_per_hour(self._carrier, start, end, self.as_of)
+        return running_per_hour(self._dialect, self._carrier, start, end, self.as_of)
 
     def write_truth(self, path: Path, start: datetime, end: datetime) -> None:
         """Write `truth(start, end)` as JSON Lines."""
@@ -152,78 +156,73 @@ class Simulator:
 
     def answer(self, target: str, headers: Message) -> tuple[Reply, str | None]:
         """The reply to `GET target`, and the fault that it suffers (its delivery is the handler's)."""
-        url = urlsplit(target)
-        authorization = headers.get("Authorization", "")
+        url, dialect = urlsplit(target), self._dialect
         if url.path == "/healthz":
             return json_reply({"status": "ok"}), None
         if url.path == "/login":
             return text_reply(LOGIN_PAGE, 200, "html"), None
-        if not hmac.compare_digest(authorization.encode("latin-1", "replace"), self._authorization):
-            return unauthorized(), None
+        if refused := dialect.refusal(headers, self.token):
+            return refused, None
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         try:
-            part = Slice.of(query, self.page_limit, self.as_of)
-            items = self._items(url.path, query, part)
-            if items is None:
-                return error_reply(404, "not_found", f"there is nothing at {url.path}"), None
-            asked = headers.get("X-Simulate") or query.get("simulate")
-            fault, attempt = self._fault(url.path, query, part, asked)
+            asked = dialect.read(url.path, query, self.fleet, self.page_limit, self.as_of)
+            if asked is None:
+                return dialect.error(404, "not_found", f"there is nothing at {url.path}", {}), None
+            items = self._items(asked)
+            named = headers.get("X-Simulate") or query.get("simulate")
+            fault, attempt = self._fault(url.path, query, asked, named)
         except BadRequest as error:
-            return text_reply(str(error), 400), None
+            return dialect.bad_request(str(error)), None
         except Unavailable:
-            return error_reply(503, "unavailable", "these hours cannot be read"), "outage"
+            return dialect.error(503, "unavailable", "these hours cannot be read", {}), "outage"
         listing_fault = fault if fault in LISTING_FAULTS else None
-        reply = page_reply(items, part, self.url + url.path, query, listing_fault)
+        own = f"http://{headers.get('Host', '')}{url.path}"
+        shown = [] if fault == "empty_hour" else items
+        reply = dialect.page(shown, asked.part, own, query, listing_fault)
         if fault in REPLY_FAULTS:
-            reply = faulty_reply(fault, reply, attempt, authorization)
+            header = dialect.auth[0]
+            reply = faulty_reply(fault, reply, attempt, f"{header}: {headers.get(header)}", dialect.error)
         return reply, fault
 
     def log(self, request: Request) -> None:
         """Append to `requests`."""
         self._log.append(request)
 
-    def _items(self, path: str, query: Mapping[str, str], part: Slice) -> list[dict] | None:
-        vehicle_id: str | None = None
-        match path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []:
-            case ["vehicles"]:
-                return self._carrier.vehicle_records()
-            case ["trips"]:
-                pass
-            case ["vehicles", named, "trips"] if any(v.id == named for v in self.fleet.vehicles):
-                vehicle_id = named
-            case _:
-                return None
-        start, end = _instant(query, "from"), _instant(query, "to")
-        if not start < end <= start + LONGEST_WINDOW:
-            raise BadRequest(f"to must lie after from, by at most {LONGEST_WINDOW.days} days")
+    def _items(self, asked: Asked) -> list[dict]:
+        if asked.window is None:
+            return self._dialect.vehicles(self.fleet)
+        start, end = asked.window
         middle = start + (end - start) / 2
         if any(begins <= middle < ends for begins, ends in self.outages):
             raise Unavailable
+        part = asked.part
         if self._truth_dir and part.offset == 0:
-            name = "_".join(f"{bound:%Y%m%dT%H%M%SZ}" for bound in (start, end))
+            name = "_".join(f"{bound:%Y%m%dT%H%M%SZ}" for bound in asked.window)
             with self._lock:
-                truth = true_trips(self._carrier, start, end, part.as_of)
+                truth = true_trips(self._dialect, self._carrier, start, end, part.as_of)
                 write_truth(self._truth_dir / f"{name}.jsonl", truth)
-        return self._listing(start, end, part.as_of, vehicle_id)
+        return self._trips(start, end, part.as_of, asked.vehicle)
 
     def _fault(
-        self, path: str, query: Mapping[str, str], part: Slice, asked: str | None
+        self, path: str, query: Mapping[str, str], asked: Asked, named: str | None
     ) -> tuple[str | None, int]:
         """This request's fault, if any, and how often (from 1) the same request has been made."""
-        if asked and asked not in TRANSPORT_FAULTS:
-            raise BadRequest(f"unknown fault {asked!r}; one of {', '.join(TRANSPORT_FAULTS)}")
+        if named and named not in TRANSPORT_FAULTS:
+            raise BadRequest(f"unknown fault {named!r}; one of {', '.join(TRANSPORT_FAULTS)}")
+        part = asked.part
         # A cursor holds the time, which would make every day's faults different: its offset stands for it.
         same = {k: v for k, v in query.items() if k not in ("cursor", "simulate")} | {"at": str(part.offset)}
         request = f"GET {path}?{urlencode(sorted(same.items()))}"
 
         def shows(fault: str | None) -> bool:
-            return part.suffers(fault) and not (fault == "empty_hour" and path == "/v1/vehicles")
+            hides_trips = fault == "empty_hour" and asked.window is None
+            return part.suffers(fault) and fault not in self._dialect.without and not hides_trips
 
         with self._lock:
             self._attempts[request] += 1
             attempt = self._attempts[request]
-            if asked:
-                fault: str | None = asked
+            if named:
+                fault: str | None = named
             elif self._script and shows(self._script[0]):
                 fault = self._script.popleft()
             else:
@@ -267,6 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         simulator = self.server.simulator
+        if simulator.delay_seconds:
+            simulator.closing.wait(simulator.delay_seconds)
         reply, fault = simulator.answer(self.path, self.headers)
         status = 0 if fault == "hang" else reply.status
         simulator.log(Request("GET", self.path, status, fault))
@@ -314,13 +315,3 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """The log is `Simulator.requests`."""
-
-
-def _instant(query: Mapping[str, str], name: str) -> datetime:
-    try:
-        value = datetime.fromisoformat(query.get(name, ""))
-    except ValueError:
-        value = None
-    if value is None or value.tzinfo is None or value.year not in YEARS:
-        raise BadRequest(f"{name} must be an instant like 2026-03-10T07:00:00Z")
-    return value.astimezone(UTC)

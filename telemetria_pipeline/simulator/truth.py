@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from telemetria_pipeline.simulator.dialects import Dialect
 from telemetria_pipeline.simulator.records import Carrier, instant
 
 UNIT_FACTORS = tuple(f for slip in (1000, 10, 1.609) for f in (slip, 1 / slip))
@@ -14,12 +15,12 @@ UNIT_FACTORS = tuple(f for slip in (1000, 10, 1.609) for f in (slip, 1 / slip))
 
 @dataclass(frozen=True, slots=True)
 class TrueTrip:
-    """A finished trip as it should stand in `telemetry_trips`; instants in UTC."""
+    """A finished trip as it should stand in `telemetry_trips`; instants in UTC, None what the API hides."""
 
     veiculo_id: str
-    placa: str
-    equipamento: str
-    garagem: str
+    placa: str | None
+    equipamento: str | None
+    garagem: str | None
     motorista_id: str | None
     saida_utc: datetime
     chegada_utc: datetime
@@ -27,47 +28,53 @@ class TrueTrip:
     fonte_distancia: str
     situacao_odometro: str
     distancia_telemetria_km: float
-    id_origem: str
+    id_origem: str | None
 
 
-def true_trips(carrier: Carrier, start: datetime, end: datetime, as_of: datetime) -> list[TrueTrip]:
-    """The trips that depart in [start, end) and are finished and shown, in their last version."""
+def true_trips(
+    dialect: Dialect, carrier: Carrier, start: datetime, end: datetime, as_of: datetime
+) -> list[TrueTrip]:
+    """The trips that depart in [start, end) and are shown as finished, in their last version."""
+
+    def shown(column: str, value: str) -> str | None:
+        return None if column in dialect.hides else value
+
     rows = []
     for trip in carrier.trips(start, end):
         story = carrier.story(trip)
-        for record_id, _, reading in story.versions(as_of)[-1:]:
+        for record_id, _, reading in dialect.versions(story, as_of)[-1:]:
             left, arrived = reading.odometer_departure_m, reading.odometer_arrival_m
-            telemetry_km = reading.distance_m / 1000
+            telemetry_km = dialect.reported_km(reading.distance_m)
             status = odometer_status(left, arrived, telemetry_km, reading.arrival - trip.departure)
             odometer_km = (arrived - left) / 1000 if left and arrived and status == "ok" else None
             rows.append(
                 TrueTrip(
-                    veiculo_id=trip.vehicle.id,
-                    placa=trip.vehicle.plate,
-                    equipamento=trip.vehicle.fleet_number,
-                    garagem=trip.vehicle.garage,
-                    motorista_id=None if "null_driver" in story.faults else trip.driver.id,
+                    veiculo_id=dialect.vehicle_id(trip.vehicle),
+                    placa=shown("placa", trip.vehicle.plate),
+                    equipamento=shown("equipamento", trip.vehicle.fleet_number),
+                    garagem=shown("garagem", trip.vehicle.garage),
+                    motorista_id=None if "null_driver" in story.faults else dialect.driver_id(trip.driver),
                     saida_utc=trip.departure,
                     chegada_utc=reading.arrival,
                     distancia_km=telemetry_km if odometer_km is None else odometer_km,
                     fonte_distancia="telemetria" if odometer_km is None else "odometro",
                     situacao_odometro=status,
                     distancia_telemetria_km=telemetry_km,
-                    id_origem=record_id,
+                    id_origem=shown("id_origem", dialect.record_id(record_id)),
                 )
             )
     return rows
 
 
 def running_per_hour(
-    carrier: Carrier, start: datetime, end: datetime, as_of: datetime
+    dialect: Dialect, carrier: Carrier, start: datetime, end: datetime, as_of: datetime
 ) -> dict[datetime, int]:
     """How many trips of each hour (by departure; hours without any are left out) show as running."""
     return dict(
         Counter(
             trip.departure.replace(minute=0, second=0)
             for trip in carrier.trips(start, end)
-            if carrier.story(trip).is_running(as_of)
+            if dialect.is_running(carrier.story(trip), as_of)
         )
     )
 

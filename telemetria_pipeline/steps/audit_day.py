@@ -8,10 +8,10 @@ The index of days is read before any table (see `day_index`): rows that are newe
 seen make the day stale.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ import pyarrow as pa
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.contracts.telemetry import ANSWERED, TRIPS
+from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.audit.daily import daily_km
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
@@ -35,7 +35,6 @@ from telemetria_pipeline.storage.lake import Lake, Written
 
 _READERS = 8  # S3 answers each in its own time
 _DAY = timedelta(days=1)
-_HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -86,6 +85,7 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
         vehicles=reference.vehicles,
         drivers=reference.drivers,
         contracts=reference.contracts,
+        heard=_heard_frame(snapshot.heard(day)),
     )
 
 
@@ -99,10 +99,10 @@ def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     inputs, rules, zone = read_day(lake, day, snapshot), snapshot.rules, settings.timezone
     start, end = settings.calendar.day(day)
     audited = validate_trips(inputs, start, end, rules, zone, settings.pseudonyms)
-    trips, segments = audited.trips, audited.segments
-    missing, known = _hours_missing(inputs.hours, start, end), inputs.vehicles is not None
-    km = daily_km(trips, segments, inputs.vehicles, day, missing)
-    found = find_divergences(trips, segments, inputs.hours, rules, day, zone, known)
+    trips, segments, sources = audited.trips, audited.segments, inputs.sources
+    missing, known = sum(sources.missing(start, end).values()), inputs.vehicles is not None
+    km = daily_km(trips, segments, sources, day, zone)
+    found = find_divergences(trips, segments, sources, rules, day, zone)
     tables = {TRIP_SEGMENTS: segments, DAILY_KM: km, DIVERGENCES: found, VALIDATED_TRIPS: trips}
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
@@ -147,11 +147,12 @@ def _segments(hours: list[_HourRead]) -> pd.DataFrame:
     tables = [TRIPS.arrow_schema.empty_table(), *(h.trips for h in hours)]
     trips = SEGMENTS.frame(pa.concat_tables(tables, promote_options="default"))
     heard_by = np.repeat([h.hour.source for h in hours], [len(h.trips) for h in hours])
-    trips["fonte"] = pd.Series(heard_by, index=trips.index, dtype="str")
     pages = pd.DataFrame(
         [page for h in hours for page in h.pages], columns=["captura", "pagina", "raw_key", "raw_sha256"]
     ).astype({"captura": "str", "pagina": "int64", "raw_key": "str", "raw_sha256": "str"})
-    return trips.merge(pages, how="left", on=["captura", "pagina"])
+    return trips.merge(pages, how="left", on=["captura", "pagina"]).assign(
+        fonte=pd.Series(heard_by, index=trips.index, dtype="str")
+    )
 
 
 def _hours_frame(hours: list[_HourRead]) -> pd.DataFrame:
@@ -162,6 +163,11 @@ def _hours_frame(hours: list[_HourRead]) -> pd.DataFrame:
     for name in ("inicio_utc", "fim_utc"):
         frame[name] = pd.to_datetime(frame[name], utc=True).astype("datetime64[us, UTC]")
     return frame
+
+
+def _heard_frame(heard: Mapping[str, Iterable[str]]) -> pd.DataFrame:
+    pairs = [(vehicle, source) for vehicle, sources in sorted(heard.items()) for source in sorted(sources)]
+    return pd.DataFrame(pairs, columns=["veiculo", "fonte"], dtype="str")
 
 
 def _reader(lake: Lake) -> Callable[[str], pd.DataFrame]:
@@ -178,9 +184,3 @@ def _between(declared: Iterable[pd.DataFrame], start: datetime, end: datetime) -
     empty = DECLARED.empty().assign(arquivo_id=pd.Series(dtype="str"))
     rows = pd.concat([f for f in declared if len(f)] or [empty], ignore_index=True)
     return rows[(rows["saida_utc"] >= start) & (rows["saida_utc"] < end)].reset_index(drop=True)
-
-
-def _hours_missing(hours: pd.DataFrame, start: datetime, end: datetime) -> int:
-    of_day = hours[(hours["inicio_utc"] >= start) & (hours["inicio_utc"] < end)]
-    whole = round((end.astimezone(UTC) - start.astimezone(UTC)) / _HOUR)
-    return whole - int(of_day["estado"].isin(ANSWERED).sum())

@@ -28,6 +28,9 @@ from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectInfo
 
 HOURS, FILES = "telemetry_days", "boletim_days"
+FLEET_NUMBER = "#"
+"""Before the fleet number of a vehicle that was heard without its plate."""
+
 _AT_ONCE = 8  # S3 answers each in its own time
 _DAY = timedelta(days=1)
 
@@ -45,8 +48,8 @@ class HourEntry(BaseModel):
 class SourceDay(BaseModel):
     """A source's day: its hours by name, the vehicles heard in it, and when trips were last taken back.
 
-    `heard` are plates, or the carrier's ids where there is no plate. `taken_back` is another text each time
-    that a trip which stood is gone or altered; empty while none was.
+    `heard` are plates; of a vehicle without one, `source:id` and its fleet number (see `FLEET_NUMBER`).
+    `taken_back` is another text each time that a trip which stood is gone or altered; empty while none was.
     """
 
     hours: dict[str, HourEntry] = {}

@@ -19,8 +19,7 @@ Sources = Mapping[str, Source]
 
 def expected_hours(source: Source, calendar: Calendar, start: datetime, end: datetime) -> list[Hour]:
     """The hours in [start, end) that the source is to give: none from before its first day."""
-    since = calendar.day(source.start)[0] if source.start else start
-    return calendar.hours(max(start, since), end, source.name)
+    return calendar.hours(max(start, calendar.day(source.start)[0]), end, source.name)
 
 
 def raw_folder(hour: Hour) -> str:

@@ -2,14 +2,21 @@
 
 Every step may be the last one before the power goes: each can be repeated, and none destroys what a later
 one needs. The file leaves the inbox only when its bytes, its verdict, its rows and its answer are stored.
+
+A file is judged against those that came before it: its earlier versions, other files with its content or its
+trips. Therefore a step is done by one at a time, also where several instances share a lake: each takes the
+lake's lock `intake` and begins with what is stored then. Writes that only compare what they replace would not
+do: two files with one row replace nothing of each other's.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import wraps
 from pathlib import PurePosixPath
+from typing import Concatenate, ParamSpec, TypeVar
 
 import orjson
 import pandas as pd
@@ -22,11 +29,16 @@ from telemetria_pipeline.core.boletim.validation import FileVerdict, duplicate_o
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.day_index import days_of, files_declaring, record_file
 from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.lock import locked
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
 
 RAW = "raw_boletins"
 # How far back a vehicle's last reading is looked for: a bus that stands longer starts afresh.
 _LOOK_BACK = timedelta(days=10)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class NotThere(PipelineError):
@@ -78,6 +90,18 @@ def landed_files(inbox: ObjectStore) -> Iterator[Landed]:
         yield Landed(info.key, info.etag, info.size, info.modified or datetime.now(UTC))
 
 
+def _one_at_a_time(step: Callable[Concatenate[Lake, P], R]) -> Callable[Concatenate[Lake, P], R]:
+    """The step, done under the lake's lock `intake`."""
+
+    @wraps(step)
+    def alone(lake: Lake, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with locked(lake, "intake") as held:
+            return step(held, *args, **kwargs)
+
+    return alone
+
+
+@_one_at_a_time
 def receive_file(lake: Lake, inbox: ObjectStore, file: str) -> Received:
     """Keep the file's bytes in the lake, as received.
 
@@ -114,6 +138,7 @@ def receive_file(lake: Lake, inbox: ObjectStore, file: str) -> Received:
     return Received(manifest, data)
 
 
+@_one_at_a_time
 def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference: Reference) -> Judged:
     """Decide the verdict, and make the file's rows in `boletim_trips` those that it accepts.
 
@@ -123,10 +148,9 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     The index of days follows the tables; which days it may have entries of, the manifest says before:
     whatever a killed try began, the next one ends with the index as the tables are.
     """
-    manifest, data = received.manifest, received.data
+    manifest, data = read_file_manifest(lake, received.manifest.file) or received.manifest, received.data
     known = manifest.model_copy()
-    others = _versions(lake, manifest)
-    earlier = [m for m in others if m.received_at <= manifest.received_at]
+    earlier, later = _versions(lake, manifest)
     first = _first_with_content(lake, manifest)
     manifest.duplicate_of = None if first.file == manifest.file else first.file
     if manifest.duplicate_of:
@@ -141,7 +165,7 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
             earlier=_EarlierTrips(lake, manifest.file, earlier),
         )
     manifest.days = sorted(verdict.accepted["data"].unique())
-    corrections = [m for m in others if m not in earlier and _covers(m.days, manifest.days)]
+    corrections = [m for m in later if _covers(m.days, manifest.days)]
     manifest.replaced_by = corrections[-1].file if corrections else None
     trips = BOLETIM_TRIPS.empty() if corrections else verdict.accepted
     corrected = [m for m in earlier if _covers(manifest.days, m.days)]
@@ -164,19 +188,24 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     return Judged(manifest, verdict, written)
 
 
+@_one_at_a_time
 def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) -> FileManifest:
-    """Put the file and its answer into `archive/<verdict>/`, then take it out of the inbox."""
-    # calamine and the rules cost time, which the runs of hours need not pay.
+    """Put the file and its answer into `archive/<verdict>/`, then take it out of the inbox.
+
+    Where somebody else has come to another verdict since, the answer is theirs, and nothing is done.
+    """
+    # Writing a workbook costs time at import, which the runs of hours need not pay.
     from telemetria_pipeline.reports.answer import answer_json, answer_workbook
 
-    manifest, verdict = judged.manifest, judged.verdict
+    verdict = judged.verdict
+    manifest = read_file_manifest(lake, judged.manifest.file) or judged.manifest
+    if manifest.verdict != verdict.verdict:
+        return manifest
     landed = PurePosixPath(manifest.key)
     stem = f"{ARCHIVE}/{verdict.verdict}/{landed.parent / landed.stem}.{manifest.file[-10:]}"
     before = manifest.model_copy()
-    answers = [
-        _answer_of(inbox, m) for m in _versions(lake, manifest) if m.received_at < manifest.received_at
-    ]
-    earlier_answer = answers[-1] if answers else None
+    earlier, _ = _versions(lake, manifest)
+    earlier_answer = _answer_of(inbox, earlier[-1]) if earlier else None
     inbox.put(f"{stem}_resposta.xlsx", answer_workbook(verdict, data, earlier_answer))
     inbox.put(f"{stem}_resposta.json", orjson.dumps(answer_json(verdict), option=orjson.OPT_INDENT_2))
     inbox.put(f"{stem}{landed.suffix}", data)
@@ -242,14 +271,18 @@ def _add_version(lake: Lake, manifest: FileManifest) -> None:
         lake.write_json(_versions_key(manifest), [*known, manifest.file])
 
 
-def _versions(lake: Lake, manifest: FileManifest) -> list[FileManifest]:
-    """The other files that came under the same key, in the order in which they came.
+def _versions(lake: Lake, manifest: FileManifest) -> tuple[list[FileManifest], list[FileManifest]]:
+    """The files that came under the same key before this one, and those that came after it, in their order.
 
-    By our own clock: S3 tells times to the second, and two versions may land in one.
+    No clock tells it: S3's counts seconds, and two machines' may differ.
     """
-    known = lake.read_json(_versions_key(manifest)) or []
-    found = [read_file_manifest(lake, file) for file in known if file != manifest.file]
-    return sorted((m for m in found if m), key=lambda m: m.received_at)
+    known = lake.read_json(_versions_key(manifest))
+    at = known.index(manifest.file)
+    before, after = (
+        [m for file in files if (m := read_file_manifest(lake, file))]
+        for files in (known[:at], known[at + 1 :])
+    )
+    return before, after
 
 
 def _answer_of(inbox: ObjectStore, manifest: FileManifest) -> Mapping[str, object] | None:

@@ -16,7 +16,7 @@ from telemetria_pipeline.core.telemetry.changes import COMPARED, NO_CHANGES, com
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
 from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.errors import PipelineError
-from telemetria_pipeline.steps.day_index import HourEntry, record_hour
+from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, record_hour
 from telemetria_pipeline.steps.hours import last_known, write_manifest
 from telemetria_pipeline.storage.lake import Lake, Written
 
@@ -90,8 +90,7 @@ def publish_hour(
         until=cleaned.trips["chegada_utc"].max().to_pydatetime() if written.rows else None,
     )
     took_back = changes["gone"] or changes["altered"]
-    heard = cleaned.trips["placa"].fillna(cleaned.trips["veiculo_id"])
-    record_hour(lake, hour, entry, heard.unique(), None if took_back else _digest(before))
+    record_hour(lake, hour, entry, _heard(cleaned.trips, hour), None if took_back else _digest(before))
     manifest.state, manifest.accepted = cleaned.ledger.state, cleaned.ledger.accepted
     manifest.published = capture.id
     write_manifest(lake, hour, manifest)
@@ -143,6 +142,13 @@ def _imbalance(ledger: Ledger, trips: int, quarantined: int) -> str | None:
     if (trips, quarantined) != (ledger.accepted, ledger.received - ledger.accepted):
         return f"{trips} trips and {quarantined} rows in quarantine against {ledger}"
     return None
+
+
+def _heard(trips: pd.DataFrame, hour: Hour) -> set[str]:
+    """The vehicles of the trips, as the index of days names them."""
+    nameless = trips[trips["placa"].isna()]
+    ids, fleet_numbers = nameless["veiculo_id"], nameless["equipamento"].dropna()
+    return {*trips["placa"].dropna(), *(hour.source + ":" + ids), *(FLEET_NUMBER + fleet_numbers)}
 
 
 def _digest(trips: pd.DataFrame) -> str:

@@ -117,12 +117,12 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         raise UnknownDivergence(f"{divergence_id} não existe. {_dearest(every, day)}")
     divergence = found.iloc[0]
     trips, segments = (_table(lake, contract, partition) for contract in (VALIDATED_TRIPS, TRIP_SEGMENTS))
-    rules = AuditRules.of(settings)
+    rules, snapshot = AuditRules.of(settings), Snapshot.read(lake, day, day, settings)
     return Evidence(
         divergence=divergence,
         trips=trips[trips["veiculo"] == divergence["veiculo"]],
         segments=segments[segments["veiculo"] == divergence["veiculo"]],
-        hours=read_day(lake, day, Snapshot.read(lake, day, day, settings)).hours,
+        hours=read_day(lake, day, snapshot).sources.of_vehicle(divergence["veiculo"]),
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
         rules_version=rules.version,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 import pandas as pd
 
@@ -31,7 +32,7 @@ from telemetria_pipeline.core.audit.staleness import (
 )
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.steps.day_index import DayIndex, cached
+from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex, cached
 from telemetria_pipeline.steps.hours import Sources
 from telemetria_pipeline.steps.reference import ReferenceTables
 from telemetria_pipeline.storage.lake import Lake
@@ -74,10 +75,25 @@ class Snapshot:
         )
 
     def heard(self, day: date) -> dict[str, set[str]]:
-        """Each vehicle → the sources that heard it in the weeks up to the day; nothing where one is all."""
+        """Each vehicle → the sources that heard it in the weeks up to the day; nothing where one is all.
+
+        One whose plate a source does not know is also heard by its fleet number, where only one has it.
+        """
         if len(self.sources) < 2:
             return {}
-        return self.index.heard(day - n * _DAY for n in range(HEARD_DAYS + 1))
+        heard = self.index.heard(day - n * _DAY for n in range(HEARD_DAYS + 1))
+        for fleet_number, plate in self._fleet_numbers.items():
+            if by := heard.get(f"{FLEET_NUMBER}{fleet_number}"):
+                heard.setdefault(plate, set()).update(by)
+        return heard
+
+    @cached_property
+    def _fleet_numbers(self) -> dict[str, str]:
+        vehicles = self.reference.vehicles
+        if vehicles is None:
+            return {}
+        alone = vehicles.dropna(subset="equipamento").drop_duplicates("equipamento", keep=False)
+        return dict(zip(alone["equipamento"], alone["placa"], strict=True))
 
     def around(self, day: date) -> Surroundings:
         """What is there around a day."""

@@ -2,6 +2,7 @@
 
 from telemetria_pipeline.storage.buckets import init_storage
 from telemetria_pipeline.storage.lake import Lake, Partition, Written
+from telemetria_pipeline.storage.lock import LockLost, locked
 from telemetria_pipeline.storage.object_store import (
     ObjectChanged,
     ObjectExists,
@@ -13,6 +14,7 @@ from telemetria_pipeline.storage.object_store import (
 
 __all__ = [
     "Lake",
+    "LockLost",
     "ObjectChanged",
     "ObjectExists",
     "ObjectInfo",
@@ -22,4 +24,5 @@ __all__ = [
     "StorageError",
     "Written",
     "init_storage",
+    "locked",
 ]

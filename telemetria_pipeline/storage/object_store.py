@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # Long enough for a large partition on a slow line, short enough that a wrong endpoint is told in seconds.
 _TIMEOUTS: "ClientConfig" = {"connect_timeout": "5s", "timeout": "2min"}
 _RETRIES: "RetryConfig" = {"max_retries": 5, "retry_timeout": timedelta(minutes=2)}
-# obstore lists no name that ends in `#` and digits: it gives such names to files that are half written.
-_LOCK = ".lock#0"
+# How long one request may be on its way: the last retry begins when their time is over, and has its own.
+LONGEST_REQUEST_S = 240.0
 
 _ADVICE = (
     (r"NoSuchBucket", "The bucket does not exist: run `telemetria storage init`"),
@@ -142,7 +142,7 @@ class ObjectStore:
         """`root` is what `uri` starts with; `client(write)` gives the store, made before if `write`."""
         self._root = root
         self._client = client
-        self._folder = folder
+        self.folder = folder  # None on S3
 
     @classmethod
     def open(cls, address: str) -> "ObjectStore":
@@ -192,10 +192,10 @@ class ObjectStore:
         Where the answer to a write was lost, `ObjectChanged` may mean our own write: read again.
         """
         try:
-            with self._alone():
+            with self.file_lock("put_if") if self.folder else nullcontext():
                 if etag is None:
                     info = self._put(key, data, "create")
-                elif self._folder is None:
+                elif self.folder is None:
                     info = self._put(key, data, {"e_tag": etag})
                 else:
                     if self.read(key)[1] != etag:
@@ -204,6 +204,30 @@ class ObjectStore:
         except (ObjectExists, ObjectNotFound):
             raise self._changed(key) from None
         return self._tag(data, info.etag)
+
+    @contextmanager
+    def file_lock(self, name: str) -> Iterator[None]:
+        """In a folder, keep all others out who ask for the lock of this name, threads and processes."""
+        import fcntl  # Windows has none
+
+        assert self.folder is not None
+        # obstore lists no name that ends in `#` and digits: so it names files that are half written.
+        path = self.folder / f".{name}.lock#0"
+        with self._errors(path.name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("wb")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with file:  # the lock goes with the open file, also when the process is killed
+            yield
+
+    def guarded(self, check: Callable[[], None]) -> "ObjectStore":
+        """The same store, where every use calls `check` first."""
+
+        def client(write: bool) -> LocalStore | S3Store:
+            check()
+            return self._client(write)
+
+        return ObjectStore(self._root, client, self.folder)
 
     def exists(self, key: str) -> bool:
         """Whether there is an object under this key."""
@@ -284,22 +308,7 @@ class ObjectStore:
         A folder's ETags are made of inode, time and size: files that follow each other within one tick of
         the kernel's clock may share all three.
         """
-        return etag or "" if self._folder is None else hashlib.sha256(data).hexdigest()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """On a folder, whose client can compare and write but not both at once, keep all others out."""
-        if self._folder is None:
-            yield
-            return
-        import fcntl  # Windows has none
-
-        with self._errors(_LOCK):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._folder / _LOCK).open("wb")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        with lock:  # the lock goes with the open file, also when the process is killed
-            yield
+        return etag or "" if self.folder is None else hashlib.sha256(data).hexdigest()
 
     def _changed(self, key: str) -> ObjectChanged:
         return ObjectChanged(f"{self.uri(key)} was changed by somebody else since it was read. Try again.")

@@ -219,6 +219,12 @@ def test_traccar_by_its_contract(serve):
     assert pd.isna(found["odometro_saida_km"]) and found["odometro_chegada_km"] == 55.5
 
 
+@pytest.mark.parametrize("name", ["Onibus 3803 GDP-4J68", "GDP-4J68 Glória 3803", "3803_x gdp4j68"])
+def test_a_plate_in_a_devices_name_is_no_end_of_a_word(name):
+    frame = mapped(TRACCAR, [{"deviceId": 4, "deviceName": name, "startTime": "2026-03-10T10:05:00Z"}])
+    assert frame["placa_recebida"].iloc[0].upper().replace("-", "") == "GDP4J68"
+
+
 def test_traccar_with_the_wrong_token_fails_for_good(serve):
     server = serve(traccar)
     with CarrierClient(TRACCAR, server.url, "wrong-token") as client, pytest.raises(errors.AuthError):

@@ -1,16 +1,21 @@
 """The client against the simulated carrier: whatever it does, the same trips arrive."""
 
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 
+import pandas as pd
 import pytest
 
 from telemetria_pipeline.carriers import errors
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.mapping import map_pages
 from telemetria_pipeline.carriers.profile import Profile, load_profile
-from telemetria_pipeline.simulator.faults import FaultPlan
+from telemetria_pipeline.core.telemetry.cleaning import clean_trips
+from telemetria_pipeline.simulator.dialects import DIALECTS
+from telemetria_pipeline.simulator.faults import DATA_FAULTS, FaultPlan
 from telemetria_pipeline.simulator.fleet import Fleet
 from telemetria_pipeline.simulator.server import Simulator
+from telemetria_pipeline.simulator.truth import TrueTrip
 
 START = datetime(2026, 3, 10, 8, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -113,3 +118,101 @@ def test_the_carriers_throttling_pauses_the_client(simulator, expected):
     simulator.inject("throttle_fraction")
     ids(simulator, profile(carrier="Pausada"), sleep=waits.append)
     assert waits[0] == pytest.approx(0.40235)
+
+
+# ---------------------------------------------------------------- The dialects, through the shipped profiles
+
+COLUMNS = [field.name for field in fields(TrueTrip)]
+DAY = datetime(2026, 3, 10, 3, tzinfo=UTC)
+IN_A_HURRY = {"backoff_s": 0.01, "read_timeout_s": 0.4}
+
+
+def read_hour(server, start, faults=()):
+    """The hour as `telemetry_trips` would hold it, and what became of each row."""
+    shipped = load_profile(server.dialect).model_dump(exclude_unset=True)
+    used = Profile.model_validate({**shipped, "http": {**shipped.get("http", {}), **IN_A_HURRY}})
+    server.inject(*faults)
+    with CarrierClient(used, server.url, TOKEN, sleep=lambda s: None) as client:
+        pages = [page for page in client.pages(start, start + timedelta(hours=1)) if page.kind == "trips"]
+    assert client.stats.retries == sum(fault is not None for fault in faults)
+    mapped = map_pages(used, pages)
+    end = start + timedelta(hours=1)
+    return clean_trips(mapped, start=start, end=end, captured_at=server.as_of, capture="c")
+
+
+def plain(frame):
+    """Rows by departure and vehicle, missing values None."""
+    rows = frame.sort_values(["saida_utc", "veiculo_id"], ignore_index=True)[COLUMNS].astype(object)
+    return rows.where(rows.notna(), None)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("hours_later", [12.5, 60])
+def test_an_ingest_of_each_dialect_holds_its_truth(dialect, hours_later):
+    faults = FaultPlan(7, dict.fromkeys(DATA_FAULTS, 0.06))
+    as_of = DAY + timedelta(hours=hours_later)
+    found, fates = [], set()
+    with Simulator(Fleet(7, 24), TOKEN, faults, as_of=as_of, dialect=dialect) as server:
+        for n in (5, 6, 11, 12, 21):
+            start = DAY + timedelta(hours=n)
+            cleaned = read_hour(server, start)
+            found += cleaned.trips[COLUMNS].to_dict("records")
+            fates |= set(cleaned.quarantine["situacao"]) | set(cleaned.quarantine["motivo"])
+            running = server.running_per_hour(start, start + timedelta(hours=1)).values()
+            assert cleaned.ledger.in_progress == sum(running)
+            truth = [asdict(trip) for trip in server.truth(start, start + timedelta(hours=1))]
+            pd.testing.assert_frame_equal(
+                plain(cleaned.trips), plain(pd.DataFrame(truth, columns=COLUMNS)), check_exact=False
+            )
+    assert len(found) > 50
+    assert {row["fonte_distancia"] for row in found} == {"odometro", "telemetria"}
+    assert {"fora_da_janela", "no_futuro", "distancia_ausente", "copia"} <= fates
+    if hours_later > 24:  # all has come
+        assert ("versao_anterior" in fates) == (dialect == "simulator")
+    else:
+        assert ("em_andamento" in fates) == (dialect != "traccar")
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fault"),
+    [
+        (dialect, fault)
+        for dialect in ("motive", "traccar")
+        for fault in PASSING
+        if fault not in DIALECTS[dialect].without and fault != "slow_drip"  # of which nothing is to be seen
+    ],
+)
+def test_a_passing_fault_changes_nothing_in_another_dialect(dialect, fault):
+    plan = FaultPlan(7, hang_seconds=1)
+    with Simulator(Fleet(7, 16), TOKEN, plan, DAY + timedelta(days=3), dialect=dialect) as server:
+        clean = read_hour(server, START)
+        faulty = read_hour(server, START, [None, fault] if dialect == "motive" else [fault])
+    assert len(clean.trips) > 10
+    pd.testing.assert_frame_equal(clean.trips, faulty.trips)
+
+
+@pytest.mark.parametrize("dialect", ["motive", "traccar"])
+@pytest.mark.parametrize(
+    ("fault", "kind"), [("redirect", errors.Redirected), ("bad_token", errors.AuthError)]
+)
+def test_a_permanent_fault_fails_at_once_in_another_dialect(dialect, fault, kind):
+    with Simulator(Fleet(7, 4), TOKEN, dialect=dialect) as server, pytest.raises(kind):
+        read_hour(server, START, [fault])
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_each_dialect_has_a_lock_of_its_own(dialect):
+    with Simulator(Fleet(7, 4), TOKEN, as_of=DAY + timedelta(days=2), dialect=dialect) as server:
+        shipped = load_profile(dialect)
+        with CarrierClient(shipped, server.url, "another") as client, pytest.raises(errors.AuthError):
+            list(client.pages(START, END))
+        assert {request.status for request in server.requests} == {401}
+
+
+def test_an_answer_may_take_its_time():
+    with Simulator(Fleet(7, 4), TOKEN, as_of=DAY + timedelta(days=2), delay_seconds=0.3) as server:
+        began = datetime.now(UTC)
+        read_hour(server, START)
+        assert datetime.now(UTC) - began > timedelta(seconds=0.3)
+    with pytest.raises(ValueError, match="unknown dialect 'klingon'; one of simulator, motive, traccar"):
+        Simulator(Fleet(7, 4), dialect="klingon")

@@ -19,6 +19,7 @@ beta:
   url: https://beta.example
   profile: ./no_such.yaml
   secrets: {token: BETA_TOKEN}
+  start: 2026-11-01
 """
 
 
@@ -66,6 +67,7 @@ def test_a_broken_profile_or_a_secret_that_is_not_set_is_the_sources_own_problem
         (TWO.replace("{token: BETA_TOKEN}", "{}"), "beta.secrets: name the variable"),
         (TWO.replace("{token: BETA_TOKEN}", "{tokn: BETA_TOKEN}"), "beta.secrets.tokn"),
         (TWO.replace("2026-03-01", "01/03/2026"), "alfa.start"),
+        (TWO.replace("  start: 2026-11-01\n", ""), "beta.start: this key is required"),
         (TWO.replace("requests_per_second: 2", "requests_per_second: 0"), "alfa.pacing.requests_per_second"),
         (TWO + "  name: gama\n", "beta.name: unknown key"),
         ("alfa: 7", "alfa"),

@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from telemetria_pipeline.core.changed_days import DayState
-from telemetria_pipeline.steps.changed_days import write_state
-
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
+from telemetria_pipeline.core.audit.trips import SEGMENTS
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.staleness import Snapshot, make_state, write_state
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, trips
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, on, terms, vehicle
@@ -36,18 +35,7 @@ def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date
         of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
         frame = trips(*of_day)
         lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
-        state = DayState(
-            day=day,
-            seen=[],
-            reach=datetime.combine(day, datetime.min.time(), tzinfo=ZONE),
-            wide=False,
-            rules="1",
-            tariffs=None,
-            rows=len(frame),
-            digest=str(sorted((row["viagem_id"], str(row["km_medido"])) for row in of_day)),
-            audited_at=AFTER,
-        )
-        write_state(lake, state)
+        write_state(lake, make_state(day, frame, SEGMENTS.empty(), Snapshot.read(lake, day, day, SETTINGS)))
 
 
 def filled(lake: Lake) -> Lake:

@@ -154,6 +154,7 @@ def test_a_day_end_to_end(world):
     assert shown["hours_missing"].value == 20
     assert {e.check_name: e.passed for e in result.get_asset_check_evaluations()} == {
         "contract_holds": True, "km_conserved": True, "coverage": False, "known_vehicles": True,
+        "sources_agree": True,
     }  # fmt: skip
     assert materializations(result)["divergences", str(DAY)]["plots"].value.count("data:image/png") == 2
     said = str([materializations(result), *world.tables().values()])

@@ -1,7 +1,7 @@
 """A cycle from audited days to a closed bill: in a lake, in a folder and on S3, and on a real instance."""
 
 from contextlib import suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +9,6 @@ import dagster as dg
 import duckdb
 import pandas as pd
 import pytest
-from telemetria_pipeline.steps.changed_days import leave_marks
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
@@ -37,13 +36,15 @@ from telemetria_pipeline.steps.cycle import (
     look_at,
     what_if,
 )
+from telemetria_pipeline.steps.day_index import HourEntry, record_hour
 from telemetria_pipeline.steps.report_facts import measurement_of
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectExists
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, on, terms, vehicle
 from telemetria_pipeline_tests.defs.cycles import AFTER, LATER, SETTINGS, audited, drove, filled, put
-from telemetria_pipeline_tests.defs.test_changed_days import before_write
+from telemetria_pipeline_tests.defs.test_day_index import before_write
+from telemetria_pipeline_tests.one_source import hour_of
 
 
 def table(lake: Lake, contract: Contract, cycle: Cycle = CYCLE) -> pd.DataFrame:
@@ -174,8 +175,8 @@ def test_what_is_missing_is_named_and_accepted_only_on_purpose(cycle_lake):
     flags = {c.name: False for c in DAILY_KM.columns if c.pandas_dtype == "bool"}
     km = frame_of(DAILY_KM, [zeros | flags | row])
     cycle_lake.write_table(DAILY_KM.name, {"data": DAYS[4]}, DAILY_KM.table(km))
-    at = datetime(2026, 2, 25, 12, tzinfo=UTC)
-    leave_marks(cycle_lake, [(at, at + timedelta(hours=1))], "hour-x")
+    entry = HourEntry(state="captured", digest="1", rows=0, capture="c", until=None)
+    record_hour(cycle_lake, hour_of("2026-02-25-12:00"), entry, [], None)
     bill_cycle(cycle_lake, CYCLE, SETTINGS)
     said = refusal(cycle_lake)
     assert "Dias sem conferência (materialize `validated_trips`): 19/02." in said

@@ -40,7 +40,7 @@ def test_an_hour_says_what_its_tables_hold(bench):
     entry = index_of(bench.lake).hour(HOUR)
     assert (entry.state, entry.rows) == ("captured", 1)
     assert entry.until == HOUR.end + timedelta(minutes=10)
-    assert of_the_day(bench.lake).heard == ["a"]  # without a plate, the id
+    assert of_the_day(bench.lake).heard == ["main:a"]  # it has no plate
 
 
 def test_the_same_again_is_no_news(bench):

@@ -21,11 +21,11 @@ from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.billing.bill import NO_OPERATION, TOTAL, totals
 from telemetria_pipeline.core.names import plain_name
-from telemetria_pipeline.simulator.golden import Truth
-from telemetria_pipeline.simulator.golden.money import Adjustment, BillLine
-from telemetria_pipeline.simulator.golden.trips import TrueVerdict
 from telemetria_pipeline.steps.hours import read_manifest
+from telemetria_pipeline_tests.golden.money import Adjustment, BillLine
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
+from telemetria_pipeline_tests.golden.trips import TrueVerdict
+from telemetria_pipeline_tests.golden.truth import Truth
 
 Key = tuple[str, ...]
 Rows = Mapping[Key, Mapping[str, Any]]
@@ -94,8 +94,8 @@ def compare(pipeline: GoldenPipeline, late: bool = False, closed: Iterable[Cycle
         late: the late boletins have come.
         closed: cycles that were closed before they came.
     """
-    month, closed, compared = pipeline.month, set(closed), Compared()
-    truth, in_time = month.truth(late=late), month.truth()
+    closed, compared = set(closed), Compared()
+    truth, in_time = pipeline.truth.of(late=late), pipeline.truth.of()
     compared.hold("hours", _true_hours(pipeline), _hours(pipeline))
     compared.hold("trips", _true_trips(truth.trips), _trips(pipeline))
     compared.hold("divergences", _true_kinds(truth.trips), _kinds(pipeline), "valor_brl")
@@ -109,7 +109,7 @@ def compare(pipeline: GoldenPipeline, late: bool = False, closed: Iterable[Cycle
     first_open = next(cycle for cycle in pipeline.cycles if cycle not in closed)
     for cycle in pipeline.cycles:
         owing = closed if late and cycle == first_open else ()
-        due = [adjustment for c in owing for adjustment in month.adjustments(c.first)]
+        due = [adjustment for c in owing for adjustment in pipeline.truth.adjustments(c.first)]
         found = _table(pipeline, ADJUSTMENTS, cycle)
         compared.hold("adjustments", _true_adjustments(due), _adjustments(found), "ajuste_brl")
     return compared
@@ -118,14 +118,14 @@ def compare(pipeline: GoldenPipeline, late: bool = False, closed: Iterable[Cycle
 def _true_hours(pipeline: GoldenPipeline) -> Rows:
     out = pipeline.month.story.outages
     return {
-        (hour.key,): {"missing": any(start <= hour.start < end for start, end in out)}
+        (hour.source, hour.key): {"missing": any(a <= hour.start < b for a, b in out[hour.source])}
         for hour in pipeline.hours
     }
 
 
 def _hours(pipeline: GoldenPipeline) -> Rows:
-    known = ((hour.key, read_manifest(pipeline.lake, hour)) for hour in pipeline.hours)
-    return {(key,): {"missing": manifest.state == "missing"} for key, manifest in known if manifest}
+    known = ((hour, read_manifest(pipeline.lake, hour)) for hour in pipeline.hours)
+    return {(h.source, h.key): {"missing": manifest.state == "missing"} for h, manifest in known if manifest}
 
 
 def _true_trips(trips: Sequence[TrueVerdict]) -> Rows:

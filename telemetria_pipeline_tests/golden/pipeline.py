@@ -2,27 +2,25 @@
 
 import shutil
 from collections.abc import Iterable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
-from telemetria_pipeline.steps.changed_days import days_to_audit
+import yaml
 
 from telemetria_pipeline.business_calendar import Cycle, Hour
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.errors import TransientError
-from telemetria_pipeline.carriers.profile import load_profile
-from telemetria_pipeline.carriers.sources import MAIN
+from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import RuleSettings
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
-from telemetria_pipeline.defs.reference.assets import FOLDER, contracts, drivers, read_reference, vehicles
+from telemetria_pipeline.defs.reference.assets import contracts, drivers, vehicles
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.simulator.golden import GoldenMonth
+from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
 from telemetria_pipeline.steps.audit_day import audit_day
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
 from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle
@@ -35,13 +33,15 @@ from telemetria_pipeline.steps.intake import (
     receive_file,
 )
 from telemetria_pipeline.steps.publish import publish_hour
+from telemetria_pipeline.steps.reference import FOLDER, read_reference
+from telemetria_pipeline.steps.staleness import plan_days
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
+from telemetria_pipeline_tests.golden.truth import GoldenTruth
 
 TOKEN = "golden-token"
-PROFILE = load_profile("simulator")
 KEPT = ("raw_telemetry", "raw_boletins", "reference", "closed_")  # what nothing can be made again without
-_NEVER_TOO_OLD = 36_500
+_NEVER_TOO_OLD = 100
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
 Arrival = Hour | str
@@ -49,30 +49,46 @@ Arrival = Hour | str
 
 
 class GoldenPipeline:
-    """A month's lake and inbox in a folder. What arrives is audited only where the marks of changes say so.
+    """A month's lake and inbox in a folder. What arrives is audited only where it makes a day stale.
 
     The hours are captured once, by `capture_month`, and published as they arrive.
     """
 
     def __init__(self, month: GoldenMonth, folder: Path) -> None:
         self.month, self.folder = month, folder
-        self.lake = Lake.open(f"file:{folder / 'lake'}")
-        self.inbox = ObjectStore.open(f"file:{folder / 'inbox'}")
-        self.captured: dict[Hour, CleanedHour] = {}
-        self.cycles = [Cycle.of(first) for first in month.cycles]
+        self.truth = GoldenTruth(month)
+        folder.mkdir(parents=True, exist_ok=True)
+        described = {
+            s.slug: {
+                "url": "http://127.0.0.1",
+                "profile": s.dialect,
+                "secrets": {"token": "GOLDEN_TOKEN"},
+                "start": month.days[0],
+                "carriers": [s.carrier],
+            }
+            for s in SOURCES
+        }
+        (folder / "sources.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
         self.settings = Settings.load(
             start=month.days[0],
             timezone=month.story.zone,
+            sources=str(folder / "sources.yaml"),
             audit_days=_NEVER_TOO_OLD,
             audit_rest_s=0,
             pseudonym_key="golden",
         )
+        self.sources = load_sources(self.settings)
+        self.profiles = {name: source.load_profile() for name, source in self.sources.items()}
+        self.lake = Lake.open(f"file:{folder / 'lake'}")
+        self.inbox = ObjectStore.open(f"file:{folder / 'inbox'}")
+        self.captured: dict[Hour, CleanedHour] = {}
+        self.cycles = [Cycle.of(first) for first in self.truth.cycles]
 
     @property
     def hours(self) -> list[Hour]:
-        """The month's hours."""
+        """The month's hours, of every source."""
         calendar = self.settings.calendar
-        return [hour for day in self.month.days for hour in calendar.hours_of(day, MAIN)]
+        return [h for name in self.sources for day in self.month.days for h in calendar.hours_of(day, name)]
 
     @cached_property
     def boletins(self) -> dict[str, bytes]:
@@ -80,11 +96,16 @@ class GoldenPipeline:
         return self.month.boletins() | self.month.late_boletins()
 
     def capture_month(self) -> None:
-        """Ask the carrier, over its socket, for each hour, in vain where it is out."""
-        with self.month.simulator(token=TOKEN) as api, CarrierClient(PROFILE, api.url, TOKEN) as client:
+        """Ask each source, over its socket, for each hour, in vain where it is out."""
+        with self.month.simulators(token=TOKEN) as apis, ExitStack() as open_clients:
+            clients = {
+                name: open_clients.enter_context(CarrierClient(self.profiles[name], api.url, TOKEN))
+                for name, api in apis.items()
+            }
             for hour in self.hours:
+                profile, client = self.profiles[hour.source], clients[hour.source]
                 with suppress(TransientError):
-                    _, self.captured[hour] = capture_hour(self.lake, client, PROFILE, hour, "golden")
+                    _, self.captured[hour] = capture_hour(self.lake, client, profile, hour, "golden")
 
     def take_captures_of(self, other: "GoldenPipeline") -> None:
         """Begin where another one was after `capture_month`."""
@@ -115,7 +136,7 @@ class GoldenPipeline:
         """Make the hour's tables from these rows, or from what was kept of its capture."""
         manifest = read_manifest(self.lake, hour)
         if manifest and manifest.current:
-            cleaned = cleaned or read_capture(self.lake, PROFILE, hour, manifest.current)
+            cleaned = cleaned or read_capture(self.lake, self.profiles[hour.source], hour, manifest.current)
             publish_hour(self.lake, hour, manifest, cleaned)
 
     def take_in(self, file: str) -> None:
@@ -127,8 +148,7 @@ class GoldenPipeline:
 
     def audit_what_changed(self) -> None:
         """Audit the days that the sensor would request."""
-        _, plan = days_to_audit(self.lake, self.settings, datetime.now(UTC) + timedelta(seconds=1))
-        assert not plan.resting and not plan.let_go, "no day of the month rests or is too old"
+        plan = plan_days(self.lake, self.settings, self.settings.calendar.day(self.month.days[-1])[1])
         for day in plan.due:
             audit_day(self.lake, day, self.settings)
 

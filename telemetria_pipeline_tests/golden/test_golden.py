@@ -18,16 +18,26 @@ ACCIDENTS = GoldenMonth(vehicles=10, first=date(2026, 3, 5), last=date(2026, 3, 
 CYCLES_END = GoldenMonth(24, vehicles=10, first=date(2026, 3, 12), last=date(2026, 3, 16))
 
 
-def captured(month: GoldenMonth, folder: Path) -> GoldenPipeline:
-    pipeline = GoldenPipeline(month, folder)
+@pytest.fixture(scope="module")
+def cycles_end(tmp_path_factory: pytest.TempPathFactory) -> GoldenPipeline:
+    """Captured once for all orders of arrival."""
+    pipeline = GoldenPipeline(CYCLES_END, tmp_path_factory.mktemp("captured"))
     pipeline.capture_month()
+    return pipeline
+
+
+def begun(captured: GoldenPipeline, folder: Path) -> GoldenPipeline:
+    pipeline = GoldenPipeline(captured.month, folder)
+    pipeline.take_captures_of(captured)
     pipeline.read_reference_files()
     return pipeline
 
 
 @pytest.mark.timeout(240)
 def test_an_hour_is_never_given_a_tariff_changes_and_a_vehicle_enters(tmp_path):
-    pipeline = captured(ACCIDENTS, tmp_path)
+    pipeline = GoldenPipeline(ACCIDENTS, tmp_path)
+    pipeline.capture_month()
+    pipeline.read_reference_files()
     compared = arrive(pipeline, "telemetry first")
     assert not compared.differences, compared.told()
     assert compared.rows["trips"] > 600
@@ -36,8 +46,8 @@ def test_an_hour_is_never_given_a_tariff_changes_and_a_vehicle_enters(tmp_path):
 
 
 @pytest.mark.timeout(240)
-def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_path):
-    pipeline = captured(CYCLES_END, tmp_path)
+def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(cycles_end, tmp_path):
+    pipeline = begun(cycles_end, tmp_path)
     compared = arrive(pipeline, "boletins first")
     assert not compared.differences, compared.told()
     for step, compared in go_on(pipeline):
@@ -53,7 +63,7 @@ def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_pa
 
 
 @pytest.mark.timeout(240)
-def test_hours_and_boletins_may_come_in_any_order_and_again_and_change_nothing(tmp_path):
-    pipeline = captured(CYCLES_END, tmp_path)
+def test_hours_and_boletins_may_come_in_any_order_and_again_and_change_nothing(cycles_end, tmp_path):
+    pipeline = begun(cycles_end, tmp_path)
     for compared in (arrive(pipeline, "shuffled"), do_again(pipeline)):
         assert not compared.differences, compared.told()

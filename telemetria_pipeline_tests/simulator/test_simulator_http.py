@@ -6,8 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -419,36 +419,44 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         Simulator(Fleet(7, 1), as_of=datetime(2026, 3, 10))
 
 
-def test_the_command_serves_until_told_to_stop(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "telemetria_pipeline.simulator", "--port", "0", "--seed", "3"]
-    command += [
-        "--vehicles",
-        "4",
-        "--as-of",
-        "2026-03-12T00:00:00Z",
-        "--faults",
-        "none",
-        "--truth",
-        str(tmp_path),
-    ]
+@contextmanager
+def command(*options: str) -> Iterator[str]:
+    """The line that the running command prints; stopped in the end as Ctrl-C would."""
+    words = [sys.executable, "-m", "telemetria_pipeline.simulator", "--port", "0", "--seed", "3"]
+    words += ["--vehicles", "4", "--as-of", "2026-03-12T00:00:00Z", "--faults", "none"]
     env = {**os.environ, "OUTRO_TOKEN": TOKEN}
     with subprocess.Popen(
-        [*command, "--token-env", "OUTRO_TOKEN"], stdout=subprocess.PIPE, text=True, env=env
+        [*words, "--token-env", "OUTRO_TOKEN", *options], stdout=subprocess.PIPE, text=True, env=env
     ) as process:
         try:
-            line = process.stdout.readline()
-            url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
-            window = {"from": z(DAY), "to": z(DAY + 24 * HOUR), "paging": "none"}
-            headers = {"Authorization": f"Bearer {TOKEN}"}
-            data = requests.get(f"{url}/v1/trips", params=window, headers=headers, timeout=5).json()["data"]
-            assert data
-            truth = (tmp_path / "20260310T030000Z_20260311T030000Z.jsonl").read_text().splitlines()
-            assert {json.loads(row)["id_origem"] for row in truth} <= {r["id"] for r in data}
-            assert len(truth) >= len(data) - 4  # all but those that left before midnight
+            yield process.stdout.readline()
         finally:
             process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=5) == 0
+
+
+def address(line: str) -> str:
+    return next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+
+
+def test_the_command_serves_until_told_to_stop(tmp_path: Path) -> None:
+    with command("--truth", str(tmp_path)) as line:
+        window = {"from": z(DAY), "to": z(DAY + 24 * HOUR), "paging": "none"}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answer = requests.get(f"{address(line)}/v1/trips", params=window, headers=headers, timeout=5)
+        data = answer.json()["data"]
+        assert data
+        truth = (tmp_path / "20260310T030000Z_20260311T030000Z.jsonl").read_text().splitlines()
+        assert {json.loads(row)["id_origem"] for row in truth} <= {r["id"] for r in data}
+        assert len(truth) >= len(data) - 4  # all but those that left before midnight
     assert TOKEN not in line
+
+
+def test_the_command_speaks_another_dialect() -> None:
+    with command("--dialect", "traccar") as line:
+        headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json"}
+        assert address(line).endswith("/api")
+        assert len(requests.get(f"{address(line)}/devices", headers=headers, timeout=5).json()) == 4
 
 
 # Outages and silences

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.simulator import DATA_FAULTS, FaultPlan, Fleet
+from telemetria_pipeline.simulator.dialects import DIALECTS
 from telemetria_pipeline.simulator.faults import ODOMETER_FAULTS
 from telemetria_pipeline.simulator.records import Carrier
 from telemetria_pipeline.simulator.truth import odometer_status, running_per_hour, true_trips
@@ -20,6 +21,7 @@ from telemetria_pipeline_tests.simulator.conftest import DAY, HOUR, Client, z
 
 Serve = Callable[..., Client]
 Key = tuple[str, datetime]
+OWN = DIALECTS["simulator"]
 EVERYTHING = dict.fromkeys(DATA_FAULTS, 0.04)
 
 
@@ -106,12 +108,12 @@ def test_each_odometer_slip_is_what_it_claims() -> None:
     fleet = Fleet(11, 20)
     clean = {
         t.id_origem: t
-        for t in true_trips(Carrier(fleet, FaultPlan(0)), DAY, DAY + 240 * HOUR, DAY + 999 * HOUR)
+        for t in true_trips(OWN, Carrier(fleet, FaultPlan(0)), DAY, DAY + 240 * HOUR, DAY + 999 * HOUR)
     }
     assert {t.situacao_odometro for t in clean.values()} == {"ok"}
     for fault in ODOMETER_FAULTS:
         carrier = Carrier(fleet, FaultPlan(0, {fault: 1.0}))
-        rows = true_trips(carrier, DAY, DAY + 240 * HOUR, DAY + 999 * HOUR)
+        rows = true_trips(OWN, carrier, DAY, DAY + 240 * HOUR, DAY + 999 * HOUR)
         for row in rows:
             slipped = fault in carrier.plan.on_trip(row.id_origem) and clean[row.id_origem].distancia_km >= 6
             assert row.situacao_odometro == (expected[fault] if slipped else "ok")
@@ -326,7 +328,7 @@ def test_truth_as_json_lines(serve: Serve, tmp_path: Path) -> None:
 def test_running_is_counted_at_the_instant_asked() -> None:
     carrier = Carrier(Fleet(7, 20), FaultPlan(0))
     as_of = DAY + 13 * HOUR
-    total = sum(running_per_hour(carrier, DAY, DAY + 24 * HOUR, as_of).values())
+    total = sum(running_per_hour(OWN, carrier, DAY, DAY + 24 * HOUR, as_of).values())
     assert (
         total == sum(t.departure <= as_of < t.arrival for t in carrier.fleet.trips(DAY, DAY + 24 * HOUR)) > 0
     )

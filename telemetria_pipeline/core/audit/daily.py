@@ -1,12 +1,14 @@
 """Kilometres a vehicle and day, by every reading: what a fleet manager looks at first."""
 
-from datetime import date
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.audit import DAILY_KM, VEHICLE
 from telemetria_pipeline.contracts.base import KM
+from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.timeline import microseconds, sorting
 from telemetria_pipeline.core.exact import decimals, metres, units
 
@@ -22,23 +24,23 @@ _COUNTED = {
 
 
 def daily_km(
-    trips: pd.DataFrame, segments: pd.DataFrame, vehicles: pd.DataFrame | None, day: date, hours_missing: int
+    trips: pd.DataFrame, segments: pd.DataFrame, sources: Sources, day: date, zone: ZoneInfo
 ) -> pd.DataFrame:
     """One row for each vehicle with a trip on the day, or under contract on it.
 
     Args:
         trips: the day's trips, under contract VALIDATED_TRIPS.
         segments: their measured trips, under contract TRIP_SEGMENTS.
-        vehicles: under contract VEHICLES; None where there is no such table.
+        sources: which hours of which vehicle were answered; and the register, where there is one.
         day: the business day.
-        hours_missing: how many of its hours were not captured.
+        zone: the contract's; the day is cut in it.
 
     Returns:
         A frame under contract DAILY_KM, sorted by `veiculo`. Its kilometres sum to those of `trips`.
     """
     in_time = trips.take(sorting(microseconds(trips["saida_utc"]), trips, ["viagem_id"]))
     seen = in_time.groupby("veiculo")[_NAMES].first().reset_index()
-    fleet = pd.concat([seen, _idle(vehicles, day, seen["veiculo"])] if vehicles is not None else [seen])
+    fleet = pd.concat([seen, *_idle(sources.vehicles, day, seen["veiculo"])])
     fleet = fleet.sort_values("veiculo", ignore_index=True)
 
     def total(of: pd.Series, values: np.ndarray | pd.Series) -> np.ndarray:
@@ -68,14 +70,21 @@ def daily_km(
         sem_boletim=declared == 0,
         sem_dados=(measured == 0) & (declared == 0),
         **{name: total(driven, segments["situacao_odometro"] == said) for name, said in _COUNTED.items()},
-        horas_sem_telemetria=np.int64(hours_missing),
+        horas_sem_telemetria=sources.coverage(fleet["veiculo"]).missing(*_midnights(day, zone)),
     )[DAILY_KM.names]
 
 
-def _idle(vehicles: pd.DataFrame, day: date, seen: pd.Series) -> pd.DataFrame:
-    """The vehicles that are under contract on the day and have no trip."""
+def _midnights(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    first, last = (datetime.combine(d, time(), zone) for d in (day, day + timedelta(days=1)))
+    return first, last
+
+
+def _idle(vehicles: pd.DataFrame | None, day: date, seen: pd.Series) -> list[pd.DataFrame]:
+    """The vehicles of the register that are under contract on the day and have no trip."""
+    if vehicles is None:
+        return []
     today = day.isoformat()
     came = vehicles["entrada"].isna() | (vehicles["entrada"] <= today)
     left = vehicles["saida"] < today
     idle = vehicles[came & ~left & ~vehicles["placa"].isin(seen)]
-    return idle.assign(veiculo=idle["placa"])[["veiculo", *_NAMES]]
+    return [idle.assign(veiculo=idle["placa"])[["veiculo", *_NAMES]]]

@@ -1,5 +1,6 @@
 """Where the two sides differ: kind, verdict, R$ at stake, how sure we are, the sentence and the evidence."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from hashlib import blake2b
@@ -12,10 +13,10 @@ import pyarrow.compute as pc
 
 from telemetria_pipeline.contracts.audit import DIVERGENCES
 from telemetria_pipeline.contracts.base import MONEY
-from telemetria_pipeline.core.audit.coverage import KNOWN
+from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.phrases import joined, sentences
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.audit.timeline import microseconds
+from telemetria_pipeline.core.audit.timeline import instants, microseconds
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
 
 # R$ at stake, in cents, from which a divergence is of that severity.
@@ -35,27 +36,26 @@ SURE_IF_INCONCLUSIVE = 20
 def find_divergences(
     trips: pd.DataFrame,
     segments: pd.DataFrame,
-    hours: pd.DataFrame,
+    sources: Sources,
     rules: AuditRules,
     day: date,
     zone: ZoneInfo,
-    vehicles_known: bool,
 ) -> pd.DataFrame:
     """One row for each trip and kind in which the sides differ, the dearest and surest first.
 
     Args:
         trips: the day's trips, under contract VALIDATED_TRIPS.
         segments: their measured trips, under contract TRIP_SEGMENTS.
-        hours: the hours around the day: `inicio_utc`, `fim_utc`, `estado`, `evidencia` (text).
+        sources: which hours around the day were answered, of which vehicle; and the register, where there is
+            one: a plate may be missing from it.
         rules: the tolerances.
         day: the business day.
         zone: the contract's; the sentences show its clocks.
-        vehicles_known: whether there is a `vehicles` table that a plate could be missing from.
 
     Returns:
         A frame under contract DIVERGENCES.
     """
-    rows = _found(trips, rules, vehicles_known)
+    rows = _found(trips, rules, sources.vehicles is not None)
     rows["odometro_em_volta"] = _odometer_read_around(rows, segments)
     cents, priced = _at_stake(rows)
     sure = _confidence(rows)
@@ -75,7 +75,7 @@ def find_divergences(
     keys = pa.table({"weight": np.where(priced, cents * sure, -1), "id": pa.array(rows["divergencia_id"])})
     rank = pc.sort_indices(keys, [("weight", "descending"), ("id", "ascending")]).to_numpy()
     rows = rows.take(rank).reset_index(drop=True)
-    heard = _HoursOfTrips(rows, hours, rules)
+    heard = _HoursOfTrips(rows, sources, rules)
     rows["horas_ausentes"] = heard.missing(zone)
     with ThreadPoolExecutor(1) as other:  # Arrow works without the interpreter's lock
         pages = other.submit(_pages, rows, segments)
@@ -88,10 +88,10 @@ def find_divergences(
 
 
 def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
-    """Why a trip cannot be held against anybody: `horas`, `noticia`, `sinal`, or empty.
+    """Why a trip cannot be held against anybody: `horas`, `noticia`, `sinal`, `fontes`, or empty.
 
-    Hours are missing around it, nothing of the vehicle is known before or after it, or the odometer moved
-    unseen in it. Each leaves its times and its driver open as well as its kilometres.
+    Hours are missing around it, nothing of the vehicle is known before or after it, the odometer moved unseen
+    in it, or two sources disagree. Each leaves its times and its driver open as well as its kilometres.
     """
     least = float(rules.min_coverage)
     return np.select(
@@ -99,8 +99,9 @@ def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
             (trips["cobertura"] < least) | (trips["cobertura_busca"] < least),
             trips["sinal"] == "desconhecido",
             trips["sinal"] == "perdido",
+            trips["fontes_discordam"],
         ],
-        ["horas", "noticia", "sinal"],
+        ["horas", "noticia", "sinal", "fontes"],
         default="",
     )
 
@@ -193,28 +194,30 @@ def _pages(rows: pd.DataFrame, segments: pd.DataFrame) -> pd.Series:
 class _HoursOfTrips:
     """The hours in which each trip's segments could have run; windows repeat, so each is read once."""
 
-    def __init__(self, rows: pd.DataFrame, hours: pd.DataFrame, rules: AuditRules) -> None:
+    def __init__(self, rows: pd.DataFrame, sources: Sources, rules: AuditRules) -> None:
         self._index = rows.index
-        self._hours = hours.sort_values("inicio_utc", ignore_index=True)
+        vehicle, names = pd.factorize(rows["veiculo"])
+        self._coverage = coverage = sources.coverage(pd.Series(names, dtype="str"))
         start = microseconds(rows["saida_utc"] - timedelta(minutes=rules.match_minutes))
         end = np.maximum(microseconds(rows["chegada_utc"]), start + 1)
-        first = np.searchsorted(microseconds(self._hours["fim_utc"]), start, side="right")
-        beyond = np.searchsorted(microseconds(self._hours["inicio_utc"]), end, side="left")
-        windows, self._window = np.unique(first * (len(hours) + 1) + beyond, return_inverse=True)
-        self._windows = [slice(*divmod(window, len(hours) + 1)) for window in windows.tolist()]
+        first = np.searchsorted(coverage.ends, start, side="right")
+        beyond = np.searchsorted(coverage.begins, end, side="left")
+        windows = np.stack([coverage.group[vehicle], first, beyond], axis=1)
+        windows, self._window = np.unique(windows, axis=0, return_inverse=True)
+        self._windows = [(group, slice(*hours)) for group, *hours in windows.tolist()]
 
     def missing(self, zone: ZoneInfo) -> pd.Series:
-        """The hours that were not captured, as ` (07h, 08h)`; empty where all were, or none is known."""
-        begins = self._hours["inicio_utc"].dt.tz_convert(zone).dt.strftime("%Hh")
-        return self._of_rows(begins.mask(self._hours["estado"].isin(KNOWN)), ", ", " ({})").fillna("")
+        """The hours that are not known, as ` (07h, 08h)`; empty where all are, or none is listed."""
+        begins = instants(self._coverage.begins).tz_convert(zone).strftime("%Hh").to_numpy()
+        unknown = np.where(self._coverage.known, "", begins)
+        return self._of_rows(unknown.tolist(), ", ", " ({})").fillna("")
 
     def evidence(self) -> pd.Series:
         """Their pages of raw, joined; missing where there is none."""
-        return self._of_rows(self._hours["evidencia"], "; ", "{}")
+        return self._of_rows(self._coverage.pages, "; ", "{}")
 
-    def _of_rows(self, texts: pd.Series, separator: str, around: str) -> pd.Series:
-        """For each row, the texts of its hours, joined."""
-        known = texts.fillna("").tolist()
-        of_windows = [separator.join(filter(None, known[window])) for window in self._windows]
+    def _of_rows(self, texts: Sequence[Sequence[str]], separator: str, around: str) -> pd.Series:
+        """For each row, the texts ([group][hour]) of its hours, joined."""
+        of_windows = [separator.join(filter(None, texts[group][hours])) for group, hours in self._windows]
         said = pd.array([around.format(some) if some else None for some in of_windows], dtype="str")
         return pd.Series(said.take(self._window), index=self._index)

@@ -74,7 +74,7 @@ class Pairs:
 
 
 def _trip_ids(sides: Sides, numbers: np.ndarray) -> np.ndarray:
-    """A hash for each trip: of what is declared, or of the carrier's vehicle and the departure."""
+    """A hash for each trip: of what is declared, or of the vehicle, its device and the departure."""
     declared, segments = sides.declared, sides.segments
     claimed = numbers[numbers < len(declared)]
     alone = numbers[numbers >= len(declared)] - len(declared)
@@ -82,5 +82,12 @@ def _trip_ids(sides: Sides, numbers: np.ndarray) -> np.ndarray:
     times = declared.times.take(claimed)
     return np.append(
         row_hashes("D", declared.column("placa", claimed), times.start, times.end, *km),
-        row_hashes("M", segments.column("veiculo_id", alone), segments.times.start[alone]),
+        row_hashes("M", _devices(sides, alone), segments.times.start[alone]),
     )
+
+
+def _devices(sides: Sides, segments: np.ndarray) -> pd.Series:
+    """The vehicle's name and the id that its source gives it: a vehicle may have two devices, and two sources
+    may give one id to different vehicles."""
+    names = pd.Series(sides.vehicles.array.take(sides.segments.times.vehicle[segments]))
+    return names + "|" + sides.segments.column("veiculo_id", segments)

@@ -35,6 +35,7 @@ _PARTLY_BY_TELEMETRY = " Parte da distância é a do rastreador, sem leitura boa
 _HOURS_MISSING = " Faltam horas de telemetria{horas}."
 _NO_NEWS = " Não há notícia do veículo antes ou depois da viagem."
 _SIGNAL_LOST = " O odômetro avançou {sem_sinal} km sem sinal nesse intervalo."
+_SOURCES_DISAGREE = " Dois rastreadores discordam: {fonte} mediu {medido} km; pelo outro, seriam {outra} km."
 _UNSEEN_IS_LESS = " O odômetro avançou só {sem_sinal} km sem sinal nesse intervalo."
 _ODOMETER_STOOD = " As leituras do odômetro antes e depois não mostram esse percurso."
 _BOLETIM_STANDS = " Vale o boletim."
@@ -122,12 +123,14 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
         (unproven & ~undeclared & (doubt == "horas"), _HOURS_MISSING),
         (unproven & ~undeclared & (doubt == "noticia"), _NO_NEWS),
         (unproven & ~undeclared & (doubt == "sinal"), _SIGNAL_LOST),
+        (unproven & (kind == "km_divergente") & (doubt == "fontes"), _SOURCES_DISAGREE),
+        (undeclared & rows["fontes_discordam"], _SOURCES_DISAGREE),
         (unseen, _UNSEEN_IS_LESS),
         (phantom & proven & ~unseen & rows["odometro_em_volta"], _ODOMETER_STOOD),
         (claimed & unproven, _BOLETIM_STANDS),
         (claimed & proven, _PROVEN_COUNT),
-        (undeclared & unproven, _TELEMETRY_STANDS),
-        (undeclared & proven, _NOT_CLAIMED),
+        (undeclared & (rows["base_auditoria"] == "telemetria_substitui"), _TELEMETRY_STANDS),
+        (undeclared & (rows["base_auditoria"] == "nao_declarado"), _NOT_CLAIMED),
     ]
     at = [np.flatnonzero(where) for where, _ in parts]
     texts = [_filled(template, rows, on, rules, zone) for on, (_, template) in zip(at, parts, strict=True)]
@@ -144,6 +147,8 @@ _Of = Callable[[str], pd.Series]  # a column, of the rows that a part is for
 _WORDS: dict[str, Callable[[_Of, AuditRules, ZoneInfo], pd.Series | str]] = {
     "declarado": lambda of, *_: km_text(units(of("km_declarado"))),
     "medido": lambda of, *_: km_text(units(of("km_medido"))),
+    "fonte": lambda of, *_: of("fonte_telemetria"),
+    "outra": lambda of, *_: km_text(units(of("km_outra_fonte"))),
     "auditado": lambda of, *_: km_text(units(of("km_auditado"))),
     "sem_sinal": lambda of, *_: km_text(units(of("km_sem_sinal"))),
     "diferenca": lambda of, *_: _difference(units(of("km_declarado")), units(of("km_medido"))),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,17 @@ class Side:
     def __len__(self) -> int:
         return len(self.row)
 
+    def take(self, trips: np.ndarray) -> Self:
+        """Some of its trips."""
+        return type(self)(
+            self.frame,
+            self.row[trips],
+            self.copies[trips],
+            self.times.take(trips),
+            self.metres[trips],
+            self.driver[trips],
+        )
+
     def columns(self, names: Iterable[str], trips: np.ndarray) -> dict[str, pd.Series]:
         """Columns for the trips at these positions; missing for position -1."""
         rows = np.append(self.row, -1)[trips]
@@ -48,7 +60,8 @@ class Side:
 class Sides:
     """Both sides; vehicles and drivers are numbers of these names.
 
-    A vehicle's name is its plate, or the carrier's id of it where no plate is known.
+    A vehicle's name is its plate, or `source:id` where none is known: two sources may give one id to
+    different vehicles.
     """
 
     declared: Side
@@ -65,8 +78,8 @@ class Sides:
         drivers: pd.DataFrame | None,
     ) -> "Sides":
         """Rows of both sides, under their contracts, with the reference tables that help to name them."""
-        names = pd.concat([declared["placa"], _vehicles_of(segments, vehicles)], ignore_index=True)
-        vehicle, vehicle_names = pd.factorize(names, sort=True)
+        names = pd.concat([declared["placa"], vehicle_names(segments, vehicles)], ignore_index=True)
+        vehicle, different_vehicles = pd.factorize(names, sort=True)
         names = pd.concat([declared["motorista"], _drivers_of(segments, drivers)], ignore_index=True)
         written, different = pd.factorize(names)
         plain, driver_names = pd.factorize(pd.Series(different, dtype="str").map(plain_name))
@@ -75,7 +88,7 @@ class Sides:
         return cls(
             _declared_side(declared, vehicle[:n], driver[:n]),
             _measured_side(segments, vehicle[n:], driver[n:]),
-            pd.Series(vehicle_names, dtype="str"),
+            pd.Series(different_vehicles, dtype="str"),
             pd.Series(driver_names, dtype="str"),
         )
 
@@ -85,14 +98,24 @@ class Sides:
         return self.vehicles.where(self.vehicles.str.match(PLACA_PATTERN))
 
 
-def _vehicles_of(segments: pd.DataFrame, vehicles: pd.DataFrame | None) -> pd.Series:
-    """Plate; else that of the one vehicle of the same fleet number; else the carrier's id."""
+def vehicle_names(segments: pd.DataFrame, vehicles: pd.DataFrame | None) -> pd.Series:
+    """What the audit calls the vehicle of each segment: its plate; else that of the one vehicle of the same
+    fleet number that the source may hear; else `source:id`.
+
+    Args:
+        segments: `placa`, `equipamento`, `veiculo_id`, `fonte` (text).
+        vehicles: under contract VEHICLES; None where there is no such table.
+    """
     names = segments["placa"]
-    if vehicles is not None and names.hasnans:
-        fleet = vehicles.dropna(subset="equipamento").drop_duplicates("equipamento", keep=False)
-        plates = fleet.set_index("equipamento")["placa"]
-        names = names.fillna(by_distinct(segments["equipamento"], lambda fleet_no: fleet_no.map(plates)))
-    return names.fillna(segments["veiculo_id"])
+    if not names.hasnans:
+        return names
+    if vehicles is not None:
+        fleet = vehicles.dropna(subset="equipamento")
+        for source, nameless in segments[names.isna()].groupby("fonte"):
+            its = fleet[fleet["fonte"].isna() | (fleet["fonte"] == source)]
+            plates = its.drop_duplicates("equipamento", keep=False).set_index("equipamento")["placa"]
+            names = names.fillna(nameless["equipamento"].map(plates).astype("str"))
+    return names.fillna(segments["fonte"] + ":" + segments["veiculo_id"])
 
 
 def _drivers_of(segments: pd.DataFrame, drivers: pd.DataFrame | None) -> pd.Series:
@@ -127,7 +150,7 @@ def _declared_side(frame: pd.DataFrame, vehicle: np.ndarray, driver: np.ndarray)
 
 def _measured_side(frame: pd.DataFrame, vehicle: np.ndarray, driver: np.ndarray) -> Side:
     times = _times(frame, vehicle)
-    row = sorting(Axis(times.start).at(vehicle, times.start), frame, ["veiculo_id"])
+    row = sorting(Axis(times.start).at(vehicle, times.start), frame, ["fonte", "veiculo_id"])
     return Side(
         frame, row, np.ones_like(row), times.take(row), metres(frame["distancia_km"])[row], driver[row]
     )

@@ -15,8 +15,9 @@ SIGNALS = ("presente", "perdido", "desconhecido")
 
 @dataclass(frozen=True)
 class Odometers:
-    """The readings of a timeline's trips: whether both are good, in metres, and the measured metres."""
+    """The readings of a timeline's trips: whose, whether both are good, in metres; what was measured."""
 
+    source: np.ndarray
     good: np.ndarray
     start_m: np.ndarray
     end_m: np.ndarray
@@ -106,8 +107,10 @@ class _Gaps:
         doubtful = np.cumsum(np.where(odometers.good, 0, odometers.measured_m))[good]
         ran = odometers.start_m[good][1:] - odometers.end_m[good][:-1]
         unseen = ran - np.diff(doubtful)
-        # One that ran back was replaced or rolled over: what it says of the gap is nothing, not zero.
-        broken = (ran < -NOISE_M) | (unseen > MAX_KMH / 3.6e6 * (end - start) + SLACK_KM * 1_000)
+        # One that ran back, or is another source's, was replaced or rolled over: of the gap it says nothing,
+        # not zero.
+        other = np.diff(odometers.source[good]) != 0
+        broken = other | (ran < -NOISE_M) | (unseen > MAX_KMH / 3.6e6 * (end - start) + SLACK_KM * 1_000)
         unseen = np.where(broken | (unseen <= NOISE_M), 0, unseen)
         apart = (heard.vehicle[:-1] == heard.vehicle[1:]) & (start < end)
         columns = (heard.vehicle[:-1], start, end, heard.start[:-1], unseen, broken)

@@ -1,6 +1,7 @@
 """Trips of many vehicles as whole numbers in order of vehicle and departure, so that a search finds them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
 import numpy as np
@@ -13,6 +14,11 @@ MISSING = np.iinfo(np.int64).min
 def microseconds(instants: pd.Series) -> np.ndarray:
     """Instants (`datetime64[us, UTC]`) as int64 microseconds of the epoch; none may be missing."""
     return instants.to_numpy("datetime64[us]").view(np.int64)
+
+
+def microsecond(instant: datetime) -> int:
+    """An aware instant, of whole seconds, as microseconds of the epoch."""
+    return round(instant.timestamp()) * 1_000_000
 
 
 def instants(microseconds: np.ndarray) -> pd.DatetimeIndex:

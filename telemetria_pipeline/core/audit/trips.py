@@ -12,19 +12,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telemetria_pipeline.contracts.audit import SITUATIONS, TRIP_SEGMENTS
+from telemetria_pipeline.contracts.audit import SITUATIONS, SOURCE_REASONS, TRIP_SEGMENTS
 from telemetria_pipeline.contracts.base import KM
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import TRIPS
-from telemetria_pipeline.core.audit.coverage import covered_share
+from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.matching import match
+from telemetria_pipeline.core.audit.movements import Movements, count_once
 from telemetria_pipeline.core.audit.pairs import Pairs
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.sides import Side, Sides
 from telemetria_pipeline.core.audit.signal import SIGNALS, UNKNOWN, Odometers, hear
-from telemetria_pipeline.core.audit.timeline import MISSING, instants
+from telemetria_pipeline.core.audit.timeline import MISSING, instants, microsecond
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.tariffs import price_trips
 from telemetria_pipeline.core.exact import decimals, metres
@@ -59,10 +60,11 @@ class AuditInputs:
     """What the audit of a window looks at; rows beyond its reach change nothing.
 
     declared: under contract DECLARED, and `arquivo_id` (text); two days around the window.
-    segments: under contract SEGMENTS, and `raw_key`, `raw_sha256` (text, may be missing); those that
-        depart from the business day before the window to the one after it.
-    hours: `inicio_utc`, `fim_utc` (instants), `estado`, `evidencia` (text), one row an hour of those days.
+    segments: under contract SEGMENTS, `fonte` (text: which source heard it), and `raw_key`, `raw_sha256`
+        (text, may be missing); those that depart from the business day before the window to the one after it.
+    hours: of those days, see `Sources`.
     vehicles, drivers, contracts: the reference tables, where there are any.
+    heard: which sources heard which vehicle lately, see `Sources`.
     """
 
     declared: pd.DataFrame
@@ -71,6 +73,12 @@ class AuditInputs:
     vehicles: pd.DataFrame | None = None
     drivers: pd.DataFrame | None = None
     contracts: pd.DataFrame | None = None
+    heard: pd.DataFrame | None = None
+
+    @property
+    def sources(self) -> Sources:
+        """Which sources serve whom, and which hours they answered."""
+        return Sources(self.hours, self.vehicles, self.heard)
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,8 @@ def validate_trips(
 ) -> AuditedTrips:
     """The trips that the window [start, end) owns, sorted by (`saida_utc`, `viagem_id`).
 
+    What several sources heard of one vehicle is counted once; what was set aside is in neither table.
+
     A declared trip belongs to the day of its departure. A measured one belongs to the declared trip that
     covers it, else to its own day. The order of the rows, and rows out of reach, change nothing: a day alone
     gives what it gives within its month.
@@ -109,8 +119,10 @@ def validate_trips(
         inputs.vehicles,
         inputs.drivers,
     )
+    heard = _heard(sides, inputs.sources, rules)
+    sides = replace(sides, segments=sides.segments.take(heard.movements.stays))
     chosen = match(sides.declared.times, sides.segments.times, rules)
-    pairs = Pairs.of(sides, chosen, _microsecond(start), _microsecond(end))
+    pairs = Pairs.of(sides, chosen, microsecond(start), microsecond(end))
     days = business_days(pd.Series(instants(pairs.departure)), zone)
     # NumPy and Arrow work without the interpreter's lock: a second core makes half of the columns.
     with ThreadPoolExecutor(_CORES) as cores:
@@ -118,10 +130,11 @@ def validate_trips(
         parts = cores.map(
             lambda make: make(),
             [
-                lambda: _evidence_columns(sides, pairs, inputs.hours, rules, days, zone),
+                lambda: _evidence_columns(sides, pairs, inputs.sources, heard, rules, days, zone),
                 lambda: _vehicle_columns(sides, pairs, inputs, days),
                 lambda: _declared_columns(sides.declared, pairs),
                 lambda: _measured_columns(sides.segments, pairs),
+                lambda: _source_columns(sides.segments, pairs, heard),
                 lambda: _driver_columns(sides, pairs, pseudonym_key),
                 lambda: _time_columns(sides, pairs),
             ],
@@ -129,6 +142,50 @@ def validate_trips(
         columns = {name: column for part in parts for name, column in part.items()}
         trips = pd.DataFrame(columns, copy=False)
         return AuditedTrips(judge(trips, rules, days), segments.result())
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What counts of all that was heard; `source` is the number in `names` for each segment that stays."""
+
+    names: list[str]
+    source: np.ndarray
+    movements: Movements
+
+
+def _heard(sides: Sides, sources: Sources, rules: AuditRules) -> _Heard:
+    segments = sides.segments
+    number, names = pd.factorize(segments.frame["fonte"], sort=True)
+    source = number[segments.row]
+    registered = names.get_indexer(pd.Index(sides.vehicles.map(sources.registered())))
+    movements = count_once(
+        segments.times.capped(rules.max_trip_hours), segments.metres, _good(segments), source, registered
+    )
+    return _Heard(names.tolist(), source[movements.stays], movements)
+
+
+def _source_columns(segments: Side, pairs: Pairs, heard: _Heard) -> dict[str, Any]:
+    """Which source measured each trip, why that one, and what another one would have measured."""
+    source, metres = heard.source[pairs.segment], segments.metres[pairs.segment]
+    none = pairs.first_segment < 0
+    first, last = pairs.fold(np.minimum, source, -1), pairs.fold(np.maximum, source, -1)
+    names = _labels(first, heard.names)
+    for trip in np.flatnonzero(first != last).tolist():
+        several = np.unique(source[pairs.trip == trip])
+        names[trip] = ";".join(heard.names[n] for n in several)
+    measured, other = pairs.fold(np.add, metres), np.full(len(none), -1)
+    for metres_of_other in heard.movements.other_m.values():
+        theirs = metres_of_other[pairs.segment]
+        heard_it = pairs.fold(np.logical_or, theirs >= 0)
+        instead = pairs.fold(np.add, np.where(theirs >= 0, theirs, metres))
+        farther = (other < 0) | (np.abs(instead - measured) > np.abs(other - measured))
+        other = np.where(heard_it & farther, instead, other)
+    reason = pairs.fold(np.maximum, heard.movements.reason[pairs.segment])
+    return {
+        "fonte_telemetria": names,
+        "motivo_fonte": _labels(np.where(none, -1, reason), SOURCE_REASONS),
+        "km_outra_fonte": decimals(other, KM, pd.RangeIndex(len(other)), other < 0),
+    }
 
 
 def _vehicle_columns(sides: Sides, pairs: Pairs, inputs: AuditInputs, days: pd.Series) -> pd.DataFrame:
@@ -244,7 +301,13 @@ def _time_columns(sides: Sides, pairs: Pairs) -> dict[str, Any]:
 
 
 def _evidence_columns(
-    sides: Sides, pairs: Pairs, hours: pd.DataFrame, rules: AuditRules, days: pd.Series, zone: ZoneInfo
+    sides: Sides,
+    pairs: Pairs,
+    sources: Sources,
+    heard: _Heard,
+    rules: AuditRules,
+    days: pd.Series,
+    zone: ZoneInfo,
 ) -> dict[str, Any]:
     """How sure we are of what was, or was not, measured in each declared window; missing without one."""
     said = sides.declared.times
@@ -259,10 +322,10 @@ def _evidence_columns(
     declared, trips = said.take(owned), pairs.trip_of_declared[owned]
     filled = pairs.fold(np.add, np.maximum(common, 0))[trips] / (declared.end - declared.start)
     since, until = (bound[trips] for bound in _neighbouring_days(days, zone))
-    signal, unseen = hear(
-        declared, sides.segments.times, _odometers(sides.segments), since, until, filled >= 1
-    )
+    odometers = _odometers(sides.segments, heard.source)
+    signal, unseen = hear(declared, sides.segments.times, odometers, since, until, filled >= 1)
     search = declared.start - rules.match_minutes * _MINUTE
+    coverage = sources.coverage(sides.vehicles)
 
     def spread(values: np.ndarray, missing: Any) -> np.ndarray:
         every = np.full(len(pairs.ids), missing, values.dtype)
@@ -272,8 +335,8 @@ def _evidence_columns(
     signal = spread(signal, -1)
     return {
         "sobreposicao": spread(np.minimum(filled, 1), np.nan),
-        "cobertura": spread(covered_share(hours, declared.start, declared.end), np.nan),
-        "cobertura_busca": spread(covered_share(hours, search, declared.end), np.nan),
+        "cobertura": spread(coverage.share(declared.vehicle, declared.start, declared.end), np.nan),
+        "cobertura_busca": spread(coverage.share(declared.vehicle, search, declared.end), np.nan),
         "sinal": _labels(signal, SIGNALS),
         "km_sem_sinal": decimals(
             spread(unseen, 0), KM, pd.RangeIndex(len(signal)), (signal < 0) | (signal == UNKNOWN)
@@ -281,19 +344,25 @@ def _evidence_columns(
     }
 
 
-def _odometers(segments: Side) -> Odometers:
+def _odometers(segments: Side, source: np.ndarray) -> Odometers:
     frame = segments.frame
     start, end = (frame[f"odometro_{name}_km"].to_numpy()[segments.row] for name in ("saida", "chegada"))
-    good = (frame["situacao_odometro"] == "ok").to_numpy()[segments.row] & ~np.isnan(start + end)
-    return Odometers(good, metres(np.where(good, start, 0)), metres(np.where(good, end, 0)), segments.metres)
+    good = _good(segments) & ~np.isnan(start + end)
+    return Odometers(
+        source, good, metres(np.where(good, start, 0)), metres(np.where(good, end, 0)), segments.metres
+    )
+
+
+def _good(segments: Side) -> np.ndarray:
+    return (segments.frame["situacao_odometro"] == "ok").to_numpy()[segments.row]
 
 
 def _neighbouring_days(days: pd.Series, zone: ZoneInfo) -> tuple[np.ndarray, np.ndarray]:
     """The first instant of the day before each of these, and the first after the day after it."""
     day, different = pd.factorize(days)
     midnights = [datetime.combine(date.fromisoformat(d), time(), zone) for d in different]
-    since = np.array([_microsecond(_midnight(m, -1, zone)) for m in midnights], np.int64)
-    until = np.array([_microsecond(_midnight(m, 2, zone)) for m in midnights], np.int64)
+    since = np.array([microsecond(_midnight(m, -1, zone)) for m in midnights], np.int64)
+    until = np.array([microsecond(_midnight(m, 2, zone)) for m in midnights], np.int64)
     return since[day], until[day]
 
 
@@ -325,7 +394,3 @@ def _departing(frame: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFr
 def _midnight(instant: datetime, days: int, zone: ZoneInfo) -> datetime:
     """The local midnight so many days after that of an instant's day."""
     return datetime.combine(instant.astimezone(zone).date() + timedelta(days=days), time(), zone)
-
-
-def _microsecond(instant: datetime) -> int:
-    return round(instant.timestamp()) * 1_000_000

@@ -11,10 +11,11 @@ from telemetria_pipeline.core.exact import decimals, units
 
 
 def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFrame:
-    """The trips with `divergencia`, `veredito`, `km_auditado`, `base_auditoria` and `versao_regras`.
+    """The trips with `fontes_discordam`, `divergencia`, `veredito`, `km_auditado`, `base_auditoria` and
+    `versao_regras`.
 
     Args:
-        trips: under contract VALIDATED_TRIPS (those five columns may be missing), whole business days:
+        trips: under contract VALIDATED_TRIPS (those six columns may be missing), whole business days:
             whether a vehicle declared anything on the day of a measured trip is seen in these rows.
         rules: the tolerances.
         days: the business day (text) on which each trip departs.
@@ -32,7 +33,9 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
     coverage = np.minimum(trips["cobertura"].to_numpy(), trips["cobertura_busca"].to_numpy())
     known = coverage >= float(rules.min_coverage)
     explained = (unseen > 0) & ((declared <= proven) | sides_agree(declared, proven, rules))
-    doubtful = ~known | (trips["sinal"] == "desconhecido").to_numpy() | explained
+    other = trips["km_outra_fonte"]
+    disagree = other.notna().to_numpy() & ~sides_agree(units(other), measured, rules)
+    doubtful = ~known | (trips["sinal"] == "desconhecido").to_numpy() | explained | disagree
     claims_others = _declares_that_day(trips["veiculo"], days, claimed)
 
     nothing = np.zeros(len(trips), np.int64)
@@ -43,6 +46,7 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
         (claimed & (seen | (proven > 0)), "divergente", "medido", np.minimum(declared, proven)),
         (claimed, "divergente", "nao_comprovado", nothing),
         (claims_others & short, "ok", "nao_declarado", nothing),  # too short to accuse anybody
+        (claims_others & disagree, "inconclusivo", "nao_declarado", nothing),
         (claims_others, "divergente", "nao_declarado", nothing),
         (short, "ok", "telemetria_substitui", measured),
         (always, "inconclusivo", "telemetria_substitui", measured),
@@ -52,6 +56,7 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
     with np.errstate(divide="ignore", invalid="ignore"):
         divergence = np.where(claimed & (measured > 0), (declared - measured) / measured, np.nan)
     return trips.assign(
+        fontes_discordam=disagree,
         divergencia=divergence,
         veredito=pd.array(verdicts, dtype="str").take(case),
         km_auditado=decimals(np.choose(case, audited), KM, trips.index),

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pandas as pd
 
-from telemetria_pipeline.contracts.reference import VEHICLE_HEADERS, VEHICLES
+from telemetria_pipeline.contracts.reference import SOURCE_PATTERN, VEHICLE_HEADERS, VEHICLES
 from telemetria_pipeline.core.reference.cells import operations, period, plates, repeated
 from telemetria_pipeline.core.reference.sheet import ReferenceTable, Sheet, read_table
 
@@ -27,6 +27,12 @@ def _vehicles(sheet: Sheet) -> dict[str, pd.Series]:
         "fuso",
         zones.notna() & ~zones.isin([zone for zone in zones.dropna().unique() if _is_zone(zone)]),
         lambda row: f"{zones[row]} não é um fuso horário; escreva um como America/Cuiaba",
+    )
+    sources = sheet.column("fonte")
+    sheet.wrong(
+        "fonte",
+        ~sources.str.match(SOURCE_PATTERN, na=True),
+        lambda row: f"{sources[row]} não é o nome de uma fonte; escreva um como sol, ou lua_2",
     )
     first, last = period(sheet, "entrada", "saida")
     return {

@@ -12,6 +12,7 @@ from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED_TRIPS, VERDICTS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.core.audit.movements import disagreements
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.defs.audit import checks
@@ -73,7 +74,7 @@ def audit_assets(sources: Sources) -> dg.AssetsDefinition:
         """Audit the run's days one by one. A day that fails costs only itself; the run fails at the end."""
         with failures_end_the_run():
             lake, settings = pipeline.lake(), pipeline.load()
-        findings, failures = Findings(checks.SPECS, "days"), dict[str, Exception]()
+        findings, failures = Findings(checks.SPECS, "days", context.partition_keys), dict[str, Exception]()
         done = dict[str, tuple[str, _Metadata]]()
         for key in context.partition_keys:
             try:
@@ -82,8 +83,7 @@ def audit_assets(sources: Sources) -> dg.AssetsDefinition:
                 done[key] = audited.digest, _metadata(audited, settings)
             except Exception as error:  # whatever it is, the other days go on; the run fails at the end
                 failures[key] = error
-                if isinstance(error, TablesRefused):
-                    findings.note(key, {error.check: error.problem})
+                findings.failed(key, {error.check: error.problem} if isinstance(error, TablesRefused) else {})
                 log_failure(context, key, error)
         for key, (digest, of_assets) in done.items():
             for name, metadata in of_assets.items():
@@ -121,6 +121,7 @@ def _answers(audited: AuditedDay) -> dict[str, str | None]:
         checks.KM_CONSERVED.name: None,
         checks.COVERAGE.name: checks.coverage(audited.hours_missing),
         checks.KNOWN_VEHICLES.name: checks.known_vehicles(strangers),
+        checks.SOURCES_AGREE.name: checks.sources_agree(disagreements(trips)),
     }
 
 

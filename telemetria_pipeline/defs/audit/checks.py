@@ -28,7 +28,13 @@ COVERAGE = dg.AssetCheckSpec(
 KNOWN_VEHICLES = dg.AssetCheckSpec(
     "known_vehicles", asset=TRIPS, description="The plates of the day's trips are in `vehicles`."
 )
-SPECS = [CONTRACT_HOLDS, KM_CONSERVED, COVERAGE, KNOWN_VEHICLES]
+SOURCES_AGREE = dg.AssetCheckSpec(
+    "sources_agree",
+    asset=TRIPS,
+    description="Where two sources heard one movement they measured the same, within tolerance; one of them "
+    "counts, never both.",
+)
+SPECS = [CONTRACT_HOLDS, KM_CONSERVED, COVERAGE, KNOWN_VEHICLES, SOURCES_AGREE]
 
 _NAMED = 10
 
@@ -40,5 +46,14 @@ def coverage(hours_missing: int) -> str | None:
 
 def known_vehicles(strangers: Sequence[str]) -> str | None:
     """The problem in words for the plates that are not in `vehicles`, or None."""
-    more = f" and {len(strangers) - _NAMED} more" if len(strangers) > _NAMED else ""
-    return f"not in vehicles: {', '.join(strangers[:_NAMED])}{more}" if strangers else None
+    return f"not in vehicles: {_listed(strangers, ', ')}" if strangers else None
+
+
+def sources_agree(disagreements: Sequence[str]) -> str | None:
+    """The problem in words for movements that two sources measured differently, or None."""
+    return _listed(disagreements, "; ") if disagreements else None
+
+
+def _listed(texts: Sequence[str], separator: str) -> str:
+    more = f" and {len(texts) - _NAMED} more" if len(texts) > _NAMED else ""
+    return f"{separator.join(texts[:_NAMED])}{more}"

@@ -46,7 +46,7 @@ BOLETIM = dg.AssetSpec(
     partitions_def=BOLETIM_FILES,
     # The file leaves the inbox after both: neither is made without the other.
     can_subset=False,
-    # One at a time: a file is judged against those that came before it.
+    # The lake's lock keeps the steps apart: the runs of one instance need not wait for it in workers.
     pool="boletins",
 )
 def boletins(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.MaterializeResult]:

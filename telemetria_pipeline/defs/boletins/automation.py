@@ -16,8 +16,9 @@ boletim_job = dg.define_asset_job(
     "boletim_job",
     selection=dg.AssetSelection.assets(boletins),
     executor_def=dg.in_process_executor,
-    # Seconds; a file takes a few. Where Dagster was killed with its workers, nothing else frees the pool.
-    tags={"dagster/max_runtime": "300"},
+    # Seconds; a file takes a few, and waits five minutes for the lake's lock where its holder was killed.
+    # Where Dagster was killed with its workers, nothing else frees the pool.
+    tags={"dagster/max_runtime": "600"},
     description="Take one boletim from the inbox to its verdict, its rows and its answer.",
 )
 

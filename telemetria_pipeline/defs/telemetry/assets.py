@@ -73,13 +73,14 @@ def telemetry_assets(source: Source) -> dg.AssetsDefinition:
                 if raw.key in selected
                 else None
             )
-        findings, failures = Findings(check_specs, "hours"), dict[str, Exception]()
-        hours = _hours_of(context, lake, source)
+        hours, failures = _hours_of(context, lake, source), dict[str, Exception]()
+        findings = Findings(check_specs, "hours", [hour.key for hour in hours])
         for outcome in ingest_hours(lake, profile, client, hours, context.run.run_id, trips.key in selected):
             if outcome.error:
                 requests.flush()
                 failures[outcome.hour.key] = outcome.error
-            findings.note(outcome.hour.key, outcome.answers)
+            note = findings.failed if outcome.error else findings.note
+            note(outcome.hour.key, outcome.answers)
             for event in _events(outcome, source, lake):
                 context.log_event(event)
             if outcome.error:

@@ -1,4 +1,5 @@
-"""Who plays in the golden month: three carriers, what each vehicle is, and the habits of those who type.
+"""Who plays in the golden month: three carriers and their APIs, what each vehicle is, and the habits of those
+who type.
 
 Roles go by the vehicle's number, so that ten vehicles already have most of the stories.
 """
@@ -30,7 +31,8 @@ HABITS: dict[int, Habit] = {
     16: "same_km",
     17: "restarts",
 }
-UNREGISTERED = 10  # drives and declares, but nobody entered it into `vehicles`
+UNREGISTERED = 6  # drives and declares, but nobody entered it into `vehicles`
+HEARD_TWICE = 4  # Fábula's API hears it as well, by a second tracker
 LATE = (1, 4)  # what is missing in their boletins comes when the cycle is closed
 SPOT = 4  # has a contract of its own from the day on which tariffs change
 ENTERS = {8: date(2026, 3, 6)}
@@ -38,6 +40,23 @@ LEAVES = {5: date(2026, 3, 12)}
 TARIFFS_CHANGE = date(2026, 3, 9)
 RESERVE_PLATE = "RSV0A11"  # a hired bus without a device, with a contract of its own
 FULL_SIZE, SMALL = "ÔNIBUS", "MICRO-ÔNIBUS"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A telemetry source: the API of a carrier, in one of the simulator's dialects."""
+
+    slug: str
+    carrier: str
+    dialect: str
+
+
+# Hours can be missing of one that is asked for hours. Motive's is asked for days, and shows no plate.
+SOURCES = (
+    Source("quimera", QUIMERA, "motive"),
+    Source("miragem", MIRAGEM, "simulator"),
+    Source("fabula", FABULA, "traccar"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,16 @@ class Member:
     def carrier(self) -> str:
         """Whose it is."""
         return self.sender.carrier
+
+    @property
+    def source(self) -> Source:
+        """Which API hears it."""
+        return next(source for source in SOURCES if source.carrier == self.carrier)
+
+    @property
+    def registered_source(self) -> str | None:
+        """Its source as `vehicles` has it: for some, nobody wrote it down."""
+        return None if self.number % 4 == 1 else self.source.slug
 
     def serves_on(self, day: date) -> bool:
         """Whether it is under contract that day."""

@@ -102,13 +102,14 @@ def _spot(contract: str, plate: str, tariff: str, begins: date) -> Terms:
 def vehicles_file(cast: Sequence[Member]) -> bytes:
     """`vehicles.csv`."""
     titles = (
-        "PLACA", "FROTA", "FUSO", "TRANSPORTADORA", "TIPO", "GARAGEM", "ROTA", "OPERAÇÃO", "ENTRADA", "SAÍDA",
+        "PLACA", "FROTA", "FUSO", "TRANSPORTADORA", "TIPO", "GARAGEM", "ROTA", "OPERAÇÃO", "FONTE", "ENTRADA",
+        "SAÍDA",
     )  # fmt: skip
     rows = (
         (
             as_typed(m.vehicle.plate, "vehicles", m.number), m.vehicle.fleet_number, m.vehicle.timezone,
-            m.carrier, m.type, m.vehicle.garage, f"Rota {m.number % 7 + 1}", m.operation, _day(m.enters),
-            _day(m.leaves),
+            m.carrier, m.type, m.vehicle.garage, f"Rota {m.number % 7 + 1}", m.operation,
+            m.registered_source or "", _day(m.enters), _day(m.leaves),
         )
         for m in cast if m.registered
     )  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from telemetria_pipeline.simulator.boletins import DeclaredTrip, honest
@@ -16,19 +17,25 @@ from telemetria_pipeline.simulator.chance import between, draw
 from telemetria_pipeline.simulator.faults import DATA_FAULTS, FaultPlan
 from telemetria_pipeline.simulator.fleet import BOUGHT, Fleet, Trip, as_typed
 from telemetria_pipeline.simulator.golden.cast import (
+    FABULA,
     FABULA_DESK,
+    HEARD_TWICE,
     LATE,
     NORTE,
     RESERVE_PLATE,
+    SOURCES,
     SUL,
     Member,
     Sender,
+    Source,
     cast_of,
 )
 from telemetria_pipeline.simulator.records import Silence
 
-# An hour that the API never gives, and hours in which a carrier's devices send nothing: local clock.
-OUTAGES = ((date(2026, 2, 20), 9, 10), (date(2026, 3, 5), 13, 14))
+# Hours that a source never gives, and hours in which a carrier's devices send nothing: local clock.
+OUTAGES = {
+    "miragem": ((date(2026, 2, 20), 9, 10), (date(2026, 3, 5), 13, 14), (date(2026, 3, 10), 9, 12)),
+}
 HOLES = ((date(2026, 2, 24), 10, 15), (date(2026, 3, 4), 10, 15), (date(2026, 3, 13), 10, 15))
 ODOMETERS_APART = date(2026, 1, 1)  # since when the odometers of those who overstate run too fast
 
@@ -102,8 +109,14 @@ class Story:
         self.first, self.last = first, last
         rates = dict.fromkeys(DATA_FAULTS, 0.015)
         sound = {m.vehicle.id for m in self.cast if m.habit not in ("exact", "careless")}
-        self.faults = FaultPlan(seed, rates, sound_odometers=frozenset(sound))
-        self.outages = tuple(self._window(*outage) for outage in OUTAGES)
+        self.faults = {
+            source.slug: FaultPlan(self.seed_of(source), rates, sound_odometers=frozenset(sound))
+            for source in SOURCES
+        }
+        self.outages = {
+            source.slug: tuple(self._window(*outage) for outage in OUTAGES.get(source.slug, ()))
+            for source in SOURCES
+        }
         self.silences = tuple(self._silences())
         self.day = lru_cache(maxsize=None)(self._day)
         self._tell: dict[str, Callable[[Member, Sequence[Trip]], VehicleDay | None]] = {
@@ -114,6 +127,21 @@ class Story:
             "other_driver": self._other_driver,
             "joined": self._joined,
             "two_files": self._two_files,
+        }
+
+    def seed_of(self, source: Source) -> int:
+        """What a source's faults follow from: no two have the same."""
+        return self.fleet.seed + 1_000 * SOURCES.index(source)
+
+    def books(self, source: Source) -> dict[str, Any]:
+        """What is heard through a source: fleet, faults, silences and second trackers of its carrier."""
+        second = [m.vehicle for m in self.cast if m.number == HEARD_TWICE and source.carrier == FABULA]
+        own = [m.vehicle for m in self.cast if m.source == source]
+        return {
+            "fleet": self.fleet.only([*own, *second], source.carrier),
+            "faults": self.faults[source.slug],
+            "silences": (*self.silences, *(self._second_silences() if second else ())),
+            "second_trackers": frozenset(vehicle.id for vehicle in second),
         }
 
     @property
@@ -134,14 +162,14 @@ class Story:
         trips = [t for d in around for t in self.fleet.on_day(member.vehicle, d)]
         return [t for t in trips if start <= t.departure < end]
 
-    def is_heard(self, trip: Trip) -> bool:
+    def is_heard(self, member: Member, trip: Trip) -> bool:
         """Whether telemetry ever shows the trip."""
-        out = any(start <= trip.departure < end for start, end in self.outages)
+        out = any(start <= trip.departure < end for start, end in self.outages[member.source.slug])
         return not out and not any(silence.hides(trip) for silence in self.silences)
 
     def is_calm(self, member: Member, day: date) -> bool:
         """No accident of telemetry that day, and the vehicle seen on the days before and after."""
-        accidents = {d for d, _, _ in (*OUTAGES, *HOLES)}
+        accidents = {d for d, _, _ in (*OUTAGES.get(member.source.slug, ()), *HOLES)}
         first, last = max(self.first, member.enters or BOUGHT), min(self.last, member.leaves or self.last)
         return first < day < last and day not in accidents
 
@@ -227,7 +255,7 @@ class Story:
         row = self._row(member, trip, trip)
         told.declared.append(Declared(row, (member.sender,)))
         unknown = {} if member.registered else UNKNOWN
-        if not self.is_heard(trip):
+        if not self.is_heard(member, trip):
             told.expected.append(_told("not heard", row, "inconclusivo", NO_NEWS | unknown))
         elif member.habit in ("round_numbers", "same_km"):
             pass  # right or wrong as it happens: its pattern gives it away
@@ -315,7 +343,7 @@ class Story:
         told = self._as_usual(member, [t for t in trips if t != trip])
         row = replace(self._row(member, trip, trip), driver=self._name_as_typed(member, other))
         told.declared.append(Declared(row, (member.sender,)))
-        nameless = "null_driver" in self.faults.on_trip(trip.id)
+        nameless = "null_driver" in self.faults[member.source.slug].on_trip(trip.id)
         kinds = {} if nameless else {"motorista_divergente": "divergente"}
         told.expected.append(_told("other_driver", row, "ok", kinds))
         return told
@@ -372,6 +400,15 @@ class Story:
             if member.leaves:
                 gone = self.midnight(member.leaves + timedelta(days=1))
                 yield Silence(own, gone, gone + timedelta(days=10_000))
+
+    def _second_silences(self) -> Iterator[Silence]:
+        """The second tracker is heard on two days of three, and only within the month."""
+        second = frozenset(m.vehicle.id for m in self.cast if m.number == HEARD_TWICE)
+        quiet = [day for day in self.days if day.toordinal() % 3 == 0]
+        yield Silence(second, self.midnight(BOUGHT), self.midnight(self.first))
+        for day in quiet:
+            yield Silence(second, self.midnight(day), self.midnight(day + timedelta(days=1)))
+        yield Silence(second, self.midnight(self.last + timedelta(days=1)), self.midnight(date(9000, 1, 1)))
 
 
 def _told(event: str, trip: DeclaredTrip, verdict: str, kinds: dict[str, str]) -> Expected:

@@ -16,6 +16,7 @@ ZONE = ZoneInfo("America/Sao_Paulo")
 DAY = date(2026, 3, 10)
 DEPARTURE = datetime(2026, 3, 10, 10, tzinfo=UTC)  # 07:00 by the clock of the zone
 PLATE = "GDP4J68"
+SOURCE = "sol"
 
 _DECLARED: dict[str, Any] = {
     "turno": "A",
@@ -31,6 +32,8 @@ _MEASURED: dict[str, Any] = {
     "segmentos": 1,
     "fonte_distancia": "odometro",
     "situacao_odometro": "ok",
+    "fonte_telemetria": SOURCE,
+    "motivo_fonte": "unica",
     "motorista_medido": "M-0a1b2c3d",
     "sobreposicao": 1.0,
     "dif_saida_min": 0.0,
@@ -65,6 +68,7 @@ def trip(**said: Any) -> dict[str, Any]:
         "declaracoes": 0,
         "segmentos": 0,
         "km_medido": measured,
+        "fontes_discordam": False,
         "motorista_confere": True,
         "cobertura": 1.0,
         "cobertura_busca": 1.0,
@@ -94,6 +98,7 @@ def segment(**said: Any) -> dict[str, Any]:
     return {
         "viagem_id": trip_id(1),
         "veiculo": PLATE,
+        "fonte": SOURCE,
         "veiculo_id": "v-1",
         "saida_utc": departure,
         "chegada_utc": departure + timedelta(minutes=45),
@@ -128,14 +133,15 @@ def segments(*rows: dict[str, Any]) -> pd.DataFrame:
     return frame_of(TRIP_SEGMENTS, rows)
 
 
-def hours(day: date = DAY, states: dict[int, str] | None = None) -> pd.DataFrame:
-    """The hours of a day and of its neighbours; captured, except those whose local hour is in `states`."""
+def hours(day: date = DAY, states: dict[int, str] | None = None, fonte: str = SOURCE) -> pd.DataFrame:
+    """A source's hours of a day and its neighbours: captured, except those with a state in `states`."""
     first = pd.Timestamp(day, tz=ZONE) - timedelta(days=1)
     begins = pd.date_range(first, periods=72, freq="h", tz=ZONE).tz_convert("UTC").as_unit("us")
     number = range(-24, 48)
     state = [(states or {}).get(n, "captured") for n in number]
     return pd.DataFrame(
         {
+            "fonte": pd.Series([fonte] * len(number), dtype="str"),
             "inicio_utc": begins,
             "fim_utc": begins + timedelta(hours=1),
             "estado": pd.Series(state, dtype="str"),

@@ -18,7 +18,7 @@ from telemetria_pipeline_tests.core.audit.rows import DAY, PLATE, ZONE, frame_of
 
 DECLARED = Contract("declared", "", (*BOLETIM_TRIPS.columns, Column("arquivo_id", TEXT, "")))
 MEASURED = Contract(
-    "measured", "", (*TRIPS.columns, Column("raw_key", TEXT, ""), Column("raw_sha256", TEXT, ""))
+    "measured", "", (*TRIPS.columns, *(Column(name, TEXT, "") for name in ("fonte", "raw_key", "raw_sha256")))
 )
 RULES = AuditRules()
 
@@ -56,6 +56,7 @@ def measured(saida: datetime, chegada: datetime, km: float, **said: Any) -> dict
     """A segment by odometer; say `odometro` (km at departure) for one whose readings matter."""
     odometer = said.pop("odometro", 1_000.0)
     return {
+        "fonte": rows.SOURCE,
         "transportadora": "API",
         "veiculo_id": "v-1",
         "placa": PLATE,

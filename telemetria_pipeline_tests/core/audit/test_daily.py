@@ -9,8 +9,19 @@ from pandas.testing import assert_frame_equal
 
 from telemetria_pipeline.contracts.audit import DAILY_KM
 from telemetria_pipeline.contracts.reference import VEHICLES
+from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.daily import daily_km
-from telemetria_pipeline_tests.core.audit.rows import DAY, frame_of, segment, segments, trip, trip_id, trips
+from telemetria_pipeline_tests.core.audit.rows import (
+    DAY,
+    ZONE,
+    frame_of,
+    hours,
+    segment,
+    segments,
+    trip,
+    trip_id,
+    trips,
+)
 from telemetria_pipeline_tests.core.audit.strategies import audited_days
 
 
@@ -37,9 +48,9 @@ def test_a_vehicle_s_day_is_the_sum_of_its_trips_by_every_reading():
                 viagem_id=trip_id(3),
             ),
         ),
-        None,
+        Sources(hours(states={3: "missing", 4: "open", 24: "missing"})),
         DAY,
-        hours_missing=2,
+        ZONE,
     )
     assert DAILY_KM.broken_by(day) is None
     row = day.iloc[0].to_dict()
@@ -66,7 +77,9 @@ def test_a_vehicle_s_day_is_the_sum_of_its_trips_by_every_reading():
 )
 def test_a_side_that_is_missing_is_zero_and_flagged(said, flags, source):
     measured = "km_medido" not in said
-    day = daily_km(trips(trip(**said)), segments(*([segment()] * measured)), None, DAY, 0).iloc[0]
+    day = daily_km(
+        trips(trip(**said)), segments(*([segment()] * measured)), Sources(hours()), DAY, ZONE
+    ).iloc[0]
     assert (day["sem_telemetria"], day["sem_boletim"], day["sem_dados"]) == flags
     assert day["fonte_leitura"] == source
     assert day["km_declarado" if measured else "km_medido"] == 0
@@ -80,7 +93,7 @@ def test_a_vehicle_under_contract_without_data_has_zeros_and_says_so():
         {"placa": "XXX0A02", "saida": (DAY - timedelta(days=1)).isoformat()},
         {"placa": "ZZZ0A01", "entrada": DAY.isoformat(), "saida": DAY.isoformat()},
     )
-    day = daily_km(trips(trip()), segments(segment()), fleet, DAY, 0)
+    day = daily_km(trips(trip()), segments(segment()), Sources(hours(), fleet), DAY, ZONE)
     assert DAILY_KM.broken_by(day) is None
     assert day["veiculo"].tolist() == ["ABC1C34", "GDP4J68", "ZZZ0A01"]
     assert day["sem_dados"].tolist() == [True, False, True]
@@ -92,7 +105,7 @@ def test_a_vehicle_under_contract_without_data_has_zeros_and_says_so():
 @given(audited_days(), st.randoms(use_true_random=False))
 def test_kilometres_are_conserved_in_whatever_order_the_rows_come(day, random):
     trips, segments = day
-    daily = daily_km(trips, segments, None, DAY, 0)
+    daily = daily_km(trips, segments, Sources(hours()), DAY, ZONE)
     assert DAILY_KM.broken_by(daily) is None
     for name in ("km_medido", "km_declarado", "km_auditado"):
         assert sum(daily[name], Decimal(0)) == sum(trips[name].dropna(), Decimal(0))
@@ -101,4 +114,5 @@ def test_kilometres_are_conserved_in_whatever_order_the_rows_come(day, random):
     def shuffled(frame):
         return frame.iloc[random.sample(range(len(frame)), len(frame))].reset_index(drop=True)
 
-    assert_frame_equal(daily_km(shuffled(trips), shuffled(segments), None, DAY, 0), daily)
+    again = daily_km(shuffled(trips), shuffled(segments), Sources(shuffled(hours())), DAY, ZONE)
+    assert_frame_equal(again, daily)

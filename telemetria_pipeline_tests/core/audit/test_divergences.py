@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from telemetria_pipeline.contracts.audit import DIVERGENCES
+from telemetria_pipeline.contracts.reference import VEHICLES
+from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.phrases import km_text, money_text, window_text
 from telemetria_pipeline.core.audit.rules import AuditRules
@@ -31,9 +33,8 @@ UNDECLARED = {"km_declarado": None, "km_medido": 4, "veredito": "divergente"}
 
 
 def found(*rows: dict, measured=(), states=None, vehicles_known=True) -> pd.DataFrame:
-    frame = find_divergences(
-        trips(*rows), segments(*measured), hours(states=states), AuditRules(), DAY, ZONE, vehicles_known
-    )
+    sources = Sources(hours(states=states), VEHICLES.empty() if vehicles_known else None)
+    frame = find_divergences(trips(*rows), segments(*measured), sources, AuditRules(), DAY, ZONE)
     assert DIVERGENCES.broken_by(frame) is None
     return frame
 
@@ -179,7 +180,7 @@ NOTHING_MEASURED = (
             f"a eles ({TOLERANCE}). Sem declaração, não entra na medição.",
         ),
         (
-            UNDECLARED | {"veredito": "inconclusivo"},
+            UNDECLARED | {"veredito": "inconclusivo", "base_auditoria": "telemetria_substitui"},
             "A telemetria mediu 4,0 km das 07:00 às 07:45; nenhuma viagem declarada corresponde a eles "
             f"({TOLERANCE}). Não veio boletim do veículo nesse dia: vale a telemetria.",
         ),
@@ -242,9 +243,7 @@ def test_the_evidence_of_a_phantom_is_the_hours_that_show_nothing(minutes, seen)
 def test_hours_without_a_page_and_hours_that_nobody_knows_are_no_evidence():
     nothing = hours().assign(evidencia=pd.Series([None] * 72, dtype="str"))
     for known in (nothing, nothing.iloc[:0]):
-        frame = find_divergences(
-            trips(trip(**PHANTOM)), segments(), known, AuditRules(), DAY, ZONE, vehicles_known=True
-        )
+        frame = find_divergences(trips(trip(**PHANTOM)), segments(), Sources(known), AuditRules(), DAY, ZONE)
         assert DIVERGENCES.broken_by(frame) is None
         assert frame["evidencia_telemetria"].isna().all()
 
@@ -268,7 +267,7 @@ def test_numbers_are_written_as_in_brazil():
 def test_every_verdict_has_its_row_at_its_exact_price_in_whatever_order_the_rows_come(day, random):
     trips, segments = day
     rules = AuditRules()
-    frame = find_divergences(trips, segments, hours(), rules, DAY, ZONE, vehicles_known=True)
+    frame = find_divergences(trips, segments, Sources(hours(), VEHICLES.empty()), rules, DAY, ZONE)
     assert DIVERGENCES.broken_by(frame) is None
     of_km = frame[frame["tipo"].isin(["km_divergente", "sem_telemetria", "nao_declarada"])]
     assert sorted(of_km["viagem_id"]) == sorted(trips.loc[trips["veredito"] != "ok", "viagem_id"])
@@ -282,7 +281,6 @@ def test_every_verdict_has_its_row_at_its_exact_price_in_whatever_order_the_rows
     def shuffled(frame):
         return frame.iloc[random.sample(range(len(frame)), len(frame))].reset_index(drop=True)
 
-    again = find_divergences(
-        shuffled(trips), shuffled(segments), shuffled(hours()), rules, DAY, ZONE, vehicles_known=True
-    )
+    sources = Sources(shuffled(hours()), VEHICLES.empty())
+    again = find_divergences(shuffled(trips), shuffled(segments), sources, rules, DAY, ZONE)
     assert_frame_equal(again, frame)

@@ -111,10 +111,10 @@ def test_a_segment_without_plate_takes_that_of_the_one_vehicle_of_its_fleet_numb
     "fleet",
     [None, vehicles(), vehicles({"equipamento": "3803"}, {"placa": "ABC1C34", "equipamento": "3803"})],
 )
-def test_without_it_the_vehicle_is_the_carriers_id_and_has_no_plate(fleet):
+def test_without_it_the_vehicle_is_its_source_s_id_and_has_no_plate(fleet):
     segment = measured(at("07:00"), at("08:00"), 20, placa=None, equipamento="3803")
     trip = one([], [segment], vehicles=fleet)
-    assert trip["veiculo"] == "v-1"
+    assert trip["veiculo"] == "sol:v-1"
     assert pd.isna(trip["placa"])
     assert not trip["veiculo_conhecido"]
 

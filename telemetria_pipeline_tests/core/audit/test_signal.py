@@ -6,8 +6,8 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 from hypothesis import given, settings
-from telemetria_pipeline.core.changed_days import rests_on_neighbours
 
+from telemetria_pipeline.core.audit.staleness import rests_on_neighbours
 from telemetria_pipeline_tests.core.audit import rows
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE
 from telemetria_pipeline_tests.core.audit.sides import (

@@ -23,10 +23,10 @@ from telemetria_pipeline.core.reference import read_contracts, read_drivers, rea
 from telemetria_pipeline.core.sheets.header import normalise_header
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip
 
-FULL = """Placa;Frota;Fuso horário;Empresa;Tipo do veículo;Garagem;Rota;Operação;Entrada;Saída
-GDP-4J68;3803;America/Sao_Paulo;Viação  Glória;Ônibus;Glória;Norte;AGR;16/10/2026;2026-11-15
-abc 1234;3804;America/Cuiaba;Viação Glória;Micro-ônibus;-;;administrativa;;
-XYZ1A23;;;;;;;;;
+FULL = """Placa;Frota;Fuso horário;Empresa;Tipo do veículo;Garagem;Rota;Rastreador;Operação;Entrada;Saída
+GDP-4J68;3803;America/Sao_Paulo;Viação  Glória;Ônibus;Glória;Norte;sol_2;AGR;16/10/2026;2026-11-15
+abc 1234;3804;America/Cuiaba;Viação Glória;Micro-ônibus;-;;;administrativa;;
+XYZ1A23;;;;;;;;;;
 """
 
 
@@ -56,11 +56,17 @@ def test_a_sound_table_of_vehicles():
     rows = found.frame.astype(object).where(found.frame.notna(), None).values.tolist()
     assert rows[0] == [
         *("GDP4J68", "GDP-4J68", "3803", "America/Sao_Paulo", "Viação Glória", "Ônibus", "Glória", "Norte"),
-        *("AGR", "2026-10-16", "2026-11-15"),
+        *("sol_2", "AGR", "2026-10-16", "2026-11-15"),
     ]
     assert rows[1][:2] == ["ABC1C34", "abc 1234"]
-    assert (rows[1][6], rows[1][7], rows[1][8]) == (None, None, "IND")
-    assert rows[2] == ["XYZ1A23", "XYZ1A23", *[None] * 9]
+    assert rows[1][6:10] == [None, None, None, "IND"]
+    assert rows[2] == ["XYZ1A23", "XYZ1A23", *[None] * 10]
+
+
+@pytest.mark.parametrize("said", ["Sol", "2sol", "sol lua", "sol-2", "_sol", "sól"])
+def test_a_source_is_a_slug(said):
+    found = vehicles(f"PLACA;FONTE\nGDP-4J68;{said}\n")
+    assert found.problems == [f"B2: {said} não é o nome de uma fonte; escreva um como sol, ou lua_2."]
 
 
 def test_excel_and_other_encodings_give_the_same_table():

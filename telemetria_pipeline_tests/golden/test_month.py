@@ -1,21 +1,30 @@
 """The golden month: what was seeded is what its truth says, and nobody honest is accused."""
 
 import csv
-import json
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
+from functools import cache
 
 import pytest
 
 from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.boletim.validation import validate_file
 from telemetria_pipeline.core.reference import read_contracts, read_drivers, read_vehicles
+from telemetria_pipeline.simulator.dialects import DIALECTS
 from telemetria_pipeline.simulator.golden import GoldenMonth
-from telemetria_pipeline.simulator.golden.cast import FABULA, MIRAGEM, QUIMERA, RESERVE_PLATE, SENDERS
-from telemetria_pipeline.simulator.golden.story import EVENTS, HOLES, OUTAGES
-from telemetria_pipeline.simulator.golden.trips import plain
+from telemetria_pipeline.simulator.golden.cast import (
+    FABULA,
+    HEARD_TWICE,
+    MIRAGEM,
+    QUIMERA,
+    RESERVE_PLATE,
+    SENDERS,
+)
+from telemetria_pipeline.simulator.golden.story import EVENTS, HOLES
+from telemetria_pipeline.simulator.records import SECOND_CLOCK
+from telemetria_pipeline_tests.golden.trips import TrueVerdict, plain
+from telemetria_pipeline_tests.golden.truth import GoldenTruth, Truth
 
 FIRST, LAST = date(2026, 3, 2), date(2026, 3, 22)
 CYCLE, NEXT = date(2026, 2, 16), date(2026, 3, 16)
@@ -25,6 +34,15 @@ CYCLE, NEXT = date(2026, 2, 16), date(2026, 3, 16)
 def month() -> GoldenMonth:
     """Three weeks of twenty vehicles: every habit, across a cycle's end."""
     return GoldenMonth(7, 20, FIRST, LAST)
+
+
+@cache
+def truth_of(month: GoldenMonth) -> GoldenTruth:
+    return GoldenTruth(month)
+
+
+def truth(month: GoldenMonth, **options: bool) -> Truth:
+    return truth_of(month).of(**options)
 
 
 def plates(month: GoldenMonth, *habits: str) -> set[str]:
@@ -37,7 +55,7 @@ def plate(month: GoldenMonth, number: int) -> str:
 
 def found(month: GoldenMonth) -> dict[tuple[str, datetime], Counter]:
     verdicts: dict[tuple[str, datetime], Counter] = {}
-    for trip in month.truth().trips:
+    for trip in truth(month).trips:
         key = trip.plate, trip.departure
         verdicts.setdefault(key, Counter())[trip.verdict, frozenset(trip.kinds.items())] += 1
     return verdicts
@@ -72,25 +90,25 @@ def test_nobody_is_accused_but_those_who_were_seeded_to_be(month: GoldenMonth) -
     habitual = plates(month, "overstates_12", "driver_overstates_12", "round_numbers", "same_km")
     accused = {
         (t.plate, t.departure)
-        for t in month.truth().trips
+        for t in truth(month).trips
         if "divergente" in (t.verdict, *t.kinds.values())
         and t.plate not in habitual | plates(month, "declared_twice")
     }
     assert accused <= seeded
-    honest = [t for t in month.truth().trips if t.plate in plates(month, "exact", "restarts", "overstates_9")]
+    honest = [t for t in truth(month).trips if t.plate in plates(month, "exact", "restarts", "overstates_9")]
     assert {t.verdict for t in honest} == {"ok", "inconclusivo"}
 
 
 def test_the_carrier_that_adds_nine_percent_is_seen_only_in_the_pattern(month: GoldenMonth) -> None:
     own = plates(month, "overstates_9")
-    trips = [t for t in month.truth().trips if t.plate in own]
+    trips = [t for t in truth(month).trips if t.plate in own]
     assert not [t for t in trips if t.verdict == "divergente"]
     claimed, measured = (
         sum(getattr(t, side) for t in trips if t.segments) for side in ("declared_m", "measured_m")
     )
     assert claimed / measured == pytest.approx(1.09, abs=0.002)
     for cycle in (CYCLE, NEXT):
-        biased = {(level, whose) for kind, level, whose in month.truth().patterns[cycle] if kind == "vies"}
+        biased = {(level, whose) for kind, level, whose in truth(month).patterns[cycle] if kind == "vies"}
         assert {whose for level, whose in biased if level == "transportadora"} == {plain(MIRAGEM)}
         assert {whose for level, whose in biased if level == "veiculo"} == own | plates(
             month, "overstates_12"
@@ -100,7 +118,7 @@ def test_the_carrier_that_adds_nine_percent_is_seen_only_in_the_pattern(month: G
 def test_each_habit_leaves_its_own_pattern_and_honesty_none(month: GoldenMonth) -> None:
     for cycle in (CYCLE, NEXT):
         by_pattern: dict[str, set[str]] = {}
-        for kind, level, whose in month.truth().patterns[cycle]:
+        for kind, level, whose in truth(month).patterns[cycle]:
             if level == "veiculo":
                 by_pattern.setdefault(kind, set()).add(whose)
         assert by_pattern["duas_transportadoras"] == plates(month, "declared_twice")
@@ -111,42 +129,81 @@ def test_each_habit_leaves_its_own_pattern_and_honesty_none(month: GoldenMonth) 
         assert not honest & set().union(*by_pattern.values())
 
 
-def test_telemetry_that_fails_makes_nobody_guilty(month: GoldenMonth) -> None:
-    (hour,) = [o for o in OUTAGES if FIRST <= o[0] <= LAST]
-    midnight = month.story.midnight(hour[0])
-    start, end = midnight + timedelta(hours=hour[1]), midnight + timedelta(hours=hour[2])
-    lost = [t for t in month.truth().trips if start <= t.departure < end]
-    assert len(lost) >= 15
+def test_an_outage_accuses_nobody_and_touches_only_the_vehicles_of_its_source(month: GoldenMonth) -> None:
+    own = {m.vehicle.plate for m in month.cast if m.source.slug == "miragem"}
+    outages = [o for o in month.story.outages["miragem"] if o[0] >= month.story.midnight(FIRST)]
+    assert [(end - start) // timedelta(hours=1) for start, end in outages] == [1, 3]
+
+    def in_vain(trips: list[TrueVerdict]) -> list[TrueVerdict]:
+        return [
+            t for t in trips if t.plate in own and any(start <= t.departure < end for start, end in outages)
+        ]
+
+    lost, mended = in_vain(truth(month).trips), in_vain(truth(month, outages=False).trips)
+    assert len(lost) >= 12
     assert {(t.source, t.verdict, t.basis) for t in lost} == {
         ("boletim", "inconclusivo", "boletim_substitui")
     }
     assert all(t.audited_m == t.declared_m for t in lost)
-    mended = [t for t in month.truth(outages=False).trips if start <= t.departure < end]
-    assert {t.source for t in mended} == {"ambos"}
-    assert {t.verdict for t in mended if t.plate in plates(month, "exact", "careless", "overstates_9")} == {
-        "ok"
-    }
+    assert {(t.source, t.verdict) for t in mended} == {("ambos", "ok")}
+    others, unchanged = (
+        [t for t in truth(month, outages=o).trips if t.plate not in own] for o in (True, False)
+    )
+    assert others == unchanged
 
+
+def test_devices_that_fall_silent_make_nobody_guilty(month: GoldenMonth) -> None:
     unheard = plates(month, "exact")
     days = {day for day, _, _ in HOLES} & set(month.days)
-    alone = [t for t in month.truth().trips if t.plate in unheard and t.day in days and t.source == "boletim"]
+    alone = [t for t in truth(month).trips if t.plate in unheard and t.day in days and t.source == "boletim"]
     assert {t.day for t in alone} == days
     assert {(t.verdict, t.covered) for t in alone} == {("inconclusivo", True)}
 
 
+def test_a_vehicle_with_two_trackers_is_counted_once(month: GoldenMonth) -> None:
+    member = month.cast[HEARD_TWICE - 1]
+    start, end = month.story.midnight(FIRST), month.story.midnight(LAST + timedelta(days=1))
+    heard = {}
+    with month.simulators() as apis:
+        for slug in ("quimera", "fabula"):
+            own = DIALECTS[apis[slug].dialect].vehicle_id(member.vehicle)
+            heard[slug] = [t for t in apis[slug].truth(start, end) if t.veiculo_id == own]
+    assert {t.veiculo_id for t in heard["quimera"]}.isdisjoint(t.veiculo_id for t in heard["fabula"])
+    assert 0.5 < len(heard["fabula"]) / len(heard["quimera"]) < 0.8  # on two days of three
+    ours = {t.saida_utc: t for t in heard["quimera"]}
+    for theirs in heard["fabula"]:
+        same = ours[theirs.saida_utc - SECOND_CLOCK]
+        assert abs(theirs.distancia_km - same.distancia_km) < 0.05 * same.distancia_km
+    assert [t.distancia_km for t in heard["fabula"]] != [t.distancia_km for t in heard["quimera"]]
+    counted = [s for t in truth(month).trips if t.plate == member.vehicle.plate for s in t.segments]
+    assert {s.source for s in counted} == {"quimera"}
+    assert len(counted) == len(heard["quimera"])
+
+
+def test_the_register_names_the_source_of_most_vehicles(month: GoldenMonth) -> None:
+    rows = list(
+        csv.DictReader(
+            month.reference_files()["vehicles.csv"].decode("utf-8-sig").splitlines(), delimiter=";"
+        )
+    )
+    written = Counter(row["FONTE"] for row in rows)
+    assert written.keys() == {"quimera", "miragem", "fabula", ""}
+    assert 2 <= written[""] <= len(rows) / 3
+
+
 def test_a_night_trip_belongs_to_the_cycle_that_it_departs_in(month: GoldenMonth) -> None:
     end = month.story.midnight(NEXT)
-    across = [t for t in month.truth().trips if t.departure < end < t.arrival]
+    across = [t for t in truth(month).trips if t.departure < end < t.arrival]
     assert len(across) >= 5
     assert any(len(t.segments) == 2 for t in across)
     assert {t.day for t in across} == {date(2026, 3, 15)}
-    billed = {id(p.trip) for p in month.truth().priced[CYCLE]}
+    billed = {id(p.trip) for p in truth(month).priced[CYCLE]}
     assert billed >= {id(t) for t in across if t.terms}
 
 
 def test_the_bill_by_hand(month: GoldenMonth) -> None:
-    truth = month.truth()
-    lines = {(line.plate, line.terms.clause): line for line in truth.bills[CYCLE]}
+    true = truth(month)
+    lines = {(line.plate, line.terms.clause): line for line in true.bills[CYCLE]}
     entered, left = lines[plate(month, 8), "7.5"], lines[plate(month, 5), "2"]
     assert (entered.days, entered.fixed) == (10, Decimal("13971.43"))  # 39,120.01 x 10 / 28 = 13,971.4321
     assert (left.days, left.fixed) == (25, Decimal("20420.85"))  # 22,871.35 x 25 / 28 = 20,420.8482
@@ -159,51 +216,54 @@ def test_the_bill_by_hand(month: GoldenMonth) -> None:
     assert (spot.days, spot.fixed, spot.terms.tariff) == (7, 0, Decimal("4.105"))
     reserve = lines[RESERVE_PLATE, "1"]
     assert (reserve.audited_m, reserve.variable) == (14 * 31_400, Decimal("1934.24"))  # 439.6 km x 4.40
-    assert plate(month, 10) not in {line.plate for line in truth.bills[CYCLE]}
+    assert plate(month, 6) not in {line.plate for line in true.bills[CYCLE]}
 
 
 def test_the_parts_of_the_bill_sum_to_its_totals(month: GoldenMonth) -> None:
-    truth = month.truth()
-    for cycle in month.cycles:
-        lines, priced = truth.bills[cycle], truth.priced[cycle]
-        assert sum(truth.totals(cycle).values()) == sum(line.variable + line.fixed for line in lines)
+    true = truth(month)
+    for cycle in truth_of(month).cycles:
+        lines, priced = true.bills[cycle], true.priced[cycle]
+        assert sum(true.totals(cycle).values()) == sum(line.variable + line.fixed for line in lines)
         assert sum(line.billed_m for line in lines) == sum(p.billed_m for p in priced)
         assert sum(line.audited_m for line in lines) == sum(p.trip.audited_m for p in priced)
-    assert set(truth.totals(CYCLE)) == {"AGR", "IND", None}
-    own = [t for t in truth.trips if t.terms]
-    assert sum(len(truth.priced[cycle]) for cycle in month.cycles) == len(own)
+    assert set(true.totals(CYCLE)) == {"AGR", "IND", None}
+    own = [t for t in true.trips if t.terms]
+    assert sum(len(true.priced[cycle]) for cycle in truth_of(month).cycles) == len(own)
 
 
 def test_every_measured_kilometre_belongs_to_one_trip(month: GoldenMonth) -> None:
-    trips = month.truth().trips
-    served = month.simulator(outages=())
-    with served:
-        heard = served.truth(month.story.midnight(FIRST), month.story.midnight(LAST + timedelta(days=1)))
-    (lost,) = [o for o in month.story.outages if month.story.midnight(FIRST) <= o[0]]
-    heard = [t for t in heard if not lost[0] <= t.saida_utc < lost[1]]
-    assert Counter((s.plate, s.departure) for t in trips for s in t.segments) == Counter(
-        (t.placa, t.saida_utc) for t in heard
+    trips = truth(month).trips
+    with month.simulators(outages=()) as apis:
+        span = month.story.midnight(FIRST), month.story.midnight(LAST + timedelta(days=1))
+        heard = {slug: api.truth(*span) for slug, api in apis.items()}
+    for start, end in month.story.outages["miragem"]:
+        heard["miragem"] = [t for t in heard["miragem"] if not start <= t.saida_utc < end]
+    twice = DIALECTS["traccar"].vehicle_id(month.cast[HEARD_TWICE - 1].vehicle)
+    heard["fabula"] = [t for t in heard["fabula"] if t.veiculo_id != twice]
+    once = [t for found in heard.values() for t in found]
+    assert Counter((s.vehicle_id, s.departure) for t in trips for s in t.segments) == Counter(
+        (t.veiculo_id, t.saida_utc) for t in once
     )
     metres = sum(t.measured_m or 0 for t in trips)
-    assert metres / 1000 == pytest.approx(sum(t.distancia_km for t in heard), abs=0.0005 * len(heard))
+    assert metres / 1000 == pytest.approx(sum(t.distancia_km for t in once), abs=0.0005 * len(once))
 
 
 def test_a_late_boletim_changes_only_what_it_is_about(month: GoldenMonth) -> None:
-    found = month.adjustments(CYCLE)
+    found = truth_of(month).adjustments(CYCLE)
     assert {a.trip.plate for a in found} == {plate(month, 1), plate(month, 4)}
     assert {a.cause for a in found} == {"viagem_nova", "viagem_retirada", "km_alterado"}
-    before, after = (sum(p.value for p in month.truth(late=late).priced[CYCLE]) for late in (False, True))
+    before, after = (sum(p.value for p in truth(month, late=late).priced[CYCLE]) for late in (False, True))
     assert sum(a.amount for a in found) == after - before != 0
     assert all(a.cycle == CYCLE for a in found)
     (late,) = month.late_boletins().values()
-    assert late.count(b"\r\n") == 1 + len([t for t in month.truth(late=True).trips if t.declared]) - len(
-        [t for t in month.truth().trips if t.declared]
+    assert late.count(b"\r\n") == 1 + len([t for t in truth(month, late=True).trips if t.declared]) - len(
+        [t for t in truth(month).trips if t.declared]
     )
 
 
 def test_the_demos_day_has_dear_divergences_of_many_kinds() -> None:
     month = GoldenMonth(7, first=date(2026, 3, 9), last=date(2026, 3, 11))
-    day = [t for t in month.truth().trips if t.day == date(2026, 3, 10)]
+    day = [t for t in truth(month).trips if t.day == date(2026, 3, 10)]
     dearest = sorted((t for t in day if t.verdict != "ok"), key=lambda t: -(t.at_stake or 0))[:8]
     assert all((t.at_stake or 0) > 20 for t in dearest)
     kinds = {kind for t in day for kind in t.kinds}
@@ -241,18 +301,8 @@ def test_the_pipeline_takes_every_file() -> None:
             key = row.placa, row.saida_utc.to_pydatetime(), row.chegada_utc.to_pydatetime()
             seen[key] = round(row.km_declarado * 1000)
     assert seen == {
-        (t.plate, t.departure, t.arrival): t.declared_m for t in month.truth(late=True).trips if t.declared
+        (t.plate, t.departure, t.arrival): t.declared_m for t in truth(month, late=True).trips if t.declared
     }
-
-
-def test_the_truth_lies_beside_it(month: GoldenMonth, tmp_path: Path) -> None:
-    month.write_truth(tmp_path / "truth")
-    trips = [json.loads(s) for s in (tmp_path / "truth/trips.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert len(trips) == len(month.truth().trips)
-    assert Counter(t["veredito"] for t in trips) == Counter(t.verdict for t in month.truth().trips)
-    for name, many in (("billing", 40), ("adjustments", 10), ("patterns", 20)):
-        with (tmp_path / f"truth/{name}.csv").open(encoding="utf-8", newline="") as file:
-            assert len(list(csv.DictReader(file))) > many
 
 
 def test_a_month_that_ends_before_it_begins_is_refused() -> None:
@@ -262,7 +312,7 @@ def test_a_month_that_ends_before_it_begins_is_refused() -> None:
 
 def test_the_whole_month_is_of_this_size() -> None:
     month = GoldenMonth()
-    assert (len(month.cast), len(month.days), month.cycles) == (
+    assert (len(month.cast), len(month.days), truth_of(month).cycles) == (
         40, 46, [date(2026, 1, 16), CYCLE, NEXT],
     )  # fmt: skip
     assert month.as_of > datetime(2026, 3, 29, tzinfo=UTC)

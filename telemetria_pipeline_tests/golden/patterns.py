@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from telemetria_pipeline.simulator.golden.cast import Member
-from telemetria_pipeline.simulator.golden.trips import TrueVerdict, plain
+from telemetria_pipeline_tests.golden.trips import TrueVerdict, plain
 
 Pattern = tuple[str, str, str]
 """Pattern, level, and whose: a plate, a driver's plain name, a carrier's plain name."""

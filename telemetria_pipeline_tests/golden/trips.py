@@ -15,6 +15,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from telemetria_pipeline.simulator.boletins import DeclaredTrip
+from telemetria_pipeline.simulator.dialects import Dialect
 from telemetria_pipeline.simulator.golden.cast import Member
 from telemetria_pipeline.simulator.golden.reference import Terms
 from telemetria_pipeline.simulator.records import Carrier
@@ -29,12 +30,14 @@ LONGEST = timedelta(hours=12)
 NOISE_M = 1_000
 FASTEST_KMH, SLACK_M = 160, 5_000
 HOUR = timedelta(hours=1)
+LATELY = 28  # days
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A measured trip. `odometer` has both readings where they are good."""
+    """A measured trip; `vehicle_id` is its source's. `odometer` has both readings where they are good."""
 
+    source: str
     plate: str
     vehicle_id: str
     departure: datetime
@@ -88,7 +91,7 @@ class Known:
 
     declared: Sequence[DeclaredTrip]
     segments: Sequence[Segment]
-    captured: frozenset[datetime]  # the hours' first instants, UTC
+    captured: Mapping[str, frozenset[datetime]]  # by source, the hours' first instants, UTC
     members: Mapping[str, Member]  # registered ones, by plate
     terms: Sequence[Terms]
     zone: ZoneInfo
@@ -115,24 +118,31 @@ def terms_of(known: Known, plate: str, day: date) -> Terms | None:
 
 
 def segments_of(
-    carrier: Carrier, start: datetime, end: datetime, as_of: datetime, captured: frozenset[datetime]
+    source: str,
+    dialect: Dialect,
+    carrier: Carrier,
+    start: datetime,
+    end: datetime,
+    as_of: datetime,
+    captured: frozenset[datetime],
 ) -> list[Segment]:
-    """The measured trips that depart in captured hours of [start, end), in their last version."""
+    """What a source measured of the trips that depart in its captured hours of [start, end), at last."""
     found = []
     for trip in carrier.trips(start, end):
         story = carrier.story(trip)
         hour = trip.departure.replace(minute=0, second=0)
-        for _, _, reading in story.versions(as_of)[-1:] if hour in captured else []:
+        for _, _, reading in dialect.versions(story, as_of)[-1:] if hour in captured else []:
             out, arrived = reading.odometer_departure_m, reading.odometer_arrival_m
-            duration = reading.arrival - trip.departure
+            duration, reported_km = reading.arrival - trip.departure, dialect.reported_km(reading.distance_m)
             good = None
-            if out and arrived and odometer_status(out, arrived, reading.distance_m / 1000, duration) == "ok":
+            if out and arrived and odometer_status(out, arrived, reported_km, duration) == "ok":
                 good = out, arrived
-            reported = Decimal(str(reading.distance_m)).quantize(Decimal(1), ROUND_HALF_UP)
+            reported = (1000 * Decimal(str(reported_km))).quantize(Decimal(1), ROUND_HALF_UP)
             found.append(
                 Segment(
+                    source=source,
                     plate=trip.vehicle.plate,
-                    vehicle_id=trip.vehicle.id,
+                    vehicle_id=dialect.vehicle_id(trip.vehicle),
                     departure=trip.departure,
                     arrival=reading.arrival,
                     metres=good[1] - good[0] if good else int(reported),
@@ -155,7 +165,7 @@ class _Audit:
         for trip in _without_repeats(known.declared):
             self.declared[trip.plate][self._day(trip.departure)].append(trip)
         self.segments: _ByDay[Segment] = defaultdict(lambda: defaultdict(list))
-        for segment in sorted(known.segments, key=lambda s: s.departure):
+        for segment in sorted(_heard_once(known), key=lambda s: s.departure):
             self.segments[segment.plate][self._day(segment.departure)].append(segment)
 
     def verdicts(self) -> Iterable[TrueVerdict]:
@@ -178,7 +188,7 @@ class _Audit:
     def _declared(self, trip: DeclaredTrip, own: list[Segment]) -> TrueVerdict:
         """Rules 2 to 6."""
         claimed, measured = trip.distance_m, sum(s.metres for s in own)
-        covered = self._is_covered(trip.departure - MATCH, trip.arrival)
+        covered = self._is_covered(trip, trip.departure - MATCH)
         verdict = TrueVerdict(
             day=self._day(trip.departure),
             plate=trip.plate,
@@ -192,7 +202,7 @@ class _Audit:
             verdict="ok",
             audited_m=claimed,
             basis="acordo",
-            covered=self._is_covered(trip.departure, trip.arrival),
+            covered=self._is_covered(trip, trip.departure),
         )
         signal, unseen = self._signal(trip, own)
         unsure = not covered or signal == "desconhecido"
@@ -243,14 +253,25 @@ class _Audit:
         verdict.terms = terms_of(self.known, verdict.plate, verdict.day)
         return verdict
 
-    def _is_covered(self, start: datetime, end: datetime) -> bool:
-        """Rule 4, where all hours are asked for: whether each that the window touches is captured."""
-        hour = start.replace(minute=0, second=0)
-        while hour < end or hour == start:
-            if hour not in self.known.captured:
+    def _is_covered(self, trip: DeclaredTrip, since: datetime) -> bool:
+        """Rule 4, where all hours are asked for: whether all sources that serve the vehicle gave each hour
+        from `since` to the arrival."""
+        serving = self._serving(trip.plate, self._day(trip.departure))
+        hour = since.replace(minute=0, second=0)
+        while hour < trip.arrival or hour == since:
+            if not all(hour in self.known.captured[source] for source in serving):
                 return False
             hour += HOUR
         return True
+
+    def _serving(self, plate: str, day: date) -> set[str]:
+        """The source in the register, else those that heard the vehicle lately, else all."""
+        member = self.known.members.get(plate)
+        if member and member.registered_source:
+            return {member.registered_source}
+        lately = [day - timedelta(days=n) for n in range(LATELY)]
+        heard = {s.source for d in lately for s in self.segments[plate].get(d, ())}
+        return heard or set(self.known.captured)
 
     def _signal(self, trip: DeclaredTrip, own: Sequence[Segment]) -> tuple[str, int]:
         """Rule 5: the signal, and the metres that the odometer moved unseen in the trip's window."""
@@ -275,6 +296,24 @@ class _Audit:
         if not bracketed and not heard:
             return "desconhecido", unseen
         return ("perdido" if unseen else "presente"), unseen
+
+
+def _heard_once(known: Known) -> Iterable[Segment]:
+    """Of what two sources heard at once, that of the source in the register."""
+    first: dict[str, list[Segment]] = defaultdict(list)
+    for segment in known.segments:
+        member = known.members.get(segment.plate)
+        if member and segment.source == member.registered_source:
+            first[segment.plate].append(segment)
+    for segment in known.segments:
+        others = [s for s in first[segment.plate] if s.source != segment.source]
+        if not any(_is_the_same(segment, other) for other in others):
+            yield segment
+
+
+def _is_the_same(one: Segment, other: Segment) -> bool:
+    shorter = min(one.arrival - one.departure, other.arrival - other.departure)
+    return 2 * _overlap(one, other) >= shorter
 
 
 def _around(by_day: Mapping[date, list[_Trip]], day: date) -> list[_Trip]:

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from telemetria_pipeline.simulator.golden.reference import Terms
-from telemetria_pipeline.simulator.golden.trips import Known, TrueVerdict, price, terms_of
+from telemetria_pipeline_tests.golden.trips import Known, TrueVerdict, price, terms_of
 
 CENT = Decimal("0.01")
 

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from telemetria_pipeline.simulator.boletins import DeclaredTrip
-from telemetria_pipeline.simulator.golden.money import _beyond, cycle_of, days_of, price
-from telemetria_pipeline.simulator.golden.patterns import true_patterns
-from telemetria_pipeline.simulator.golden.trips import Known, Segment, TrueVerdict, true_verdicts
+from telemetria_pipeline_tests.golden.money import _beyond, cycle_of, days_of, price
+from telemetria_pipeline_tests.golden.patterns import true_patterns
+from telemetria_pipeline_tests.golden.trips import Known, Segment, TrueVerdict, true_verdicts
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 DAY = datetime(2026, 3, 10, 3, tzinfo=UTC)  # midnight in São Paulo
@@ -32,7 +32,7 @@ def said(left: str, arrived: str, km: float, driver: str = "", out: int = 100_00
 def heard(left: str, arrived: str, km: float, out: int | None = None, driver: str | None = None) -> Segment:
     metres = round(km * 1000)
     odometer = None if out is None else (out, out + metres)
-    return Segment(PLATE, "v-1", at(left), at(arrived), metres, driver, odometer)
+    return Segment("sol", PLATE, "v-1", at(left), at(arrived), metres, driver, odometer)
 
 
 def judge(*trips: DeclaredTrip | Segment, missing: tuple[str, ...] = ()) -> list[TrueVerdict]:
@@ -41,7 +41,7 @@ def judge(*trips: DeclaredTrip | Segment, missing: tuple[str, ...] = ()) -> list
         Known(
             [t for t in trips if isinstance(t, DeclaredTrip)],
             [t for t in trips if isinstance(t, Segment)],
-            frozenset(hours),
+            {"sol": frozenset(hours)},
             {},
             [],
             ZONE,
@@ -147,7 +147,14 @@ def test_what_was_not_declared() -> None:
 @pytest.mark.parametrize(("minutes", "kinds"), [(30, set()), (31, {"horario_divergente"})])
 def test_clocks_may_be_half_an_hour_apart(minutes: int, kinds: set[str]) -> None:
     own = Segment(
-        PLATE, "v-1", at("10:00") + minutes * MINUTE, at("11:00") + minutes * MINUTE, 20_000, None, None
+        "sol",
+        PLATE,
+        "v-1",
+        at("10:00") + minutes * MINUTE,
+        at("11:00") + minutes * MINUTE,
+        20_000,
+        None,
+        None,
     )
     (trip,) = judge(said("10:00", "11:00", 20), own)
     assert set(trip.kinds) - {"veiculo_desconhecido"} == kinds
@@ -182,7 +189,7 @@ def test_a_bias_needs_twenty_trips_and_more_than_five_percent(
     known = Known(
         [replace(one, departure=one.departure + d, arrival=one.arrival + d) for d in days],
         [replace(own, departure=own.departure + d, arrival=own.arrival + d) for d in days],
-        frozenset(hours),
+        {"sol": frozenset(hours)},
         {},
         [],
         ZONE,
