@@ -2,13 +2,13 @@
 
     python benchmarks/sources.py [--sources 30] [--dead 1] [--minute 4] [--limit 60]
 
-Dagster as `make dev` runs it (webserver, daemon, queue and pools of `dagster.yaml`), and a `sources.yaml` in a
-temporary folder: some sources never answer, one answers after thirty seconds, one has a profile with a key
-that nobody knows, all others are simulated carriers of eight vehicles. Each source is asked for the last full
-hour at its own minute past the hour, as its schedule would, but a minute lasts `--minute` seconds: what is
-spread over half an hour comes within two minutes. The wait of an hour is from that moment until its trips are
-published. Ends with 1 where one of the healthy sources waits longer than `--limit` seconds, or a source in
-trouble does not say what is wrong.
+Dagster as `make dev` runs it (webserver, daemon, queue and pools of `dagster.yaml`), and a `sources.yaml` in
+a temporary folder: some sources never answer, one answers after thirty seconds, one has a profile with a key
+that nobody knows, all others are simulated carriers of eight vehicles. Each source is asked for the last
+full hour at its own minute past the hour, as its schedule would, but a minute lasts `--minute` seconds: what
+is spread over half an hour comes within two minutes. The wait of an hour is from that moment until its trips
+are published. Ends with 1 where one of the healthy sources waits longer than `--limit` seconds, or a source
+in trouble does not say what is wrong.
 """
 
 import argparse
@@ -235,12 +235,13 @@ def main() -> None:
             status = records[runs[source]].dagster_run.status.value.lower()
             after = f"{waits[source]:.1f} s" if source in waits else "-"
             print(f"{source:<12} {kind:<8} {status:<8} {after:>15}  {errors[source] or '-'}")
-    slowest = sorted(healthy, key=healthy.__getitem__)[-3:]
+    slowest = ", ".join(f"{s} {healthy[s]:.1f}" for s in sorted(healthy, key=healthy.__getitem__)[:-4:-1])
+    minutes = [minute_past(source) for source in kinds]
     print(
-        f"\n{len(healthy)} healthy sources, {runs_at_once['max_concurrent_runs']} runs at once, all due within "
-        f"{(max(map(minute_past, kinds)) - min(map(minute_past, kinds))) * options.minute:.0f} s\n"
+        f"\n{len(healthy)} healthy sources, {runs_at_once['max_concurrent_runs']} runs at once, all due "
+        f"within {(max(minutes) - min(minutes)) * options.minute:.0f} s\n"
         f"from its minute to the published hour: median {statistics.median(healthy.values()):.1f} s, "
-        f"longest {max(healthy.values()):.1f} s ({', '.join(f'{s} {healthy[s]:.1f}' for s in reversed(slowest))})\n"
+        f"longest {max(healthy.values()):.1f} s ({slowest})\n"
         f"of which in the queue: median {statistics.median(queued):.1f} s, longest {max(queued):.1f} s; "
         f"a run takes {statistics.median(worked):.1f} s, its process up to {largest:.0f} MB"
     )
