@@ -37,15 +37,13 @@ def bare_xlsx(file: Path, folder: Path) -> float:
 
 
 def ours(file: Path, folder: Path) -> float:
-    """Every rule of a boletim, the contract, and the lake; only the limits on size are lifted."""
+    """Every rule of a boletim, the contract, and the lake."""
     from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
     from telemetria_pipeline.core.boletim.validation import validate_file
-    from telemetria_pipeline.core.sheets.text import Limits
     from telemetria_pipeline.storage.lake import Lake
 
     began = time.perf_counter()
-    lifted = Limits(size=10**10, rows=10**8, unzipped=10**10)
-    verdict = validate_file(file.read_bytes(), file.name, received_on=RECEIVED, limits=lifted)
+    verdict = validate_file(file.read_bytes(), file.name, received_on=RECEIVED)
     if verdict.verdict != "accepted" or verdict.warnings:
         raise RuntimeError(f"{verdict.verdict}: {[str(group) for group in verdict.groups]}")
     table = BOLETIM_TRIPS.table(verdict.accepted)

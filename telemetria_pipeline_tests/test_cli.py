@@ -1,11 +1,17 @@
 import json
+from datetime import UTC, datetime, timedelta
 
 import openpyxl
 import pytest
+import yaml
 from click.testing import CliRunner
 
+from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.cli import main
+from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
+from telemetria_pipeline.steps.ingest import ingest_hours
+from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 from telemetria_pipeline_tests.defs.conftest import AFTER_THE_DAY, TOKEN
 
@@ -87,6 +93,95 @@ def test_hours_tells_a_missing_hour_from_nothing_at_all(monkeypatch, tmp_path):
     done = telemetria("hours", "2026-03-10-06:00", "2026-03-10-07:00")
     assert done.output.count("missing") == 2
     assert "write a day (2026-03-10)" in telemetria("hours", "1999-01-01").output
+
+
+@pytest.fixture
+def two_sources(carrier, monkeypatch, tmp_path):
+    """One that answered for an hour of this morning, and one whose profile is misspelt; `carrier` is both."""
+    (tmp_path / "beta.yaml").write_text("feilds: {}", encoding="utf-8")
+    described = {
+        name: {"url": carrier.url, "profile": profile, "secrets": {"token": "CARRIER_TOKEN"}}
+        for name, profile in {"alfa": "simulator", "beta": str(tmp_path / "beta.yaml")}.items()
+    }
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
+    monkeypatch.setenv("TELEMETRIA_SOURCES", str(tmp_path / "sources.yaml"))
+    monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path / 'lake'}")
+    monkeypatch.setenv("TELEMETRIA_RECAPTURE_HOURS", "6")
+    monkeypatch.setenv("CARRIER_TOKEN", TOKEN)
+    carrier.as_of = None
+    settings = Settings.load()
+    source, now = load_sources(settings)["alfa"], datetime.now(UTC)
+    hours = settings.calendar.hours(now - timedelta(hours=6), now, "alfa")
+    profile, lake = source.load_profile(), Lake.open(settings.lake)
+    with source.client(profile) as client:
+        (captured,) = ingest_hours(lake, profile, client, hours[2:3], "r", publish=True)
+    assert captured.error is None
+    return [hour.key for hour in hours]
+
+
+def test_sources_says_of_each_when_it_last_answered_and_what_is_wrong(two_sources):
+    done = telemetria("sources", "--json")
+    alfa, beta = json.loads(done.stdout)
+    captured, state = two_sources[2], telemetria("hours", two_sources[2], "--source", "alfa").output
+    assert (alfa["source"], alfa["profile"], alfa["last_hour"]) == ("alfa", "simulator", captured)
+    assert abs(
+        datetime.now() - datetime.strptime(alfa["last_answer"], "%Y-%m-%d %H:%M")  # the contract's clock
+    ) < timedelta(days=1)
+    assert alfa["missing"] == len(two_sources) - 1
+    assert alfa["open"] == state.count("open")
+    assert alfa["oldest_gap"] == two_sources[0]
+    assert alfa["problem"] is None
+    assert (beta["last_answer"], beta["last_hour"], beta["missing"]) == (None, None, len(two_sources))
+    assert "beta.yaml: feilds: unknown key" in beta["problem"]
+    assert TOKEN not in done.output
+
+
+def test_sources_is_a_table_of_a_line_a_source(two_sources):
+    head, alfa, beta = telemetria("sources").output.splitlines()
+    for column in (
+        "source",
+        "profile",
+        "last answer",
+        "last hour",
+        "missing",
+        "open",
+        "oldest gap",
+        "problem",
+    ):
+        assert column in head
+    assert alfa.split()[:2] == ["alfa", "simulator"]
+    assert two_sources[2] in alfa
+    assert "feilds: unknown key" in beta
+
+
+@pytest.mark.parametrize("words", [("hours", "2026-03-10"), ("carrier", "check", *WINDOW)])
+def test_of_several_sources_one_is_named(two_sources, words):
+    done = telemetria(*words)
+    assert done.exit_code == 1
+    assert "say which source: --source with one of alfa, beta" in done.output
+    unknown = telemetria(*words, "--source", "gama")
+    assert unknown.exit_code == 1
+    assert "there is no source gama: --source with one of alfa, beta" in unknown.output
+
+
+def test_hours_are_those_of_the_source(two_sources):
+    captured = two_sources[2]
+    for source, missing in (("alfa", False), ("beta", True)):
+        done = telemetria("hours", captured, "--source", source)
+        assert done.exit_code == 0, done.output
+        assert ("missing" in done.output) is missing
+
+
+def test_carrier_check_asks_the_source(two_sources, carrier):
+    asked = len(carrier.requests)
+    said = json.loads(telemetria("carrier", "check", "--source", "alfa", *WINDOW, "--json").stdout)
+    assert (said["source"], said["profile"]) == ("alfa", "simulator")
+    assert said["records"] > 0
+    assert len(carrier.requests) == asked + 1
+    done = telemetria("carrier", "check", "--source", "beta", *WINDOW)
+    assert done.exit_code == 1
+    assert "beta.yaml: feilds: unknown key" in done.output
+    assert len(carrier.requests) == asked + 1
 
 
 def test_the_demo_refuses_to_mix_invented_trips_with_a_real_carriers(carrier):

@@ -58,7 +58,7 @@ def test_what_is_missing_is_shown_and_can_be_accepted(lake):
 def test_damage_to_a_closed_cycle_is_told(lake):
     bill_cycle(lake, CYCLE, SETTINGS)
     cycle("close", KEY)
-    lake.drop_table("closed_trips", read_closing(lake, CYCLE).partition)
+    lake.store.delete(lake.table_key("closed_trips", read_closing(lake, CYCLE).partition))
     code, said = cycle("show", KEY)
     assert code == 1
     assert "não são as que foram fechadas" in said

@@ -13,6 +13,7 @@ sol:
   url: https://sol.example/api
   profile: motive
   secrets: {token: SOL_TOKEN}
+  start: 2026-03-01
 """
 
 
@@ -41,14 +42,14 @@ def test_what_a_person_added_to_the_sources_stays(folder):
     with simulated_carriers(as_of=None) as apis:
         write_sources(file, apis)
         sources = load_sources(Settings.load())
-    assert list(sources) == ["fabula", "miragem", "quimera", "sol"]
+    assert list(sources) == ["quimera", "miragem", "fabula", "sol"]
     assert sources["quimera"].url == apis["quimera"].url
     text = file.read_text("utf-8")
     assert text.endswith(MINE)
     assert len(yaml.safe_load(text)) == 4
     file.write_text(MINE, "utf-8")  # the simulated ones were deleted
     write_sources(file, apis)
-    assert list(yaml.safe_load(file.read_text("utf-8"))) == ["fabula", "miragem", "quimera", "sol"]
+    assert list(yaml.safe_load(file.read_text("utf-8"))) == ["quimera", "miragem", "fabula", "sol"]
 
 
 def test_real_sources_are_seen(folder, monkeypatch):

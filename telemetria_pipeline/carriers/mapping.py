@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from telemetria_pipeline.carriers.instants import read_instants
-from telemetria_pipeline.carriers.paths import Names, NamesEqual, compile_path, read_names, truth
+from telemetria_pipeline.carriers.paths import Names, NamesEqual, compile_path, truth
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
 from telemetria_pipeline.carriers.units import read_numbers
 from telemetria_pipeline.contracts.base import INSTANT, NUMBER
@@ -155,16 +155,6 @@ def seen_fields(records: Iterable[object]) -> set[str]:
     tops = set(map(tuple, objects))  # a page has few different rows of names
     nested = {(n, tuple(v)) for record in objects for n, v in record.items() if type(v) is dict}
     return {n for names in tops for n in names} | {f"{n}.{m}" for n, names in nested for m in names}
-
-
-def mapped_fields(profile: Profile) -> set[str]:
-    """The names of the first two levels that the profile reads, in the form of `seen_fields`."""
-    paths = [path for field in profile.fields.values() for path in field.paths]
-    names: set[str] = set()
-    for path in [*paths, *([profile.running] if profile.running else [])]:
-        for chain in read_names(path):
-            names |= {".".join(chain[:depth]) for depth in (1, 2) if len(chain) >= depth}
-    return names
 
 
 def _joined(parts: Sequence[object]) -> object:

@@ -58,12 +58,6 @@ def truth(value: Any) -> bool | None:
     return None if value is None else bool(value)
 
 
-def read_names(path: str) -> list[tuple[str, ...]]:
-    """The dotted names that a path reads, each as its parts."""
-    tree: Any = jmespath.compile(path).parsed
-    return _chains(tree)
-
-
 @functools.lru_cache(maxsize=1024)
 def _expression(path: str) -> Any:
     return jmespath.compile(path)
@@ -77,10 +71,3 @@ def _names(tree: dict[str, Any]) -> tuple[str, ...] | None:
         if all(part is not None for part in parts):
             return tuple(name for part in parts for name in part or ())
     return None
-
-
-def _chains(tree: dict[str, Any]) -> list[tuple[str, ...]]:
-    names = _names(tree)
-    if names is not None:
-        return [names]
-    return [chain for child in tree.get("children", []) if child for chain in _chains(child)]

@@ -66,12 +66,6 @@ def read_numbers(
     return numbers, [i for i in missing if values[i] is not None]
 
 
-def read_number(value: object, column: str, unit: str | None = None, decimal: str = ".") -> float | None:
-    """One value in the column's own unit; None when it cannot be read."""
-    numbers, _ = read_numbers([value], column, unit, decimal)
-    return None if math.isnan(numbers[0]) else float(numbers[0])
-
-
 def _plain_numbers(values: Sequence[object]) -> np.ndarray | None:
     """All values at once, when each is a number or missing."""
     if set(map(type, values)) <= {int, float, type(None)}:

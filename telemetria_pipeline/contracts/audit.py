@@ -7,6 +7,7 @@ from telemetria_pipeline.contracts.base import (
     KM,
     MONEY,
     NUMBER,
+    PERCENT,
     TARIFF,
     TEXT,
     Column,
@@ -44,7 +45,7 @@ SHEET = (
 )
 VERSIONS = (
     Column("versao_regras", TEXT, "The rules and tolerances that judged the row", required=True),
-    Column("versao_tarifas", TEXT, "The contracts table that priced the row; none where there is none"),
+    Column("versao_tarifas", TEXT, "What the terms that priced it say, as a digest; none without terms"),
 )
 
 VALIDATED_TRIPS = Contract(
@@ -144,6 +145,13 @@ VALIDATED_TRIPS = Contract(
         ),
         Column("contrato", TEXT, "Contract whose tariff applies on the day of the trip"),
         Column("tarifa_brl_km", TARIFF, "Tariff in force on the day of the trip, R$/km", ge=0),
+        Column(
+            "tolerancia_pct", PERCENT, "By how much km may differ, % of the measured", required=True, ge=0
+        ),
+        Column("tolerancia_km", KM, "What may differ whatever the share, km", required=True, ge=0),
+        Column(
+            "tolerancia_do_contrato", FLAG, "The contract says them; else they are defaults", required=True
+        ),
         *VERSIONS,
     ),
     key=("viagem_id",),

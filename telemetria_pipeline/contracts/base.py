@@ -19,6 +19,7 @@ FLAG = pa.bool_()
 KM = pa.decimal128(12, 3)
 TARIFF = pa.decimal128(10, 4)
 MONEY = pa.decimal128(14, 2)
+PERCENT = pa.decimal128(5, 2)
 
 _PANDAS_DTYPES = {
     TEXT: "str",

@@ -1,6 +1,6 @@
 """The reference tables: the vehicles and drivers that both sides are held against, and what is paid."""
 
-from telemetria_pipeline.contracts.base import INTEGER, KM, MONEY, TARIFF, TEXT, Column, Contract
+from telemetria_pipeline.contracts.base import INTEGER, KM, MONEY, PERCENT, TARIFF, TEXT, Column, Contract
 from telemetria_pipeline.contracts.boletim import DATE_PATTERN
 from telemetria_pipeline.contracts.telemetry import PLACA_PATTERN
 
@@ -80,6 +80,14 @@ CONTRACTS = Contract(
         Column("tarifa_brl_km", TARIFF, "Tariff, R$/km", required=True, ge=0),
         Column("custo_fixo_mensal_brl", MONEY, "Fixed cost of a month and vehicle, R$", required=True, ge=0),
         Column("franquia_km", KM, "Kilometres a month without tariff, km", required=True, ge=0),
+        Column(
+            "tolerancia_pct",
+            PERCENT,
+            "By how much declared and measured km may differ, % of the measured; none: the default",
+            ge=0,
+            le=100,
+        ),
+        Column("tolerancia_km", KM, "What may differ whatever the share, km; none: the default", ge=0),
         Column("vigencia_inicio", TEXT, "First day in force", required=True, pattern=DATE_PATTERN),
         Column("vigencia_fim", TEXT, "Last day in force; none: open", pattern=DATE_PATTERN),
     ),
@@ -123,6 +131,8 @@ CONTRACT_HEADERS: dict[str, tuple[str, ...]] = {
         "FIXO MENSAL",
     ),
     "franquia_km": ("FRANQUIA", "FRANQUIA KM", "KM FRANQUIA"),
+    "tolerancia_pct": ("TOLERÂNCIA", "TOLERÂNCIA %"),
+    "tolerancia_km": ("TOLERÂNCIA KM", "TOLERÂNCIA MÍNIMA KM"),
     "vigencia_inicio": ("VIGÊNCIA INÍCIO", "INÍCIO DA VIGÊNCIA", "VIGENTE DE", "DE"),
     "vigencia_fim": ("VIGÊNCIA FIM", "FIM DA VIGÊNCIA", "VIGENTE ATÉ", "ATÉ"),
 }

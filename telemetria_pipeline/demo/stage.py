@@ -20,7 +20,7 @@ VEHICLES = 40
 TOKEN = "demo-token"
 TOKEN_VARIABLE = "TELEMETRIA_DEMO_TOKEN"
 # Of the transport faults: an API that is asked vehicle by vehicle would have them all day long.
-LIVELINESS = {"simulator": 1.0, "motive": 0.1, "traccar": 0.02}
+LIVELINESS = {"simulator": 0.6, "motive": 0.1, "traccar": 0.02}
 _HOME = Path("data/dagster")
 SOURCES_FILE = Path("data/sources.yaml")
 _YOURS = "\n# Above: the simulated carriers, written anew at each start. Below: your own sources.\n"
@@ -82,7 +82,7 @@ def write_sources(file: Path, apis: Mapping[str, Simulator]) -> None:
     before = file.read_text("utf-8") if file.exists() else ""
     theirs = before.rpartition(_YOURS)[2]
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"{yaml.safe_dump(ours, allow_unicode=True)}{_YOURS}{theirs}", "utf-8")
+    file.write_text(f"{yaml.safe_dump(ours, allow_unicode=True, sort_keys=False)}{_YOURS}{theirs}", "utf-8")
 
 
 @contextmanager

@@ -54,7 +54,6 @@ class DailyFacts:
         hours: a row an hour of the day: `hora` (its clock), `estado`, `tentativas`, `erro` (the last one).
         boletins: a row a file that declares the day or came for it: `arquivo`, `veredito`, `recebido_utc`,
             `recebidas`, `aceitas`, `repetidas`, `rejeitadas` (rows).
-        tolerance: share and least km of the audit's rules.
     """
 
     day: date
@@ -64,7 +63,6 @@ class DailyFacts:
     divergences: pd.DataFrame
     hours: pd.DataFrame
     boletins: pd.DataFrame
-    tolerance: tuple[Decimal, Decimal]
 
     @cached_property
     def vehicles(self) -> pd.DataFrame:
@@ -151,7 +149,7 @@ class DailyFacts:
         if self.trips.empty:
             return []
         return [
-            ("Quilômetros declarados e medidos", declared_and_measured(self.trips, self.tolerance)),
+            ("Quilômetros declarados e medidos", declared_and_measured(self.trips)),
             ("R$ em jogo por transportadora", at_stake_by_carrier(self.divergences)),
         ]
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from telemetria_pipeline.core.audit.tolerances import in_words
 from telemetria_pipeline.reports.pages import render
 from telemetria_pipeline.reports.text import (
     brl,
@@ -50,8 +51,7 @@ class Evidence:
         hours: `inicio_utc`, `fim_utc`, `estado` of the day's hours, as they are known of the vehicle.
         zone: the contract's, whose clocks the page shows; `declared_zone`: the one of the boletim's clocks.
         terms: the row of CONTRACTS that gave the price; None where there is none (any more).
-        rules: today's tolerances, as AuditRules writes them; `rules_version`: their version; `tolerance`: the
-            one of kilometres in words.
+        rules: today's tolerances, as AuditRules writes them; `rules_version`: their version.
     """
 
     divergence: pd.Series
@@ -61,7 +61,6 @@ class Evidence:
     terms: pd.Series | None
     rules: Mapping[str, Any]
     rules_version: str
-    tolerance: str
     zone: ZoneInfo
     declared_zone: ZoneInfo
 
@@ -140,7 +139,7 @@ def _steps(evidence: Evidence) -> list[str]:
         steps.append(
             f"declarados {km(trip['km_declarado'])}, medidos {km(trip['km_medido'])} (fonte: "
             f"{word(trip['fonte_distancia']).lower()}): diferença de {signed(difference, 3)} km{share}, "
-            f"{inside} {evidence.tolerance}"
+            f"{inside} {_tolerance(evidence)}"
         )
     steps += [
         f"{percent(trip['cobertura'])} da viagem declarada está em horas com telemetria recebida (mínimo de "
@@ -164,6 +163,12 @@ def _steps(evidence: Evidence) -> list[str]:
     if kind == "veiculo_desconhecido":
         steps.append(f"a placa {trip['veiculo']} não está no cadastro de veículos")
     return [*steps, last]
+
+
+def _tolerance(evidence: Evidence) -> str:
+    trip = evidence.trips[evidence.trips["viagem_id"] == evidence.divergence["viagem_id"]]
+    said = in_words(trip["tolerancia_pct"], trip["tolerancia_km"]).iloc[0]
+    return f"{said}, do contrato" if trip["tolerancia_do_contrato"].iloc[0] else said
 
 
 def _money(evidence: Evidence) -> dict[str, Any]:

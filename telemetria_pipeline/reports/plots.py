@@ -5,7 +5,6 @@ The colours are those of Okabe and Ito, which colour-blind people tell apart; ma
 
 import base64
 from collections.abc import Callable
-from decimal import Decimal
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -24,12 +23,11 @@ _BARS = 10
 _GREY = "#5F6B7A"
 
 
-def declared_and_measured(trips: pd.DataFrame, tolerance: tuple[Decimal, Decimal] | None = None) -> bytes:
+def declared_and_measured(trips: pd.DataFrame) -> bytes:
     """A point a trip, declared over measured km, by verdict; a side that is missing lies on the axis.
 
     Args:
-        trips: VALIDATED_TRIPS.
-        tolerance: share and least km of the audit's rules, for the band in which trips agree.
+        trips: VALIDATED_TRIPS; each of their tolerances has its band, in which trips agree.
     """
     points = pd.DataFrame(
         {
@@ -38,13 +36,15 @@ def declared_and_measured(trips: pd.DataFrame, tolerance: tuple[Decimal, Decimal
             "verdict": trips["veredito"],
         }
     )
+    tolerances = trips[["tolerancia_pct", "tolerancia_km"]].astype("float64").drop_duplicates()
     farthest = max(points[["measured", "declared"]].to_numpy().max(initial=0), 1) * 1.05
 
     def draw(axes: "Axes") -> None:
         line = np.linspace(0, farthest, 200)
-        if tolerance:
-            allowed = np.maximum(line * float(tolerance[0]), float(tolerance[1]))
-            axes.fill_between(line, line - allowed, line + allowed, color="#DCE6F0", label="Tolerância")
+        for number_of, (percent, km) in enumerate(tolerances.itertuples(index=False)):
+            allowed = np.maximum(line * percent / 100, km)
+            label = None if number_of else "Tolerância"
+            axes.fill_between(line, line - allowed, line + allowed, color="#DCE6F0", label=label)
         axes.plot(line, line, color=_GREY, linewidth=0.8)
         for verdict, colour in COLOURS.items():
             seen = points[points["verdict"] == verdict]

@@ -6,7 +6,7 @@ cycle is what was frozen (see `closed_cycles`).
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -20,11 +20,12 @@ from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.tolerances import replace_defaults
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, totals
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
 from telemetria_pipeline.core.billing.patterns import find_patterns
-from telemetria_pipeline.core.billing.tariffs import tariffs_version
+from telemetria_pipeline.core.billing.tariffs import price_trips, tariffs_version
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.closed_cycles import (
@@ -102,7 +103,7 @@ def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
     tables = dict(
         frozen_tables(lake, closing) if closing else _make(lake, read, read_tables(lake), rules, settings)
     )
-    tables[PATTERNS] = find_patterns(_judged(read.trips, rules), rules)
+    tables[PATTERNS] = find_patterns(_judged(read.trips, rules))
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
             raise CycleRefused([f"{contract.name}: {problem}"])
@@ -193,7 +194,7 @@ def what_if(
     """Price the cycle again without touching it.
 
     Args:
-        changed: tolerances of `AuditRules` that are to be others.
+        changed: other tolerances of `AuditRules`; they count for every trip, whatever its contract says.
         contracts: other terms, contract CONTRACTS; None: the ones in the lake.
 
     Raises:
@@ -201,10 +202,12 @@ def what_if(
     """
     closing, read, reference = read_closing(lake, cycle), _read(lake, cycle), read_tables(lake)
     rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
-    others = reference.contracts if contracts is None else contracts
+    others, otherwise = reference.contracts if contracts is None else contracts, rules.but(**changed)
+    trips = read.trips if contracts is None else price_trips(read.trips, contracts, read.trips["data"], rules)
+    trips = _judged_again(replace_defaults(trips, otherwise, everywhere=changed), otherwise)
     return WhatIf(
         _bill(read, rules, reference.vehicles, reference.contracts),
-        _bill(read, rules.but(**changed), reference.vehicles, others),
+        _bill(replace(read, trips=trips), otherwise, reference.vehicles, others),
         closing,
     )
 
@@ -263,6 +266,10 @@ def _judged(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
     """The trips by these rules, whatever rules they were audited by: one bill has one."""
     if (trips["versao_regras"] == rules.version).all():
         return trips
+    return _judged_again(replace_defaults(trips, rules), rules)
+
+
+def _judged_again(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
     return judge(trips, rules, trips["data"]).assign(data=trips["data"])
 
 

@@ -177,11 +177,14 @@ class DayIndex:
 
     def heard(self, days: Iterable[date]) -> dict[str, set[str]]:
         """Each vehicle → the sources that heard it on one of these days."""
-        heard: dict[str, set[str]] = {}
+        by_source: dict[str, set[str]] = {}
         for day in days:
             for source, found in self.sources.get(day, {}).items():
-                for vehicle in found.heard:
-                    heard.setdefault(vehicle, set()).add(source)
+                by_source.setdefault(source, set()).update(found.heard)
+        heard: dict[str, set[str]] = {}
+        for source, vehicles in by_source.items():
+            for vehicle in vehicles:
+                heard.setdefault(vehicle, set()).add(source)
         return heard
 
 

@@ -91,7 +91,6 @@ def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
     expected = [h for source in sources for h in expected_hours(source, settings.calendar, *window)]
     with ThreadPoolExecutor(_READERS) as readers:
         hours = list(readers.map(lambda hour: _hour(lake, hour), expected))
-    rules = AuditRules.of(settings)
     return DailyFacts(
         day=day,
         zone=settings.timezone,
@@ -100,7 +99,6 @@ def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
         divergences=divergences,
         hours=pd.DataFrame(hours, columns=["fonte", "hora", "estado", "tentativas", "erro"]),
         boletins=_boletins(lake, day, window),
-        tolerance=(rules.km_share, rules.km_minimum),
     )
 
 
@@ -126,7 +124,6 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
         rules_version=rules.version,
-        tolerance=rules.in_words,
         zone=settings.timezone,
         declared_zone=_declared_zone(lake, divergence) or settings.timezone,
     )

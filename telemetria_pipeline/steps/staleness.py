@@ -28,12 +28,12 @@ from telemetria_pipeline.core.audit.staleness import (
     Surroundings,
     digest,
     fingerprint,
-    touches,
+    touching,
 )
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex, cached
-from telemetria_pipeline.steps.hours import Sources, expected_hours
+from telemetria_pipeline.steps.hours import Sources
 from telemetria_pipeline.steps.reference import ReferenceTables
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectNotFound
@@ -131,7 +131,7 @@ class Snapshot:
     def own_pieces(self, day: date) -> list[Piece]:
         """What there is to audit of a day that never was."""
         window, tolerance = self.settings.calendar.day(day), timedelta(minutes=self.rules.match_minutes)
-        return [piece for piece in self.around(day).pieces if touches(piece, window, None, tolerance)]
+        return touching(self.around(day).pieces, window, None, tolerance)
 
     def modified(self, day: date) -> datetime | None:
         """When something around the day was last written."""
@@ -140,18 +140,23 @@ class Snapshot:
 
     def _hours(self, day: date) -> list[Piece]:
         if day not in self._pieces:
-            calendar = self.settings.calendar
+            calendar, found = self.settings.calendar, self.index.sources.get(day, {})
+            known = [
+                (s.name, found[s.name].hours)
+                for s in self.sources.values()
+                if s.name in found and not (s.start and day < s.start)
+            ]
             self._pieces[day] = [
                 Piece(
-                    f"{hour.source} {hour.key}",
+                    f"{source} {hour.key}",
                     hour.start,
                     max(entry.until, hour.end) if entry.until else hour.end,
                     True,
                     f"{entry.state} {entry.digest}",
                 )
-                for source in self.sources.values()
-                for hour in expected_hours(source, calendar, *calendar.day(day))
-                if (entry := self.index.hour(hour))
+                for hour in calendar.hours(*calendar.day(day), "")  # once for all sources: thousands a tick
+                for source, hours in known
+                if (entry := hours.get(hour.name))
             ]
         return self._pieces[day]
 

@@ -97,10 +97,6 @@ class Lake:
             if table is not None:
                 yield partition, table
 
-    def drop_table(self, name: str, partition: Partition) -> None:
-        """Remove the partition; one that was never written is fine."""
-        self.store.delete(self.table_key(name, partition))
-
     def partitions(self, name: str) -> list[dict[str, str]]:
         """The partitions of this table that exist, sorted by key."""
         found = []

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.carriers.instants import read_instants, write_instant
-from telemetria_pipeline.carriers.units import UNITS, read_number, read_numbers
+from telemetria_pipeline.carriers.units import UNITS, read_numbers
 
 KM, KMH, S = "distancia_telemetria_km", "velocidade_maxima_kmh", "tempo_conducao_s"
 JSON = st.recursive(
@@ -18,6 +18,11 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )
+
+
+def read_number(value: object, *more: str | None) -> float | None:
+    number = read_numbers([value], *more)[0][0]
+    return None if math.isnan(number) else float(number)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_cycle_is_billed_from_its_audited_days_and_an_outsider_reads_it(cycle_
 
 def test_a_running_cycle_names_the_days_to_come(cycle_lake):
     for day in CYCLE.days[20:]:
-        cycle_lake.drop_table(VALIDATED_TRIPS.name, {"data": str(day)})
+        cycle_lake.store.delete(cycle_lake.table_key(VALIDATED_TRIPS.name, {"data": str(day)}))
     assert bill_cycle(cycle_lake, CYCLE, SETTINGS).days_missing == CYCLE.days[20:]
 
 
@@ -168,7 +168,7 @@ def test_what_was_looked_at_is_what_is_closed(cycle_lake):
 
 
 def test_what_is_missing_is_named_and_accepted_only_on_purpose(cycle_lake):
-    cycle_lake.drop_table(VALIDATED_TRIPS.name, {"data": DAYS[3]})
+    cycle_lake.store.delete(cycle_lake.table_key(VALIDATED_TRIPS.name, {"data": DAYS[3]}))
     cycle_lake.store.delete(f"audited_days/data={DAYS[3]}.json")
     row = {"veiculo": PLATES[0], "horas_sem_telemetria": 3, "fonte_leitura": "nenhuma"}
     zeros = {c.name: 0 for c in DAILY_KM.columns if c.ge == 0}
@@ -281,7 +281,7 @@ def test_a_frozen_table_that_somebody_changed_is_noticed(cycle_lake):
     cycle_lake.write_table("closed_billing", closing.partition, BILLING.table(changed))
     with pytest.raises(CycleRefused, match="não são as que foram fechadas"):
         bill_cycle(cycle_lake, CYCLE, SETTINGS)
-    cycle_lake.drop_table("closed_billing", closing.partition)
+    cycle_lake.store.delete(cycle_lake.table_key("closed_billing", closing.partition))
     with pytest.raises(CycleRefused, match="não são as que foram fechadas"):
         bill_cycle(cycle_lake, CYCLE, SETTINGS)
 
@@ -290,7 +290,7 @@ def test_nobody_is_paid_back_because_a_vehicle_or_a_day_was_lost(cycle_lake):
     closed(cycle_lake)
     audited(cycle_lake, CYCLE.after)
     put(cycle_lake, VEHICLES, vehicle(PLATES[1]))
-    cycle_lake.drop_table(VALIDATED_TRIPS.name, {"data": DAYS[9]})
+    cycle_lake.store.delete(cycle_lake.table_key(VALIDATED_TRIPS.name, {"data": DAYS[9]}))
     with pytest.raises(CycleRefused) as raised:
         bill_cycle(cycle_lake, CYCLE.after, SETTINGS)
     said = str(raised.value)

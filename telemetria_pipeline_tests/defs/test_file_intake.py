@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from contextlib import suppress
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from telemetria_pipeline.steps.intake import (
     archive_file,
     judge_file,
     landed_files,
+    manifest_key,
     partition_of,
     read_file_manifest,
     receive_file,
@@ -193,6 +195,42 @@ def test_a_verdict_that_changes_when_made_again_leaves_one_answer(lake, inbox):
     assert again.verdict == "accepted"
     assert all(key.startswith("archive/accepted/") for key in keys(inbox))
     assert len(keys(inbox)) == 3
+
+
+def test_versions_come_in_their_order_whatever_the_clocks_of_two_machines_say(lake, inbox):
+    first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    ahead = first.model_copy(update={"received_at": first.received_at + timedelta(hours=1)})
+    lake.write_json(manifest_key(first.file), ahead.model_dump(mode="json"))
+    second = take(lake, inbox, "b.csv", csv_of(*trips(2)))
+    assert second.replaces == [first.file]
+    assert (rows(lake, first.file), rows(lake, second.file)) == (0, 2)
+
+
+def test_of_two_verdicts_on_a_file_the_later_one_is_answered(lake, inbox):
+    """Two instances take it at once, and the partial good rows are taken by the second only."""
+    inbox.put("b.csv", csv_of(*trips(2), trip(PLACA="ABCO234")))
+    received = receive_file(lake, inbox, file_of(inbox, "b.csv"))
+    rejected, accepted = (
+        judge_file(lake, received, RuleSettings(partial=partial), Reference()) for partial in (False, True)
+    )
+    done = archive_file(lake, inbox, accepted, received.data)
+    assert archive_file(lake, inbox, rejected, received.data) == done
+    assert done.archived.startswith("archive/accepted/")
+    assert all(key.startswith("archive/accepted/") for key in keys(inbox))
+    assert len(keys(inbox)) == 3
+
+
+def test_what_came_between_two_steps_is_not_forgotten_by_the_second(lake, inbox):
+    """A correction is judged before its earlier version is archived."""
+    inbox.put("b.csv", csv_of(*trips(3)))
+    first = receive_file(lake, inbox, file_of(inbox, "b.csv"))
+    judged = judge_file(lake, first, RuleSettings(), Reference())
+    second = take(lake, inbox, "b.csv", csv_of(*trips(2)))
+    archive_file(lake, inbox, judged, first.data)
+    stored = read_file_manifest(lake, first.manifest.file)
+    assert (stored.replaced_by, stored.verdict) == (second.file, "accepted")
+    assert inbox.exists(stored.archived)
+    assert take(lake, inbox, "b.csv", csv_of(*trips(3))).verdict == "accepted"
 
 
 def test_a_file_that_changes_while_it_is_read_is_left_for_its_next_version(lake, inbox, monkeypatch):

@@ -138,7 +138,7 @@ def test_trips_are_made_again_from_raw_with_the_api_switched_off(pipeline, carri
     assert pipeline.run(hour_key(6), hour_key(7)).success
     made, counted = (pipeline.table(c, hour_key(6), hour_key(7)) for c in (TRIPS, LEDGER))
     for hour in (6, 7):
-        pipeline.lake.drop_table(TRIPS.name, hour_of(hour_key(hour)).partition)
+        pipeline.lake.store.delete(pipeline.lake.table_key(TRIPS.name, hour_of(hour_key(hour)).partition))
     carrier.close()
     for name in ("TELEMETRIA_API_URL", "TELEMETRIA_API_TOKEN"):
         monkeypatch.delenv(name)

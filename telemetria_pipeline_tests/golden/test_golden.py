@@ -14,8 +14,8 @@ from telemetria_pipeline.simulator.golden import GoldenMonth
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
 from telemetria_pipeline_tests.golden.story import arrive, do_again, go_on
 
-ACCIDENTS = GoldenMonth(vehicles=10, first=date(2026, 3, 5), last=date(2026, 3, 9))
-CYCLES_END = GoldenMonth(24, vehicles=10, first=date(2026, 3, 12), last=date(2026, 3, 16))
+ACCIDENTS = GoldenMonth(vehicles=10, first=date(2026, 3, 8), last=date(2026, 3, 10))
+CYCLES_END = GoldenMonth(vehicles=10, first=date(2026, 3, 14), last=date(2026, 3, 16))
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +34,15 @@ def begun(captured: GoldenPipeline, folder: Path) -> GoldenPipeline:
 
 
 @pytest.mark.timeout(240)
-def test_an_hour_is_never_given_a_tariff_changes_and_a_vehicle_enters(tmp_path):
+def test_an_api_is_down_for_three_hours_a_tariff_changes_and_a_vehicle_enters(tmp_path):
     pipeline = GoldenPipeline(ACCIDENTS, tmp_path)
     pipeline.capture_month()
     pipeline.read_reference_files()
     compared = arrive(pipeline, "telemetry first")
     assert not compared.differences, compared.told()
-    assert compared.rows["trips"] > 600
+    assert compared.rows["trips"] > 400
     closing = pipeline.close(pipeline.cycles[0])
-    assert any("05/03 (1 h)" in said for said in closing.accepted)
+    assert any("10/03 (3 h)" in said for said in closing.accepted)
 
 
 @pytest.mark.timeout(240)

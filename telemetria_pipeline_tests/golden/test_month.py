@@ -205,7 +205,7 @@ def test_the_bill_by_hand(month: GoldenMonth) -> None:
     true = truth(month)
     lines = {(line.plate, line.terms.clause): line for line in true.bills[CYCLE]}
     entered, left = lines[plate(month, 8), "7.5"], lines[plate(month, 5), "2"]
-    assert (entered.days, entered.fixed) == (10, Decimal("13971.43"))  # 39,120.01 x 10 / 28 = 13,971.4321
+    assert (entered.days, entered.fixed) == (7, Decimal("9780.00"))  # 39,120.01 x 7 / 28 = 9,780.0025
     assert (left.days, left.fixed) == (25, Decimal("20420.85"))  # 22,871.35 x 25 / 28 = 20,420.8482
     assert (left.free_m, left.billed_m) == (2_232_143, max(left.audited_m - 2_232_143, 0))  # 2,500 x 25 / 28
     before, after = lines[plate(month, 13), "2"], lines[plate(month, 16), "4.1-A"]

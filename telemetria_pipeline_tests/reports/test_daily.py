@@ -50,7 +50,6 @@ def facts(**said) -> DailyFacts:
         "divergences": divergences(divergence(**OTHER, valor_brl="4.52")),
         "hours": hours_of_day(estado="missing", tentativas=4, erro="the carrier answered 503"),
         "boletins": boletins_of_day(("depot.xlsx", "accepted"), (HOSTILE, "rejected")),
-        "tolerance": (Decimal("0.1"), Decimal(1)),
     }
     return DailyFacts(DAY, ZONE, **found | said)
 

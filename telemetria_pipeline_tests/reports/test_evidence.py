@@ -59,7 +59,6 @@ def evidence(of: dict | None = None, about: dict | None = None, **said) -> Evide
         "terms": terms(),
         "rules": RULES.as_json(),
         "rules_version": RULES.version,
-        "tolerance": RULES.in_words,
         "zone": ZONE,
         "declared_zone": ZONE,
     }

@@ -1,7 +1,6 @@
 """The plots: real pictures, small, and of what the frames say."""
 
 import base64
-from decimal import Decimal
 from io import BytesIO
 
 import numpy as np
@@ -37,11 +36,11 @@ def test_points_are_coloured_by_verdict_and_missing_sides_are_drawn():
 
 
 def test_the_band_is_what_the_tolerance_says():
-    def band(*tolerance: str) -> int:
-        share_and_km = tuple(map(Decimal, tolerance)) or None
-        return ink(declared_and_measured(trips(trip()), share_and_km), "#DCE6F0")
+    def band(percent: int, km: float) -> int:
+        tolerated = trips(trip(tolerancia_pct=percent, tolerancia_km=km))
+        return ink(declared_and_measured(tolerated), "#DCE6F0")
 
-    assert band("0.3", "1") > 2 * band("0.1", "1") > band("0.1", "0.5") > band()
+    assert band(30, 1) > 2 * band(10, 1) > band(10, 0.5) > band(0, 0)
 
 
 def test_bars_are_as_long_as_the_money():

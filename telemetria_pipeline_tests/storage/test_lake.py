@@ -113,14 +113,6 @@ class TestTables:
         assert lake.partitions("telemetry_trips") == [HOUR, NEXT]
         assert lake.partitions("daily_km") == [{"data": "2026-11-20"}]
 
-    def test_a_dropped_partition_is_gone(self, lake: Lake):
-        lake.drop_table("telemetry_trips", HOUR)
-        lake.write_table("telemetry_trips", HOUR, trips("ABC1C34"))
-        lake.write_table("telemetry_trips", NEXT, trips("ABC1C34"))
-        lake.drop_table("telemetry_trips", HOUR)
-        assert lake.read_table("telemetry_trips", HOUR) is None
-        assert lake.partitions("telemetry_trips") == [NEXT]
-
     @pytest.mark.parametrize(
         ("name", "partition"),
         [

@@ -15,9 +15,9 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from telemetria_pipeline.contracts.telemetry import ANSWERED
 from telemetria_pipeline.core.audit.timeline import instants, microsecond, microseconds
 
-KNOWN = ("captured", "confirmed_empty")
 _HOUR = 3_600_000_000
 
 
@@ -83,7 +83,7 @@ class Sources:
         begun, answered = np.zeros((2, len(sources), len(begins)), bool)
         begun[source, hour] = True
         begun = np.logical_or.accumulate(begun, axis=1)
-        answered[source, hour] = self.hours["estado"].isin(KNOWN)
+        answered[source, hour] = self.hours["estado"].isin(ANSWERED)
         pages = np.full(begun.shape, "", object)
         pages[source, hour] = self.hours["evidencia"].fillna("")
 
@@ -101,14 +101,14 @@ class Sources:
             {
                 "inicio_utc": instants(coverage.begins),
                 "fim_utc": instants(coverage.ends),
-                "estado": pd.Series(np.where(coverage.known[0], KNOWN[0], "missing"), dtype="str"),
+                "estado": pd.Series(np.where(coverage.known[0], ANSWERED[0], "missing"), dtype="str"),
             }
         )
 
     def missing(self, start: datetime, end: datetime) -> dict[str, int]:
         """How many hours of [start, end) each source did not answer, from its first one on; only if any."""
         inside = (self.hours["inicio_utc"] >= start) & (self.hours["inicio_utc"] < end)
-        missing = self.hours[inside & ~self.hours["estado"].isin(KNOWN)]
+        missing = self.hours[inside & ~self.hours["estado"].isin(ANSWERED)]
         return {str(source): int(count) for source, count in missing.groupby("fonte").size().items()}
 
     def registered(self) -> dict[str, str]:

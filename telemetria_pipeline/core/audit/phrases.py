@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.tolerances import in_words
 from telemetria_pipeline.core.exact import half_up, units
 
 _OPENINGS = {
@@ -107,7 +108,7 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
     Args:
         rows: columns of VALIDATED_TRIPS with `tipo` and `veredito` of the divergence, `duvida` (see
             `divergences.doubts`), `horas_ausentes` (text) and `odometro_em_volta` (flag).
-        rules: the tolerances, which the sentences show.
+        rules: how far apart in time trips may be; the sentences show it.
         zone: whose clocks they show.
     """
     kind, doubt, source = rows["tipo"], rows["duvida"], rows["fonte_distancia"]
@@ -152,7 +153,7 @@ _WORDS: dict[str, Callable[[_Of, AuditRules, ZoneInfo], pd.Series | str]] = {
     "auditado": lambda of, *_: km_text(units(of("km_auditado"))),
     "sem_sinal": lambda of, *_: km_text(units(of("km_sem_sinal"))),
     "diferenca": lambda of, *_: _difference(units(of("km_declarado")), units(of("km_medido"))),
-    "tolerancia": lambda _, rules, __: rules.in_words,
+    "tolerancia": lambda of, *_: in_words(of("tolerancia_pct"), of("tolerancia_km")),
     "minutos": lambda _, rules, __: str(rules.match_minutes),
     "quando": lambda of, _, zone: window_text(of("saida_utc"), of("chegada_utc"), zone),
     "quando_medido": lambda of, _, zone: window_text(of("saida_medida_utc"), of("chegada_medida_utc"), zone),

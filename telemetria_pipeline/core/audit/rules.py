@@ -15,7 +15,8 @@ CODE_VERSION = "1"
 class AuditRules:
     """What the audit tolerates; DOMAIN's defaults.
 
-    `km_share` and `km_minimum` must both be exceeded, strictly, for kilometres to diverge.
+    `km_share` and `km_minimum` must both be exceeded, strictly, for kilometres to diverge; they are defaults,
+    for trips whose contract says nothing else (see `tolerances`).
     """
 
     match_minutes: int = 30  # a declared and a measured trip this far apart may still be one
@@ -49,8 +50,8 @@ class AuditRules:
         return replace(self, **changed)
 
     @property
-    def share_units(self) -> int:
-        """`km_share` in ten-thousandths, for exact comparisons."""
+    def percent_units(self) -> int:
+        """`km_share` in hundredths of a percent."""
         return int(self.km_share * 10_000)
 
     @property
@@ -63,11 +64,3 @@ class AuditRules:
         """Code version and a digest of the tolerances, e.g. `1-3f2a9c`."""
         said = ",".join(f"{n}={Decimal(v).normalize():f}" for n, v in asdict(self).items())
         return f"{CODE_VERSION}-{hashlib.blake2b(said.encode(), digest_size=3).hexdigest()}"
-
-    @property
-    def in_words(self) -> str:
-        """The tolerances as a sentence shows them, in Portuguese."""
-        share, least = (
-            f"{n.normalize():f}".replace(".", ",") for n in (self.km_share * 100, self.km_minimum)
-        )
-        return f"tolerância de {share} % e {least} km"

@@ -140,20 +140,26 @@ class DayState(BaseModel):
     audited_at: datetime
 
 
-def touches(piece: Piece, window: Window, reach: Reach | None, tolerance: timedelta) -> bool:
-    """Whether the piece may matter to the day.
+def touching(
+    pieces: Iterable[Piece], window: Window, reach: Reach | None, tolerance: timedelta
+) -> list[Piece]:
+    """Those of the pieces that may matter to the day.
 
     Args:
         window: the day's.
         reach: what is known of the day; None where it was never audited.
         tolerance: how far apart a declared and a measured trip may be and still be one.
     """
-    start, end = window
-    if reach:
-        end = max(end, reach.until)
-        if reach.wide and piece.telemetry:
-            start, end = start - _DAY, max(end, window[1] + _DAY)
-    return piece.start - tolerance <= end and piece.end + tolerance >= start
+    start, end = window[0], max(window[1], reach.until) if reach else window[1]
+    near = start - tolerance, end + tolerance
+    far = near
+    if reach and reach.wide:
+        far = start - _DAY - tolerance, max(end, window[1] + _DAY) + tolerance
+    return [
+        piece
+        for piece in pieces
+        if (around := far if piece.telemetry else near)[0] <= piece.end and piece.start <= around[1]
+    ]
 
 
 def fingerprint(
@@ -171,7 +177,7 @@ def fingerprint(
         known: the day's state, if there is one: of a reference table that is the same as a whole nothing is
             compared again.
     """
-    mine = [piece for piece in around.pieces if touches(piece, window, reach, tolerance)]
+    mine = touching(around.pieces, window, reach, tolerance)
 
     def of_pieces(telemetry: bool) -> str:
         return digest(f"{p.name}={p.digest}" for p in mine if p.telemetry == telemetry)

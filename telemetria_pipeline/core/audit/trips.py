@@ -131,7 +131,7 @@ def validate_trips(
             lambda make: make(),
             [
                 lambda: _evidence_columns(sides, pairs, inputs.sources, heard, rules, days, zone),
-                lambda: _vehicle_columns(sides, pairs, inputs, days),
+                lambda: _vehicle_columns(sides, pairs, inputs, rules, days),
                 lambda: _declared_columns(sides.declared, pairs),
                 lambda: _measured_columns(sides.segments, pairs),
                 lambda: _source_columns(sides.segments, pairs, heard),
@@ -188,7 +188,9 @@ def _source_columns(segments: Side, pairs: Pairs, heard: _Heard) -> dict[str, An
     }
 
 
-def _vehicle_columns(sides: Sides, pairs: Pairs, inputs: AuditInputs, days: pd.Series) -> pd.DataFrame:
+def _vehicle_columns(
+    sides: Sides, pairs: Pairs, inputs: AuditInputs, rules: AuditRules, days: pd.Series
+) -> pd.DataFrame:
     """Of `vehicles` where the plate is in it, else as the boletim or the API say; and their prices."""
     declared, segments, vehicles = sides.declared, sides.segments, inputs.vehicles
     vehicle = np.where(
@@ -232,7 +234,7 @@ def _vehicle_columns(sides: Sides, pairs: Pairs, inputs: AuditInputs, days: pd.S
         "garagem": first_known("garagem", (segments, "garagem", by_api)),
         "veiculo_conhecido": known[vehicle],
     }
-    return price_trips(pd.DataFrame(columns, copy=False), inputs.contracts, days)
+    return price_trips(pd.DataFrame(columns, copy=False), inputs.contracts, days, rules)
 
 
 def _declared_columns(declared: Side, pairs: Pairs) -> dict[str, Any]:

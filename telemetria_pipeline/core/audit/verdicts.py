@@ -7,6 +7,7 @@ import pandas as pd
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.contracts.base import KM
 from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.tolerances import agree, within_km
 from telemetria_pipeline.core.exact import decimals, units
 
 
@@ -17,7 +18,7 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
     Args:
         trips: under contract VALIDATED_TRIPS (those six columns may be missing), whole business days:
             whether a vehicle declared anything on the day of a measured trip is seen in these rows.
-        rules: the tolerances.
+        rules: the coverage that is asked for, and their version; tolerances are in the rows.
         days: the business day (text) on which each trip departs.
 
     Returns:
@@ -28,20 +29,20 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
     proven = measured + unseen
     claimed = trips["km_declarado"].notna().to_numpy()
     seen = trips["segmentos"].to_numpy() > 0
-    short = measured <= rules.minimum_m
+    short = within_km(trips, measured)
 
     coverage = np.minimum(trips["cobertura"].to_numpy(), trips["cobertura_busca"].to_numpy())
     known = coverage >= float(rules.min_coverage)
-    explained = (unseen > 0) & ((declared <= proven) | sides_agree(declared, proven, rules))
+    explained = (unseen > 0) & ((declared <= proven) | agree(trips, declared, proven))
     other = trips["km_outra_fonte"]
-    disagree = other.notna().to_numpy() & ~sides_agree(units(other), measured, rules)
+    disagree = other.notna().to_numpy() & ~agree(trips, units(other), measured)
     doubtful = ~known | (trips["sinal"] == "desconhecido").to_numpy() | explained | disagree
     claims_others = _declares_that_day(trips["veiculo"], days, claimed)
 
     nothing = np.zeros(len(trips), np.int64)
     always = np.ones(len(trips), bool)
     cases = [  # the first that holds
-        (claimed & sides_agree(declared, measured, rules), "ok", "acordo", declared),
+        (claimed & agree(trips, declared, measured), "ok", "acordo", declared),
         (claimed & doubtful, "inconclusivo", "boletim_substitui", declared),
         (claimed & (seen | (proven > 0)), "divergente", "medido", np.minimum(declared, proven)),
         (claimed, "divergente", "nao_comprovado", nothing),
@@ -63,12 +64,6 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
         base_auditoria=pd.array(bases, dtype="str").take(case),
         versao_regras=pd.Series(rules.version, trips.index, dtype="str"),
     )[VALIDATED_TRIPS.names]
-
-
-def sides_agree(declared_m: np.ndarray, measured_m: np.ndarray, rules: AuditRules) -> np.ndarray:
-    """Whether metres differ by no more than the share of the measured ones, or no more than the minimum."""
-    apart = np.abs(declared_m - measured_m)
-    return (apart * 10_000 <= rules.share_units * measured_m) | (apart <= rules.minimum_m)
 
 
 def _declares_that_day(vehicles: pd.Series, days: pd.Series, claimed: np.ndarray) -> np.ndarray:

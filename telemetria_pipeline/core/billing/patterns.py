@@ -10,7 +10,6 @@ import pandas as pd
 from telemetria_pipeline.contracts.base import KM, MONEY
 from telemetria_pipeline.contracts.billing import PATTERNS
 from telemetria_pipeline.core.audit.phrases import km_text, money_text, percent_text
-from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.timeline import Axis, microseconds, sorting
 from telemetria_pipeline.core.distinct import by_distinct
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, metres, units
@@ -30,16 +29,15 @@ _LEVELS = {"veiculo": "veiculo", "motorista": "motorista_declarado", "transporta
 _USED = [
     *("viagem_id", "veiculo", "transportadora", "empresa_declarada", "motorista_declarado", "saida_utc"),
     *("km_declarado", "km_medido", "km_saida", "km_chegada", "veredito", "cobertura", "sinal"),
-    "tarifa_brl_km",
+    *("tarifa_brl_km", "tolerancia_pct", "tolerancia_km"),
 ]
 
 
-def find_patterns(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
+def find_patterns(trips: pd.DataFrame) -> pd.DataFrame:
     """The patterns of a cycle, the dearest first.
 
     Args:
         trips: the cycle's trips, under contract VALIDATED_TRIPS.
-        rules: the tolerances; measured distances spread where they differ by more than those.
 
     Returns:
         A frame under contract PATTERNS.
@@ -48,7 +46,7 @@ def find_patterns(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
     found = [
         *(_bias(declared, level) for level in _LEVELS),
         *(_round_numbers(declared, level) for level in _LEVELS),
-        _repeated_km(declared, rules),
+        _repeated_km(declared),
         _odometer_gaps(declared),
         _two_carriers(declared),
     ]
@@ -92,6 +90,8 @@ def _declared(trips: pd.DataFrame) -> pd.DataFrame:
             "coberta": rows["cobertura"] >= 1,
             "ouvida": rows["sinal"] == "presente",
             "tarifa": units(rows["tarifa_brl_km"]),
+            "tolerance_units": units(rows["tolerancia_pct"]),
+            "tolerance_m": units(rows["tolerancia_km"]),
             "tem_tarifa": rows["tarifa_brl_km"].notna(),
             "saida_m": metres(rows["km_saida"]),
             "chegada_m": metres(rows["km_chegada"]),
@@ -157,14 +157,21 @@ def _round_numbers(declared: pd.DataFrame, level: str) -> pd.DataFrame:
     )
 
 
-def _repeated_km(declared: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
-    """Declares one and the same distance while the measured ones spread."""
+def _repeated_km(declared: pd.DataFrame) -> pd.DataFrame:
+    """Declares one and the same distance while the measured ones spread by more than is tolerated."""
     trips = declared[declared["com_dois_lados"] & declared["coberta"] & declared["ouvida"]]
-    by_km = trips.groupby(["veiculo", "declarado_m"])["medido_m"].agg(["size", "sum", "min", "max"])
+    by_km = trips.groupby(["veiculo", "declarado_m"]).agg(
+        size=("medido_m", "size"),
+        sum=("medido_m", "sum"),
+        min=("medido_m", "min"),
+        max=("medido_m", "max"),
+        tolerance_units=("tolerance_units", "max"),
+        tolerance_m=("tolerance_m", "max"),
+    )
     by_km = by_km.reset_index("declarado_m")
     spread = by_km["max"] - by_km["min"]
-    spreads = (spread > rules.minimum_m) & (
-        spread * 10_000 * by_km["size"] > rules.share_units * by_km["sum"]
+    spreads = (spread > by_km["tolerance_m"]) & (
+        spread * 10_000 * by_km["size"] > by_km["tolerance_units"] * by_km["sum"]
     )
     often = by_km["size"] * 100 > REPEATED_PERCENT * trips.groupby("veiculo").size().reindex(by_km.index)
     usual = by_km[often & spreads]

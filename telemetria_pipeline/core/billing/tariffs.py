@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.reference import CONTRACTS
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.tolerances import resolve
 from telemetria_pipeline.core.distinct import by_distinct
 from telemetria_pipeline.core.names import plain_name
 
@@ -44,28 +46,49 @@ def terms_of_day(vehicles: pd.DataFrame, contracts: pd.DataFrame, day: date) -> 
     return contracts[in_force & fits]
 
 
-def price_trips(trips: pd.DataFrame, contracts: pd.DataFrame | None, days: pd.Series) -> pd.DataFrame:
-    """The trips with `contrato`, `tarifa_brl_km` and `versao_tarifas` of the day on which they depart.
+def price_trips(
+    trips: pd.DataFrame, contracts: pd.DataFrame | None, days: pd.Series, rules: AuditRules
+) -> pd.DataFrame:
+    """The trips with the terms of the day on which they depart: `contrato`, `tarifa_brl_km`, the tolerances,
+    and `versao_tarifas`.
 
     Args:
         trips: `placa`, `tipo`, `transportadora` and `operacao` of VALIDATED_TRIPS.
         contracts: under contract CONTRACTS; None where there is no such table, and nothing has a price.
         days: the business day (text) on which each trip departs.
+        rules: the tolerances of trips whose terms state none.
     """
     terms = CONTRACTS.empty() if contracts is None else contracts
     at = terms_in_force(trips.assign(data=days), terms)
-    version = None if contracts is None else tariffs_version(contracts)
-    return trips.assign(
-        contrato=terms["contrato"].array.take(at, allow_fill=True),
-        tarifa_brl_km=terms["tarifa_brl_km"].array.take(at, allow_fill=True),
-        versao_tarifas=pd.Series(version, index=trips.index, dtype="str"),
-    )
+    terms = terms.assign(versao_tarifas=_versions(terms))
+
+    def of_trips(name: str) -> pd.Series:
+        return pd.Series(terms[name].array.take(at, allow_fill=True), index=trips.index)
+
+    names = ("contrato", "tarifa_brl_km", "versao_tarifas")
+    priced = trips.assign(**{name: of_trips(name) for name in names})
+    return resolve(priced, of_trips("tolerancia_pct"), of_trips("tolerancia_km"), rules)
+
+
+def _versions(terms: pd.DataFrame) -> pd.Series:
+    """A short digest of what each row says, wherever it stands and however long it is in force: a tariff that
+    starts tomorrow leaves yesterday's as it was."""
+    texts = _said(terms.drop(columns=["vigencia_inicio", "vigencia_fim"]))
+    return pd.Series([_digest(text) for text in texts], index=terms.index, dtype="str")
 
 
 def tariffs_version(contracts: pd.DataFrame) -> str:
     """A short digest of what the contracts say, in whatever order their rows stand."""
-    said = contracts.drop(columns="contrato_linha").to_csv(index=False, header=False)
-    return hashlib.blake2b("\n".join(sorted(said.splitlines())).encode(), digest_size=4).hexdigest()
+    return _digest("\n".join(sorted(_said(contracts))))
+
+
+def _said(contracts: pd.DataFrame) -> list[str]:
+    rows = contracts.drop(columns="contrato_linha").astype("str").fillna("")
+    return ["|".join(row) for row in rows.itertuples(index=False)]
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def holes(rows_in_use: pd.DataFrame, contracts: pd.DataFrame) -> list[str]:

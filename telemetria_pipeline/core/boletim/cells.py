@@ -1,20 +1,18 @@
 """A boletim's columns as typed arrays, and the rules that one row can break on its own."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from telemetria_pipeline.contracts.boletim import HEADER_NAMES, REQUIRED
 from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.settings import RuleSettings
 from telemetria_pipeline.core.boletim.values import (
     DAY_S,
+    EMPTY_TOKENS,
     NO_CLOCK,
     NO_DAY,
     NUMBER_BAD,
@@ -27,10 +25,8 @@ from telemetria_pipeline.core.boletim.values import (
     br_day,
     clock_text,
     coded,
-    filled,
     iso_day,
     number_style,
-    number_texts,
     parse_clocks,
     parse_dates,
     parse_numbers,
@@ -40,7 +36,6 @@ from telemetria_pipeline.core.boletim.values import (
 )
 from telemetria_pipeline.core.sheets.text import NUMBER, TEXT, SheetText
 
-_Read = TypeVar("_Read")
 Words = Callable[[int], Mapping[str, object]]
 
 _ONCE = ("placa", "equipamento", "data", "horario_saida", "horario_chegada", "turno", "motorista")
@@ -89,13 +84,12 @@ def read_cells(
         received_on: trips after this day have not happened yet.
         settings: the limits.
     """
-    coded_columns = _each(
-        lambda name: coded(sheet.cells[letters[name]]), [n for n in (*_ONCE, *_FREE_TEXTS) if n in letters]
-    )
+    coded_columns = {n: coded(sheet.cells[letters[n]]) for n in (*_ONCE, *_FREE_TEXTS) if n in letters}
     once = {name: column for name, column in coded_columns.items() if name in _ONCE}
     texts = {name: column.column() for name, column in coded_columns.items() if name in _FREE_TEXTS}
     if "numero_ata" in letters:
-        texts["numero_ata"] = pd.Series(filled(sheet.cells[letters["numero_ata"]]), dtype="str")
+        numbers = sheet.cells[letters["numero_ata"]].reset_index(drop=True)
+        texts["numero_ata"] = numbers.mask(numbers.isin(EMPTY_TOKENS))
     if "turno" in once:
         texts["turno"] = once["turno"].column([" ".join(t.upper().split()) for t in once["turno"].texts])
     if "equipamento" in once:
@@ -132,12 +126,6 @@ def read_cells(
         once.get("motorista"),
         texts,
     )
-
-
-def _each(read: Callable[[str], _Read], names: list[str]) -> dict[str, _Read]:
-    """What `read` makes of each column, several at a time: Arrow works outside of Python's lock."""
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        return dict(zip(names, pool.map(read, names), strict=True))
 
 
 def _plates(received: Coded, letter: str, findings: Findings) -> tuple[list[str], np.ndarray]:
@@ -261,12 +249,13 @@ def _two_days(named: np.ndarray, meant: np.ndarray) -> Words:
 def _numbers(sheet: SheetText, letters: Mapping[str, str], findings: Findings) -> dict[str, np.ndarray]:
     """Kilometres and people, NaN where empty, with the notes on cells that are no sound number."""
     names = [name for name in (*_KM, "qtde_pessoas") if name in letters]
-    columns = _each(lambda name: number_texts(sheet.cells[letters[name]]), names)
+    columns = {name: sheet.cells[letters[name]] for name in names}
     kinds = {name: sheet.kinds.get(letters[name]) for name in names}
     held = {name: None if k is None else k == NUMBER for name, k in kinds.items()}
-    style = number_style([_typed_by_hand(columns[n], held[n]) for n in _KM if n in columns])
+    by_hand = {n: t if (at := held[n]) is None else t[~at] for n, t in columns.items()}
+    style = number_style([by_hand[n] for n in _KM if n in by_hand])
     alone = NumberStyle(comma=False, point=False)
-    read = _each(lambda n: parse_numbers(columns[n], style if n in _KM else alone, held[n]), names)
+    read = {n: parse_numbers(columns[n], style if n in _KM else alone, held[n]) for n in names}
     for name, (values, state) in read.items():
         letter, texts = letters[name], columns[name]
         if name in REQUIRED:
@@ -280,14 +269,10 @@ def _numbers(sheet: SheetText, letters: Mapping[str, str], findings: Findings) -
         findings.add("NUMERO_COM_PONTO_DE_MILHAR", letter, state == NUMBER_GROUPED, _as_read(values))
         kind = kinds[name]
         if kind is not None:
-            by_hand = (kind == TEXT) & ~np.isnan(values) & (state != NUMBER_GROUPED)
-            findings.add("NUMERO_COMO_TEXTO", letter, by_hand, _as_read(values))
+            typed = (kind == TEXT) & ~np.isnan(values) & (state != NUMBER_GROUPED)
+            findings.add("NUMERO_COMO_TEXTO", letter, typed, _as_read(values))
     nothing = np.full(len(sheet.cells), np.nan)
     return {name: read[name][0] if name in read else nothing for name in (*_KM, "qtde_pessoas")}
-
-
-def _typed_by_hand(texts: pa.Array, held: np.ndarray | None) -> pa.Array:
-    return texts if held is None else texts.filter(pa.array(~held))
 
 
 def _always(words: Mapping[str, object]) -> Words:
@@ -298,9 +283,9 @@ def _as_read(values: np.ndarray) -> Words:
     return lambda i: {"said": km_text(values[i])}
 
 
-def _two_readings(texts: pa.Array) -> Words:
+def _two_readings(texts: pd.Series) -> Words:
     def said(i: int) -> Mapping[str, object]:
-        text = texts[i].as_py()
+        text = str(texts.iat[i])
         sign = "," if "," in text else "."
         return {"one": text.replace(sign, ""), "two": text.replace(sign, ",")}
 

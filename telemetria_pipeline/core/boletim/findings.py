@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 
 from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem, Severity, problem
 from telemetria_pipeline.core.sheets.text import SheetText
@@ -162,7 +161,7 @@ class Findings:
         self.bad = np.zeros(len(sheet.cells), bool)
         self._sheet, self._severities = sheet, severities
         self._rows = sheet.cells.index.to_numpy()
-        self._texts: dict[str, pa.Array] = {}
+        self._texts: dict[str, list[str]] = {}
         self._told: dict[str | None, set[int]] = {}
         for finding in told:
             self.bad[finding.positions] = True
@@ -173,10 +172,9 @@ class Findings:
         return f"{letter}{self._rows[position]}"
 
     def _text(self, letter: str, position: int) -> str | None:
-        # Arrow's cells cost a tenth of pandas', and a bad column asks for all of them.
-        if letter not in self._texts:
-            self._texts[letter] = pa.array(self._sheet.cells[letter])
-        return self._texts[letter][position].as_py() or None
+        if letter not in self._texts:  # a column that is wrong throughout asks for all of its cells
+            self._texts[letter] = self._sheet.cells[letter].tolist()
+        return self._texts[letter][position] or None
 
     def add(
         self,

@@ -1,7 +1,7 @@
 """Parsers of the boletim's cells: text in, typed arrays out, nothing guessed where two readings are possible.
 
-A column is parsed once for each different text (`Coded`), because a boletim of a million rows has a month
-of dates, a day of minutes and a fleet of plates. Odometers differ in every row and are parsed as a whole.
+A column is parsed once for each different text (`Coded`): a boletim has a month of dates, a day of minutes
+and a fleet of plates. Odometers differ in every row and are parsed as a whole.
 """
 
 import re
@@ -34,7 +34,6 @@ class Coded:
 
     texts: list[str]
     codes: np.ndarray
-    cells: pd.Series | None = None  # the column itself, where no cell of it is empty
 
     def rows(self, of_texts: np.ndarray, empty: object) -> np.ndarray:
         """Values known for each different text, spread over the rows; `empty` where the cell is."""
@@ -43,43 +42,16 @@ class Coded:
 
     def column(self, of_texts: list[str | None] | None = None) -> pd.Series:
         """The texts (or what `of_texts` makes of them) as a `str` Series, one value a row."""
-        if of_texts is None and self.cells is not None:
-            return self.cells.reset_index(drop=True)
-        known = pa.array(self.texts if of_texts is None else of_texts, pa.large_string())
-        return pd.Series(known.take(pa.array(self.codes, mask=self.codes < 0)), dtype="str")
+        values = pd.array(self.texts if of_texts is None else of_texts, dtype="str")
+        return pd.Series(values.take(self.codes, allow_fill=True))
 
 
 def coded(cells: pd.Series) -> Coded:
     """Encode a column of texts; empty cells and the words for "nothing" become code -1."""
-    encoded = pa.chunked_array(pa.array(cells, pa.large_string())).combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    texts = encoded.dictionary.to_pylist()
-    empty = np.fromiter((t is None or t in EMPTY_TOKENS for t in texts), bool, len(texts))
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    if empty.any():
-        codes = np.append(np.where(empty, -1, np.arange(len(texts), dtype=np.int32)), np.int32(-1))[codes]
-    return Coded(texts, codes, cells if not empty.any() and not encoded.null_count else None)
-
-
-def filled(cells: pd.Series) -> pa.Array:
-    """A column whose texts all differ, as Arrow: null where the cell is empty or says "nothing"."""
-    return _without_empty_words(_arrow(cells))
-
-
-def _without_empty_words(texts: pa.Array) -> pa.Array:
-    return pc.if_else(pc.is_in(texts, pa.array(sorted(EMPTY_TOKENS), pa.large_string())), None, texts)
-
-
-def number_texts(cells: pd.Series) -> pa.Array:
-    """A column of numbers as Arrow: null where the cell is empty; words for "nothing" still stand."""
-    texts = _arrow(cells)
-    return pc.if_else(pc.equal(pc.binary_length(texts), 0), None, texts)
-
-
-def _arrow(cells: pd.Series) -> pa.Array:
-    texts = pa.array(cells, pa.large_string())
-    return texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    codes, different = pd.factorize(cells)
+    texts = different.tolist()
+    empty = np.array([text in EMPTY_TOKENS for text in texts], bool)
+    return Coded(texts, np.where(np.append(empty, True)[codes], -1, codes).astype(np.int32))
 
 
 # --- dates ---------------------------------------------------------------------------------------------
@@ -224,100 +196,49 @@ class NumberStyle:
     point: bool
 
 
-def number_style(columns: list[pa.Array]) -> NumberStyle:
+def number_style(columns: list[pd.Series]) -> NumberStyle:
     """Look for proof in all columns of kilometres together: one sender writes all of them alike."""
-    comma = point = False
-    for texts in columns:
-        for sign, other in ((",", "."), (".", ",")):
-            if not _holds(texts, sign):
-                continue
-            # Decimal beyond doubt: not three digits behind a single sign, or behind the other sign.
-            proof = rf"^-?(\d+|\d{{1,3}}(\{other}\d{{3}})+)\{sign}(\d{{1,2}}|\d{{4,}})$"
-            proof += rf"|^-?(\d{{4,}}|0|\d{{1,3}}(\{other}\d{{3}})+)\{sign}\d{{3}}$"
-            # Most files prove it in their first rows.
-            found = any(_any_like(part, sign, proof) for part in (texts[:1000], texts[1000:]))
-            comma, point = (comma or found, point) if sign == "," else (comma, point or found)
-    return NumberStyle(comma, point)
 
+    def proven(sign: str, other: str) -> bool:
+        # Decimal beyond doubt: not three digits behind a single sign, or behind the other sign.
+        proof = rf"(?:-?(?:[0-9]+|[0-9]{{1,3}}(?:\{other}[0-9]{{3}})+)\{sign}(?:[0-9]{{1,2}}|[0-9]{{4,}})"
+        proof += rf"|-?(?:[0-9]{{4,}}|0|[0-9]{{1,3}}(?:\{other}[0-9]{{3}})+)\{sign}[0-9]{{3}})"
+        marked = (texts[texts.str.contains(sign, regex=False)] for texts in columns)
+        return any(texts.str.fullmatch(proof).any() for texts in marked)
 
-def _any_like(texts: pa.Array, sign: str, pattern: str) -> bool:
-    marked = texts.filter(pc.match_substring(texts, sign).fill_null(False))
-    return bool(pc.any(pc.match_substring_regex(marked, pattern)).as_py())
+    return NumberStyle(comma=proven(",", "."), point=proven(".", ","))
 
 
 def parse_numbers(
-    texts: pa.Array, style: NumberStyle, numeric: np.ndarray | None
+    cells: pd.Series, style: NumberStyle, held: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Read numbers with decimal comma or point and thousands separators.
 
     Args:
-        texts: see `number_texts`.
+        cells: the column's texts.
         style: see `number_style`. In doubt `1.234` is one thousand two hundred and thirty-four, as Brazil
             writes it; where the same file proves a decimal point too, it is left open.
-        numeric: rows that Excel itself held as numbers; their point is decimal.
+        held: rows that Excel itself held as numbers; their point is decimal.
 
     Returns:
         The values (NaN where empty, bad or open) and, for each row, `NUMBER_OK` (also where empty),
         `NUMBER_BAD`, `NUMBER_OPEN` (two readings) or `NUMBER_GROUPED` (read as thousands without proof).
     """
-    state = np.zeros(len(texts), np.uint8)
-    if numeric is None:
-        # Words for "nothing" are rare, and looking for them costs as much as reading the numbers.
-        values = _plain(texts, style)
-        values = _plain(_without_empty_words(texts), style) if values is None else values
-        if values is not None:
-            return values, state
-    values = np.full(len(texts), np.nan)
-    rows = np.arange(len(texts))
-    if numeric is not None and numeric.any():
-        held = texts.filter(pa.array(numeric))
-        cast = _cast(held)
-        if cast is not None:
-            values[numeric], rows = cast, rows[~numeric]
-            if (plain := _plain(texts.take(pa.array(rows)), style)) is not None:
-                values[rows] = plain
-                return values, state
-    rest = coded(pd.Series(texts.take(pa.array(rows)), dtype="str"))
-    read = [_number(t, style) for t in rest.texts]
-    values[rows] = rest.rows(np.array([v for v, _ in read], float), np.nan)
-    state[rows] = rest.rows(np.array([s for _, s in read], np.uint8), NUMBER_OK)
+    values, state = np.full(len(cells), np.nan), np.zeros(len(cells), np.uint8)
+    sure = cells.str.fullmatch(_ONE_READING).to_numpy(bool)
+    sure = sure if held is None else sure | held
+    values[sure] = pc.cast(pc.replace_substring(pa.array(cells[sure]), ",", "."), pa.float64())
+    rest = coded(cells[~sure])
+    read = [_number(text, style) for text in rest.texts]
+    values[~sure] = rest.rows(np.array([value for value, _ in read], float), np.nan)
+    state[~sure] = rest.rows(np.array([found for _, found in read], np.uint8), NUMBER_OK)
     return values, state
 
 
-def _plain(texts: pa.Array, style: NumberStyle) -> np.ndarray | None:
-    """The whole column at once where no text of it needs a second look, else None."""
-    if _holds(texts, ","):
-        if style.point or _holds(texts, "."):
-            return None
-        return _cast(pc.replace_substring(texts, ",", "."))
-    values = _cast(texts)
-    if values is None or (style.point and not style.comma) or not _holds(texts, "."):
-        return values
-    with np.errstate(invalid="ignore"):
-        doubtful = np.flatnonzero(np.abs(values) < 1000)  # "45.000" casts to 45
-    seen = texts.take(pa.array(doubtful))
-    return None if pc.any(pc.match_substring(seen, ".")).as_py() else values
-
-
-def _cast(texts: pa.Array) -> np.ndarray | None:
-    try:
-        values = pc.cast(texts, pa.float64()).to_numpy(zero_copy_only=False)
-    except pa.ArrowInvalid:
-        return None
-    # Arrow also reads "nan", "inf" and "1e5", which nobody writes for kilometres.
-    odd = np.isinf(values).any() or np.isnan(values).sum() != texts.null_count
-    return None if odd or _holds(texts, "e") or _holds(texts, "E") else values
-
-
-def _holds(texts: pa.Array, character: str) -> bool:
-    """Whether any text has this ASCII character: a look at the column's bytes, cheaper than at its texts."""
-    _, offsets, data = texts.buffers()
-    if data is None or not len(texts):
-        return False
-    ends = np.frombuffer(offsets, np.int64)[[texts.offset, texts.offset + len(texts)]]
-    return bool((np.frombuffer(data, np.uint8)[ends[0] : ends[1]] == ord(character)).any())
-
-
+# Whole, or with a sign that can group no thousands. `_number` reads these alike, and all others by itself.
+_ONE_READING = (
+    r"(?:-?[0-9]{1,15}(?:[.,](?:[0-9]{1,2}|[0-9]{4,15}))?|-?(?:[0-9]{4,15}|0[0-9]{0,2})[.,][0-9]{3})"
+)
 _INTEGER = re.compile(r"[-+]?\d{1,15}", re.ASCII)
 _SIGNED = re.compile(r"([-+]?\d{1,15})([.,])(\d+)", re.ASCII)
 _GROUPS = re.compile(r"[-+]?[1-9]\d{0,2}(?:([., ])\d{3})(?:\1\d{3})*(?:[.,]\d+)?", re.ASCII)

@@ -71,8 +71,10 @@ def _days(sheet: Sheet, name: str, hint: str) -> pd.Series:
     return days
 
 
-def amounts(sheet: Sheet, name: str, type: pa.Decimal128Type) -> pd.Series:
-    """The amounts of a column as `Decimal`, never rounded; zero where the cell is empty."""
+def amounts(
+    sheet: Sheet, name: str, type: pa.Decimal128Type, empty: Decimal | None = Decimal(0)
+) -> pd.Series:
+    """The amounts of a column as `Decimal`, never rounded; `empty` where the cell is."""
     texts, held = sheet.column(name), sheet.numbers(name)
     read: dict[int, Decimal] = {}
     wrong: dict[int, str] = {}
@@ -83,10 +85,10 @@ def amounts(sheet: Sheet, name: str, type: pa.Decimal128Type) -> pd.Series:
         except ValueError as unreadable:
             wrong[row] = str(unreadable)
     sheet.wrong(name, wrong, wrong.__getitem__)
-    return pd.Series([read.get(row, Decimal(0)) for row in texts.index], texts.index, dtype=object)
+    return pd.Series([read.get(row, empty) for row in texts.index], texts.index, dtype=object)
 
 
-_DRESS = re.compile(r"^R\$ ?| ?/? ?km$", re.IGNORECASE)
+_DRESS = re.compile(r"^R\$ ?| ?/? ?km$| ?%$", re.IGNORECASE)
 _PLAIN = re.compile(r"\d+(?:[.,]\d+)?", re.ASCII)
 _GROUPED = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+(?:,\d+)?", re.ASCII)
 

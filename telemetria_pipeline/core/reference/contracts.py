@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from telemetria_pipeline.contracts.base import KM, MONEY, TARIFF
+from telemetria_pipeline.contracts.base import KM, MONEY, PERCENT, TARIFF
 from telemetria_pipeline.contracts.reference import CONTRACT_HEADERS, CONTRACTS
 from telemetria_pipeline.core.billing.tariffs import clashes
 from telemetria_pipeline.core.reference.cells import amounts, choices, operations, period, plates
@@ -35,6 +35,7 @@ def _contracts(sheet: Sheet) -> dict[str, pd.Series]:
         "tarifa_brl_km": amounts(sheet, "tarifa_brl_km", TARIFF),
         "custo_fixo_mensal_brl": amounts(sheet, "custo_fixo_mensal_brl", MONEY),
         "franquia_km": amounts(sheet, "franquia_km", KM),
+        **_tolerances(sheet),
         "vigencia_inicio": first,
         "vigencia_fim": last,
     }
@@ -59,3 +60,23 @@ def _contracts(sheet: Sheet) -> dict[str, pd.Series]:
         ),
     )
     return made
+
+
+def _tolerances(sheet: Sheet) -> dict[str, pd.Series]:
+    """The tolerances, both or neither; Excel holds 5 % as 0.05, so what is below 1 % is asked about."""
+    names = ("tolerancia_pct", "tolerancia_km")
+    percent, km = (amounts(sheet, name, type, None) for name, type in zip(names, (PERCENT, KM), strict=True))
+    texts = sheet.column(names[0])
+    little = percent.map(lambda share: 0 < share < 1, na_action="ignore").eq(True)
+    sheet.wrong(
+        names[0],
+        little,
+        lambda row: f"{texts[row]} se lê de dois jeitos; escreva a porcentagem, como 5 (ou 0, se não há)",
+    )
+    much = percent.map(lambda share: share > 100, na_action="ignore").eq(True)
+    sheet.wrong(names[0], much, lambda row: f"{texts[row]} é mais que 100 %")
+    for name, other in (names, names[::-1]):
+        alone = sheet.column(name).isna() & sheet.column(other).notna()
+        said = f"falta {sheet.header(name)}; preencha as duas tolerâncias, ou deixe as duas vazias"
+        sheet.wrong(name, alone, lambda _, said=said: said)  # type: ignore[misc]
+    return {names[0]: percent, names[1]: km}

@@ -6,7 +6,6 @@ import io
 import itertools
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -52,9 +51,11 @@ def decode(data: bytes) -> tuple[bytes, Problem | None]:
         return _strict(data, encoding).encode(), _presumed("UTF-16")
     if b"\0" in data:
         raise refuse("FORMATO_NAO_ACEITO", format="um arquivo binário")
-    line = _first_line_beyond_utf8(data)
-    if line is None:
+    try:
+        data.decode("utf-8")
         return data, None
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
     if _UTF8_LETTER.search(data):
         raise refuse(
             "CODIFICACAO_DESCONHECIDA", reason=f"o arquivo mistura duas codificações (veja a linha {line})"
@@ -65,19 +66,6 @@ def decode(data: bytes) -> tuple[bytes, Problem | None]:
         raise refuse("CODIFICACAO_DESCONHECIDA", reason=f"veja a linha {line}") from None
     _guard(text, line)
     return text.encode(), _presumed("Windows-1252, o padrão do Excel no Brasil")
-
-
-def _first_line_beyond_utf8(data: bytes) -> int | None:
-    """The line, from 1, with the first byte that is not UTF-8; None where all is."""
-    ends = pa.array([0, len(data)], pa.int64()).buffers()[1]
-    try:  # Arrow looks at the bytes six times faster than Python decodes them
-        pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(data)).validate(full=True)
-    except pa.ArrowInvalid:
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            return data.count(b"\n", 0, error.start) + 1
-    return None
 
 
 def _strict(data: bytes, encoding: str) -> str:
@@ -143,8 +131,7 @@ def _cut(row: list[str], columns: int) -> list[str]:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    with ThreadPoolExecutor(max_workers=4) as pool:  # Arrow works outside of Python's lock
-        trimmed = list(pool.map(pc.utf8_trim_whitespace, table.columns))
+    trimmed = [pc.utf8_trim_whitespace(column) for column in table.columns]
     frame = pa.table(trimmed, names=table.column_names).to_pandas()
     return frame.astype("str").set_axis(pd.RangeIndex(1, len(frame) + 1))
 
@@ -188,12 +175,12 @@ def _even_rows(data: bytes, separator: str, limits: Limits) -> pa.Table | None:
     try:
         table = arrow_csv.read_csv(
             pa.BufferReader(data),
-            arrow_csv.ReadOptions(column_names=names, block_size=max(1 << 22, len(data) // 8)),
+            arrow_csv.ReadOptions(column_names=names),
             arrow_csv.ParseOptions(
                 delimiter=separator, newlines_in_values=b'"' in data, ignore_empty_lines=False
             ),
             arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         )
     except pa.ArrowInvalid:

@@ -2,14 +2,16 @@
 
 import datetime as dt
 import io
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import python_calamine as calamine
 
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
@@ -33,7 +35,7 @@ from telemetria_pipeline.core.sheets.text import (
 )
 
 TOP_ROWS = 100
-_CONTROL = r"[\x01-\x08\x0b\x0c\x0e-\x1f]"
+_CONTROL = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f]")
 _T = TypeVar("_T")
 
 _KIND = {
@@ -66,7 +68,7 @@ def read_xlsx(
     if not visible:
         raise refuse("SEM_PLANILHA_VISIVEL")
     parts = package.sheets()
-    words = _Words(package.counts_from_1904())
+    day_zero = dt.date(1904, 1, 1) if package.counts_from_1904() else dt.date(1899, 12, 31)
     sheets = []
     for name in visible:
         if name not in parts:
@@ -74,7 +76,7 @@ def read_xlsx(
         facts = look_into(parts[name], limits)
         sheet = _asked(lambda name=name: book.get_sheet_by_name(name))  # type: ignore[misc]
         if sheet.start is not None:
-            sheets.append(_Sheet(sheet, name, facts, _header_of(sheet, known, words)))
+            sheets.append(_Sheet(sheet, name, facts, _header_of(sheet, known, day_zero)))
     if not sheets:
         raise refuse("ARQUIVO_VAZIO")
     with_header = [s for s in sheets if s.header] or sheets
@@ -82,7 +84,7 @@ def read_xlsx(
     full = [s.name for s in sheets if s is chosen or _holds_table(s, known, required)]
     if len(full) > 1:
         raise refuse("DUAS_PLANILHAS", sheets=f"{', '.join(full[:-1])} e {full[-1]}")
-    grid = _grid(chosen, words, limits)
+    grid = _grid(chosen, day_zero, limits)
     others = [s.name for s in sheets if s is not chosen and s.name not in ignored_sheets]
     grid.notes += _sheet_notes(chosen.name, others, [m.name for m in worksheets if m.name not in visible])
     return grid
@@ -123,9 +125,9 @@ def _asked(question: Callable[[], _T]) -> _T:
         raise refuse("ARQUIVO_CORROMPIDO") from None
 
 
-def _header_of(sheet: Any, known: Mapping[str, str], words: "_Words") -> Header | None:
+def _header_of(sheet: Any, known: Mapping[str, str], day_zero: dt.date) -> Header | None:
     rows = _asked(lambda: sheet.to_python(nrows=min(TOP_ROWS, sheet.height)))
-    top = [(sheet.start[0] + 1 + i, [words.of(v).strip() for v in row]) for i, row in enumerate(rows)]
+    top = [(sheet.start[0] + 1 + i, [_text(v, day_zero) for v in row]) for i, row in enumerate(rows)]
     return find_header(top, known, _merged(sheet), sheet.start[1] + 1)
 
 
@@ -156,7 +158,7 @@ def _sheet_notes(chosen: str, others: Sequence[str], hidden: Sequence[str]) -> l
     return notes
 
 
-def _grid(chosen: _Sheet, words: "_Words", limits: Limits) -> Grid:
+def _grid(chosen: _Sheet, day_zero: dt.date, limits: Limits) -> Grid:
     sheet = chosen.sheet
     if sheet.height > limits.rows + TOP_ROWS:
         raise refuse("LINHAS_DEMAIS", limit=limits.rows)
@@ -170,13 +172,8 @@ def _grid(chosen: _Sheet, words: "_Words", limits: Limits) -> Grid:
             rows[i][j] = found.value  # as Excel shows it, so that the row does not look blank
     letters = [letter(first_column + i) for i in range(sheet.width)]
     texts, kinds = {}, {}
-    # A column is mostly of one kind, but for its header: apart from it, it converts in one go.
-    top = chosen.header.last - first_row + 1 if chosen.header else 0
     for name, values in zip(letters, zip(*rows, strict=True), strict=True):
-        heads, head_kinds = words.column(values[:top])
-        bodies, body_kinds = words.column(values[top:])
-        texts[name] = pd.Series(pa.concat_arrays([heads, bodies]), dtype="str")
-        kinds[name] = np.concatenate([head_kinds, body_kinds])
+        texts[name], kinds[name] = _column(values, day_zero)
     index = pd.RangeIndex(first_row, first_row + len(rows))
     return Grid(
         chosen.name,
@@ -188,71 +185,40 @@ def _grid(chosen: _Sheet, words: "_Words", limits: Limits) -> Grid:
     )
 
 
-class _Words:
-    """Excel's values as text; `from_1904` says which day is the first."""
+def _column(values: Sequence[Any], day_zero: dt.date) -> tuple[pd.Series, np.ndarray]:
+    """A column's texts and kinds (uint8)."""
+    kinds = np.array([_KIND[type(value)] for value in values], np.uint8)
+    texts = pd.Series(pa.array([_text(value, day_zero) for value in values], pa.string()), dtype="str")
+    kinds[texts == ""] = EMPTY
+    return texts, kinds
 
-    def __init__(self, from_1904: bool):
-        self._day_zero = dt.date(1904, 1, 1) if from_1904 else dt.date(1899, 12, 31)
 
-    def column(self, values: Sequence[Any]) -> tuple[pa.Array, np.ndarray]:
-        """A column's texts (outer whitespace off) and kinds (uint8)."""
-        types = set(map(type, values))
-        if len(types) == 1:
-            kind = _KIND[types.pop()]
-            kinds, texts = np.full(len(values), kind, np.uint8), self._of_one_kind(kind, values)
-        else:
-            kinds = np.fromiter(map(_KIND.__getitem__, map(type, values)), np.uint8, len(values))
-            words = np.empty(len(values), object)
-            words[:] = values
-            for kind in np.unique(kinds).tolist():
-                words[kinds == kind] = np.asarray(self._of_one_kind(kind, words[kinds == kind]), object)
-            texts = pa.array(words, pa.string())
-        texts = pc.utf8_trim_whitespace(texts)
-        written = texts.buffers()[2]
-        if written and (np.frombuffer(written, np.uint8) < 32).any():
-            texts = pc.replace_substring_regex(texts, _CONTROL, "")
-        kinds[np.asarray(pc.equal(texts, ""))] = EMPTY
-        return texts, kinds
+def _text(value: Any, day_zero: dt.date) -> str:
+    """A value as a spreadsheet shows it: ISO dates, clocks to the second, the shortest number."""
+    if isinstance(value, str):
+        return (value if value.isprintable() else _CONTROL.sub("", value)).strip()
+    if isinstance(value, bool):
+        return "VERDADEIRO" if value else "FALSO"
+    if isinstance(value, float | int):
+        return str(int(value)) if abs(value) < 1e15 and value == int(value) else repr(value)
+    return _moment(value, day_zero)
 
-    def _of_one_kind(self, kind: int, values: Sequence[Any]) -> pa.Array:
-        if kind == TEXT:
-            return pa.array(values, pa.string())
-        if kind == NUMBER:
-            return _numbers(np.array(values, "float64"))
-        said = {value: self.of(value) for value in set(values)}
-        return pa.array([said[value] for value in values], pa.string())
 
-    def of(self, value: Any) -> str:
-        """One value as a spreadsheet shows it: ISO dates, clocks to the second, the shortest number."""
-        if isinstance(value, str):
-            return value
-        if isinstance(value, bool):
-            return "VERDADEIRO" if value else "FALSO"
-        if isinstance(value, float | int):
-            return _numbers(np.array([value], "float64"))[0].as_py()
-        if isinstance(value, dt.time):
-            return _clock(value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6)
-        if isinstance(value, dt.timedelta):
-            return _clock(value.total_seconds())
-        # Nobody drove in January 1900: these are the hours past midnight of a cell with a clock's format.
-        days = ((value.date() if isinstance(value, dt.datetime) else value) - self._day_zero).days
-        if isinstance(value, dt.datetime):
-            if 0 <= days < 31:
-                return _clock(
-                    days * 86400 + (value - dt.datetime.combine(value.date(), dt.time())).total_seconds()
-                )
-            try:
-                return (value + dt.timedelta(microseconds=500_000)).replace(microsecond=0).isoformat(sep=" ")
-            except OverflowError:
-                return value.replace(microsecond=0).isoformat(sep=" ")
+@lru_cache(maxsize=4096)  # a month has few days, and a day few minutes
+def _moment(value: dt.date | dt.time | dt.timedelta, day_zero: dt.date) -> str:
+    if isinstance(value, dt.time):
+        return _clock(value.hour * 3600 + value.minute * 60 + value.second + value.microsecond / 1e6)
+    if isinstance(value, dt.timedelta):
+        return _clock(value.total_seconds())
+    # Nobody drove in January 1900: these are the hours past midnight of a cell with a clock's format.
+    days = ((value.date() if isinstance(value, dt.datetime) else value) - day_zero).days
+    if not isinstance(value, dt.datetime):
         return _clock(days * 86400) if 0 <= days < 31 else value.isoformat()
-
-
-def _numbers(values: np.ndarray) -> pa.Array:
-    """Numbers (float64) as the shortest text that reads back as the same number, whole ones without `.0`."""
-    whole = (np.abs(values) < 1e15) & (values == np.floor(values))
-    texts = pa.array(np.where(whole, values, 0).astype("int64")).cast(pa.string())
-    return texts if whole.all() else pc.if_else(whole, texts, pa.array(values).cast(pa.string()))
+    if 0 <= days < 31:
+        return _clock((value - dt.datetime.combine(day_zero, dt.time())).total_seconds())
+    with suppress(OverflowError):
+        value += dt.timedelta(microseconds=500_000)
+    return value.replace(microsecond=0).isoformat(sep=" ")
 
 
 def _clock(seconds: float) -> str:

@@ -126,14 +126,13 @@ def _table(grid: Grid, known: Mapping[str, str], limits: Limits) -> SheetText:
     if int(rows.kept.sum()) > limits.rows:
         raise refuse("LINHAS_DEMAIS", sheet=grid.sheet, limit=limits.rows)
     cells = below[list(headers)]
-    every = bool(rows.kept.all())
     kinds = {k: grid.kinds[k][start:] for k in headers if k in grid.kinds}
     result = SheetText(
         sheet=grid.sheet,
         headers=headers,
         header_row=header.last,
-        cells=cells if every else cells[rows.kept],
-        kinds=kinds if every else {k: codes[rows.kept] for k, codes in kinds.items()},
+        cells=cells[rows.kept],
+        kinds={k: codes[rows.kept] for k, codes in kinds.items()},
         notes=[*grid.notes, *_above(grid, header), *rows.notes(), *_columns(grid, headers, below, rows.kept)],
     )
     result.cells.index = pd.Index(result.cells.index, dtype="int64", name="linha")
@@ -211,9 +210,8 @@ class _Rows:
             longest = max(letters, key=lambda at, row=row: len(row[at]))  # type: ignore[misc]
             if row[longest]:
                 suspects |= self.kept & (below[longest] == row[longest]).to_numpy()
-        # Row by row, pandas would take a minute a million.
-        at_once = below[suspects].to_numpy(object).tolist()
-        for i, texts in zip(np.flatnonzero(suspects).tolist(), at_once, strict=True):
+        looked_at = below[suspects].to_numpy(object).tolist()
+        for i, texts in zip(np.flatnonzero(suspects).tolist(), looked_at, strict=True):
             code = self._other_than_a_trip(texts, page_rows, int(self.filled[i]), usual)
             if code:
                 self.kept[i] = False

@@ -13,7 +13,6 @@ from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.audit.movements import disagreements
-from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.defs.audit import checks
 from telemetria_pipeline.defs.failures import failures_end_the_run, log_failure, run_failure
@@ -30,7 +29,6 @@ from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.telemetry.assets import trips_key
 from telemetria_pipeline.reports.plots import at_stake_by_carrier, declared_and_measured, markdown_image
 from telemetria_pipeline.reports.text import brl
-from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import AuditedDay, audit_day
 from telemetria_pipeline.steps.hours import Sources
 from telemetria_pipeline.steps.publish import TablesRefused
@@ -80,7 +78,7 @@ def audit_assets(sources: Sources) -> dg.AssetsDefinition:
             try:
                 audited = audit_day(lake, date.fromisoformat(key), settings)
                 findings.note(key, _answers(audited))
-                done[key] = audited.digest, _metadata(audited, settings)
+                done[key] = audited.digest, _metadata(audited)
             except Exception as error:  # whatever it is, the other days go on; the run fails at the end
                 failures[key] = error
                 findings.failed(key, {error.check: error.problem} if isinstance(error, TablesRefused) else {})
@@ -125,7 +123,7 @@ def _answers(audited: AuditedDay) -> dict[str, str | None]:
     }
 
 
-def _metadata(audited: AuditedDay, settings: Settings) -> _Metadata:
+def _metadata(audited: AuditedDay) -> _Metadata:
     trips, km, divergences = audited.trips, audited.km, audited.divergences
     verdicts = trips["veredito"].value_counts()
     return {
@@ -147,7 +145,7 @@ def _metadata(audited: AuditedDay, settings: Settings) -> _Metadata:
             **_of_table(audited, DIVERGENCES, divergences),
             **{f"at_stake/{verdict}": _at_stake(divergences, verdict) for verdict in VERDICTS[1:]},
             "highest_value": dg.MetadataValue.md(_highest(divergences)),
-            "plots": dg.MetadataValue.md(_plots(audited, settings)),
+            "plots": dg.MetadataValue.md(_plots(audited)),
         },
     }
 
@@ -172,14 +170,10 @@ def _highest(divergences: pd.DataFrame) -> str:
     return markdown_table(rows.assign(valor_brl=[brl(value) for value in rows["valor_brl"]]))
 
 
-def _plots(audited: AuditedDay, settings: Settings) -> str:
-    rules = AuditRules.of(settings)
+def _plots(audited: AuditedDay) -> str:
     return "\n\n".join(
         [
-            markdown_image(
-                declared_and_measured(audited.trips, (rules.km_share, rules.km_minimum)),
-                "Km declarado e medido",
-            ),
+            markdown_image(declared_and_measured(audited.trips), "Km declarado e medido"),
             markdown_image(at_stake_by_carrier(audited.divergences), "R$ em jogo por transportadora"),
         ]
     )

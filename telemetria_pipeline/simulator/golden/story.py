@@ -58,7 +58,7 @@ SET_PIECES = {
         1: "phantom", 4: "undeclared", 13: "phantom", 19: "shifted", 25: "other_driver", 28: "shifted",
         31: "undeclared",
     },
-    date(2026, 3, 15): {1: "joined", 13: "joined"},
+    date(2026, 3, 15): {1: "joined", 4: "no_boletim", 13: "joined"},
 }  # fmt: skip
 SHIFT = timedelta(minutes=41)
 FAR_APART = timedelta(minutes=35)  # beyond the tolerance, whatever the minutes typed

@@ -79,6 +79,9 @@ def trip(**said: Any) -> dict[str, Any]:
         "base_auditoria": "nao_declarado" if declared is None else "acordo",
         "contrato": "C-1",
         "tarifa_brl_km": "2.73",
+        "tolerancia_pct": 10,
+        "tolerancia_km": 1,
+        "tolerancia_do_contrato": False,
         "versao_regras": "1-abc123",
         "versao_tarifas": "def456",
     }

@@ -19,7 +19,7 @@ from telemetria_pipeline.core.audit.staleness import (
     Reach,
     Surroundings,
     fingerprint,
-    touches,
+    touching,
 )
 
 ZONE = ZoneInfo("America/Sao_Paulo")
@@ -203,6 +203,6 @@ def test_a_table_that_is_the_same_as_a_whole_is_not_compared():
 def test_whatever_overlaps_the_day_matters_and_a_wider_reach_never_less(start, lasts, telemetry, wide):
     piece = Piece("x", start, start + lasts, telemetry, "1")
     overlaps = piece.start < WINDOW[1] and piece.end > WINDOW[0]
-    plain = touches(piece, WINDOW, None, HALF_AN_HOUR)
+    plain = touching([piece], WINDOW, None, HALF_AN_HOUR)
     assert plain or not overlaps
-    assert touches(piece, WINDOW, reach(wide=wide), HALF_AN_HOUR) or not plain
+    assert touching([piece], WINDOW, reach(wide=wide), HALF_AN_HOUR) or not plain

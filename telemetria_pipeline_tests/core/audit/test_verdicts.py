@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.tolerances import replace_defaults
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, ZONE, trip, trips
 
@@ -18,7 +19,7 @@ RULES = AuditRules()
 
 
 def judged_by(rules: AuditRules, said: pd.DataFrame) -> pd.DataFrame:
-    return judge(said, rules, business_days(said["saida_utc"], ZONE))
+    return judge(replace_defaults(said, rules), rules, business_days(said["saida_utc"], ZONE))
 
 
 def verdict(said: dict, *others: dict, rules: AuditRules = RULES) -> tuple[str, str, str]:

@@ -9,12 +9,9 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from telemetria_pipeline.contracts.billing import PATTERNS
-from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.billing.patterns import find_patterns
 from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, trip, trips
 from telemetria_pipeline_tests.core.audit.strategies import audited_days
-
-RULES = AuditRules()
 
 
 def cycle(count: int, said: Callable[[int], dict], **all_: object) -> list[dict]:
@@ -32,7 +29,7 @@ def cycle(count: int, said: Callable[[int], dict], **all_: object) -> list[dict]
 
 def found(rows: list[dict]) -> dict[tuple[str, str, str], pd.Series]:
     """(pattern, level, key) → its row."""
-    frame = find_patterns(trips(*rows), RULES)
+    frame = find_patterns(trips(*rows))
     assert PATTERNS.broken_by(frame) is None
     return {(row["padrao"], row["nivel"], row["chave"]): row for _, row in frame.iterrows()}
 
@@ -218,7 +215,7 @@ def test_a_vehicle_that_two_carriers_declare_is_found():
 def test_what_costs_most_comes_first_and_measured_trips_alone_show_nothing():
     cheap = cycle(20, lambda n: {"km_declarado": "21.3", "placa": "ABC1C34", "motorista_declarado": None})
     costly = cycle(20, lambda n: {"km_declarado": "21.8", "motorista_declarado": None})
-    ranked = find_patterns(trips(*cheap, *costly), RULES)
+    ranked = find_patterns(trips(*cheap, *costly))
     assert ranked["chave"].tolist() == ["VIAÇÃO TESTE", "GDP4J68", "ABC1C34"]
     alone = [trip(km_declarado=None) for _ in range(30)]
     assert kinds(alone) == kinds([]) == set()
@@ -231,7 +228,7 @@ def test_the_order_of_rows_changes_nothing(day, random):
     trips = pd.concat(
         [trips.assign(viagem_id=trips["viagem_id"] + str(n)) for n in range(10)], ignore_index=True
     )
-    patterns = find_patterns(trips, RULES)
+    patterns = find_patterns(trips)
     assert PATTERNS.broken_by(patterns) is None
     shuffled = trips.iloc[random.sample(range(len(trips)), len(trips))].reset_index(drop=True)
-    assert_frame_equal(find_patterns(shuffled, RULES), patterns)
+    assert_frame_equal(find_patterns(shuffled), patterns)

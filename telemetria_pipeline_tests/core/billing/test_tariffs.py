@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.reference import CONTRACTS
 from telemetria_pipeline.core.audit.days import business_days
+from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.billing.tariffs import (
     clashes,
     holes,
@@ -91,7 +92,7 @@ def test_a_plates_own_row_goes_before_its_types_on_its_days_only():
 
 
 def priced_by(terms: pd.DataFrame | None, some: pd.DataFrame) -> pd.DataFrame:
-    return price_trips(some, terms, business_days(some["saida_utc"], ZONE))
+    return price_trips(some, terms, business_days(some["saida_utc"], ZONE), AuditRules())
 
 
 def test_trips_are_priced_by_the_local_day_of_their_departure():
@@ -104,14 +105,28 @@ def test_trips_are_priced_by_the_local_day_of_their_departure():
     priced = priced_by(terms, trips(midnight, midnight - second, datetime(2025, 12, 31, tzinfo=UTC)))
     assert priced["contrato"].fillna("-").tolist() == ["C3", "C2", "-"]
     assert priced["tarifa_brl_km"].tolist() == [Decimal("3.1000"), Decimal("2.7300"), pd.NA]
-    assert priced["versao_tarifas"].tolist() == [tariffs_version(terms)] * 3
+    assert priced["versao_tarifas"].isna().tolist() == [False, False, True]
+
+
+def test_a_tariff_that_starts_tomorrow_leaves_the_versions_of_yesterday_s_trips():
+    yesterday = trips(datetime(2026, 3, 15, 10, tzinfo=UTC))
+
+    def version(*terms: dict) -> str:
+        return priced_by(contracts(*terms), yesterday)["versao_tarifas"].iloc[0]
+
+    old, cheap = {"tipo": "Ônibus", "contrato": "A"}, {"tarifa_brl_km": Decimal("2.50")}
+    ended = {**old, "vigencia_fim": "2026-03-15"}
+    new = {**old, "vigencia_inicio": "2026-03-16", "tarifa_brl_km": Decimal("3.10")}
+    assert version(ended, new) == version(new, ended) == version(old)
+    tolerant = {"tolerancia_pct": Decimal(5), "tolerancia_km": Decimal(1)}
+    assert len({version(old | changed) for changed in ({}, cheap, tolerant, {"clausula": "4.2"})}) == 4
 
 
 @pytest.mark.parametrize("terms", [None, contracts()])
 def test_without_contracts_nothing_has_a_price(terms):
     priced = priced_by(terms, trips(datetime(2026, 3, 10, 10, tzinfo=UTC)))
     assert priced[["contrato", "tarifa_brl_km"]].isna().all(axis=None)
-    assert priced["versao_tarifas"].isna().tolist() == [terms is None]
+    assert priced["versao_tarifas"].isna().all()
 
 
 def test_the_columns_of_prices_keep_their_types_also_without_trips():

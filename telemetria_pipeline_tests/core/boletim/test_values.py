@@ -2,21 +2,22 @@ from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.core.boletim.values import (
+    EMPTY_TOKENS,
     NO_CLOCK,
     NO_DAY,
     NUMBER_BAD,
     NUMBER_GROUPED,
     NUMBER_OK,
     NUMBER_OPEN,
+    NumberStyle,
+    _number,
     clock_text,
     coded,
-    filled,
     iso_day,
     number_style,
     parse_clocks,
@@ -115,7 +116,7 @@ def test_a_day_fraction_is_the_second_that_excel_shows(second):
 
 
 def numbers(*texts):
-    column = pa.array(texts, pa.large_string())
+    column = pd.Series(texts, dtype="str")
     values, state = parse_numbers(column, number_style([column]), None)
     return values.tolist(), state.tolist()
 
@@ -161,12 +162,20 @@ def test_what_is_no_number(text):
 
 
 def test_a_cell_that_excel_held_as_a_number_has_a_decimal_point():
-    column = pa.array(["123.456", "45.123", None], pa.large_string())
+    column = pd.Series(["123.456", "45.123", ""], dtype="str")
     held = np.array([True, False, False])
-    values, state = parse_numbers(column, number_style([column.filter(pa.array(~held))]), held)
+    values, state = parse_numbers(column, number_style([column[~held]]), held)
     assert values[:2].tolist() == [123.456, 45123]
     assert np.isnan(values[2])
     assert state.tolist() == [NUMBER_OK, NUMBER_GROUPED, NUMBER_OK]
+
+
+@given(st.from_regex(r"-?[0-9]{0,16}[.,]?[0-9]{0,16}", fullmatch=True), st.booleans(), st.booleans())
+def test_what_is_read_at_once_is_read_as_each_cell_by_itself(text, comma, point):
+    style = NumberStyle(comma, point)
+    values, state = parse_numbers(pd.Series([text], dtype="str"), style, None)
+    alone = _number(text, style) if text not in EMPTY_TOKENS else (np.nan, NUMBER_OK)
+    np.testing.assert_equal((values[0], state[0]), alone)
 
 
 def test_the_proof_of_a_sign_may_stand_far_down_the_file():
@@ -234,7 +243,6 @@ def test_empty_cells_and_words_for_nothing():
     got = coded(cells)
     assert got.codes[[0, 2, 4]].tolist() == [-1, -1, -1]
     assert got.column().fillna("∅").tolist() == ["∅", "A", "∅", "A", "∅", "NA"]
-    assert filled(cells).to_pylist() == [None, "A", None, "A", None, "NA"]
     assert got.rows(np.zeros(len(got.texts), int), 7).tolist() == [7, 0, 7, 0, 7, 0]
 
 

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import openpyxl
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,8 @@ def test_a_sound_table_of_contracts():
         "tarifa_brl_km": Decimal("2.7300"),
         "custo_fixo_mensal_brl": Decimal("40314.14"),
         "franquia_km": Decimal("0.000"),
+        "tolerancia_pct": None,
+        "tolerancia_km": None,
         "vigencia_inicio": "2026-10-16",
         "vigencia_fim": "2026-11-15",
     }
@@ -224,3 +227,31 @@ def test_what_brazil_writes_is_read_back_exactly(amounts):
     ):
         found = csv(*(row(TIPO=f"T{i}", TARIFA=written(amount)) for i, amount in enumerate(amounts)))
         assert [r["tarifa_brl_km"] for r in plain(found)] == amounts
+
+
+@pytest.mark.parametrize(
+    ("percent", "km", "said"),
+    [
+        ("5", "0,5", None),
+        ("8,5 %", "1 km", None),
+        ("0", "0", None),
+        ("", "", None),
+        ("0,05", "1", "0,05 se lê de dois jeitos; escreva a porcentagem, como 5"),  # as Excel holds 5 %
+        ("101", "1", "101 é mais que 100 %"),
+        ("5", "", "falta TOLERÂNCIA KM; preencha as duas tolerâncias, ou deixe as duas vazias"),
+        ("", "1", "falta TOLERÂNCIA; preencha as duas tolerâncias"),
+        ("-5", "1", "-5 não é um valor que se possa ler"),
+    ],
+)
+def test_tolerances_are_both_or_neither_and_never_a_share(percent, km, said):
+    head = "CONTRATO;CLÁUSULA;TIPO;TARIFA;CUSTO FIXO;DE;TOLERÂNCIA %;TOLERÂNCIA MÍNIMA KM"
+    text = f"{head}\n1;1;Ônibus;2,73;0;01/01/2026;{percent};{km}\n"
+    found = read_contracts(text.encode(), "contracts.csv")
+    if said is None:
+        assert found.problems == []
+        read = found.frame[["tolerancia_pct", "tolerancia_km"]].iloc[0].tolist()
+        expected = [Decimal(t.rstrip(" %km").replace(",", ".")) if t else None for t in (percent, km)]
+        assert [None if pd.isna(value) else value for value in read] == expected
+    else:
+        assert len(found.problems) == 1
+        assert said in found.problems[0]
