@@ -36,7 +36,7 @@ class Size:
 
 
 FULL = Size(csv=50_000, xlsx=50_000, peer=50_000, dropped=8, repeats=3)  # the most that the limits let in
-SMALL = Size(csv=20_000, xlsx=1_000, peer=500, dropped=1, repeats=1)
+SMALL = Size(csv=5_000, xlsx=500, peer=500, dropped=0, repeats=1)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def boletins(folder: Path, size: Size) -> Boletins:
             found[label].append(timing)
             print(f"  {label}: {timing.seconds:.1f} s", flush=True)
             shutil.rmtree(out)
-    return Boletins(size, {label: best(timings) for label, timings in found.items()}, _waits(folder, size))
+    waits = _waits(folder, size) if size.dropped else []  # the sensor itself has tests of its own
+    return Boletins(size, {label: best(timings) for label, timings in found.items()}, waits)
 
 
 def print_boletins(found: Boletins) -> None:
@@ -110,10 +111,11 @@ def print_boletins(found: Boletins) -> None:
             f"frictionless / ours, work: {found.peer_ratio:.1f} (its {size.peer:,} rows scaled to "
             f"{size.csv:,}; it only validates)"
         )
-    print(
-        f"From landing to archive, the sensor on, {len(found.waits)} boletins one by one: median "
-        f"{median(found.waits):.1f} s, longest {max(found.waits):.1f} s (5 s of it the file has to rest)"
-    )
+    if found.waits:
+        print(
+            f"From landing to archive, the sensor on, {len(found.waits)} boletins one by one: median "
+            f"{median(found.waits):.1f} s, longest {max(found.waits):.1f} s (5 s of it the file has to rest)"
+        )
 
 
 def aims(found: Boletins) -> Iterator[tuple[str, float, float, bool]]:

@@ -19,6 +19,12 @@ from telemetria_pipeline.storage import Lake, ObjectStore
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups share a costly fixture on one worker; they begin first, or all would wait for them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 SECRET = "segredo-que-nao-pode-aparecer"
 REGION = "sa-east-1"
 
