@@ -1,12 +1,12 @@
 """Thirty telemetry sources, three of them in trouble: how long do the hours of the others wait?
 
-    python benchmarks/sources.py [--sources 30] [--dead 1] [--minute 4] [--limit 60]
+    python benchmarks/sources.py [--sources 30] [--dead 1] [--minute 10] [--limit 60]
 
 Dagster as `make dev` runs it (webserver, daemon, queue and pools of `dagster.yaml`), and a `sources.yaml`
 in a temporary folder: some sources never answer, one answers after thirty seconds, one has a profile with
 a key that nobody knows, all others are simulated carriers of eight vehicles. Each source is asked for an
 hour at its own minute past the hour, as its schedule would, but a minute lasts `--minute` seconds: what
-is spread over half an hour comes within two minutes. (The schedules themselves tick beside it, at their
+is spread over half an hour comes within five minutes. (The schedules themselves tick beside it, at their
 real minutes.) The wait of an hour is from that moment until its trips are published. Ends with 1 where a
 healthy source waits longer than `--limit` seconds, or one in trouble does not say what is wrong with it.
 """
@@ -171,7 +171,7 @@ def main() -> None:
     )
     parser.add_argument("--sources", type=int, default=30, help="how many in all")
     parser.add_argument("--dead", type=int, default=1, help="how many of them never answer")
-    parser.add_argument("--minute", type=float, default=4, help="seconds that a minute of theirs lasts")
+    parser.add_argument("--minute", type=float, default=10, help="seconds that a minute of theirs lasts")
     parser.add_argument("--limit", type=float, default=60, help="seconds that a healthy source may wait")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="telemetria-sources-"))
