@@ -60,6 +60,14 @@ fuzz: install ## 10,000 mutated boletins: a verdict for each, and no traceback
 crash: install ## Dagster killed twenty times while boletins are on their way; then every row is counted
 	@$(BIN)/python benchmarks/crash.py
 
+.PHONY: sources
+sources: install ## thirty sources, one dead, one slow, one misspelt: how long the hours of the others wait
+	@$(BIN)/python benchmarks/sources.py
+
+.PHONY: tick
+tick: install ## what a tick of the sensor for stale days asks of S3, for 20 sources and 62 days
+	@$(BIN)/python benchmarks/tick.py
+
 .PHONY: check
 check: install ## lint, format, types
 	@$(BIN)/ruff check .

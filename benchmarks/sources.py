@@ -2,16 +2,17 @@
 
     python benchmarks/sources.py [--sources 30] [--dead 1] [--minute 4] [--limit 60]
 
-Dagster as `make dev` runs it (webserver, daemon, queue and pools of `dagster.yaml`), and a `sources.yaml` in
-a temporary folder: some sources never answer, one answers after thirty seconds, one has a profile with a key
-that nobody knows, all others are simulated carriers of eight vehicles. Each source is asked for the last
-full hour at its own minute past the hour, as its schedule would, but a minute lasts `--minute` seconds: what
-is spread over half an hour comes within two minutes. The wait of an hour is from that moment until its trips
-are published. Ends with 1 where one of the healthy sources waits longer than `--limit` seconds, or a source
-in trouble does not say what is wrong.
+Dagster as `make dev` runs it (webserver, daemon, queue and pools of `dagster.yaml`), and a `sources.yaml`
+in a temporary folder: some sources never answer, one answers after thirty seconds, one has a profile with
+a key that nobody knows, all others are simulated carriers of eight vehicles. Each source is asked for an
+hour at its own minute past the hour, as its schedule would, but a minute lasts `--minute` seconds: what
+is spread over half an hour comes within two minutes. (The schedules themselves tick beside it, at their
+real minutes.) The wait of an hour is from that moment until its trips are published. Ends with 1 where a
+healthy source waits longer than `--limit` seconds, or one in trouble does not say what is wrong with it.
 """
 
 import argparse
+import math
 import os
 import shutil
 import signal
@@ -48,15 +49,6 @@ FAILED = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 ENDED = (dg.DagsterRunStatus.SUCCESS, *FAILED)
 
 
-class Slow(Simulator):
-    """A carrier that takes its time."""
-
-    def answer(self, *request):
-        """The answer, later."""
-        self.closing.wait(SLOW_S)
-        return super().answer(*request)
-
-
 def write_sources(folder: Path, count: int, dead: int, stack: ExitStack) -> dict[str, str]:
     """Start the carriers and write `sources.yaml`; each source's name → what is the matter with it."""
     profile = yaml.safe_load((SHIPPED / "simulator.yaml").read_text(encoding="utf-8"))
@@ -68,11 +60,11 @@ def write_sources(folder: Path, count: int, dead: int, stack: ExitStack) -> dict
     document = {}
     for n, (name, kind) in enumerate(kinds.items()):
         if kind == "dead":  # the kernel takes the connection, and nobody ever reads the request
-            url = "http://127.0.0.1:{}".format(
-                stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            )
+            nobody = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
         else:
-            carrier = (Slow if kind == "slow" else Simulator)(Fleet(n, vehicles=8), token=TOKEN)
+            delay = SLOW_S if kind == "slow" else 0
+            carrier = Simulator(Fleet(n, vehicles=8), token=TOKEN, delay_seconds=delay)
             url = stack.enter_context(carrier).url
         document[name] = {
             "url": url,
@@ -179,83 +171,78 @@ def main() -> None:
     )
     parser.add_argument("--sources", type=int, default=30, help="how many in all")
     parser.add_argument("--dead", type=int, default=1, help="how many of them never answer")
-    parser.add_argument(
-        "--minute", type=float, default=4, help="seconds that a minute of the schedules lasts"
-    )
+    parser.add_argument("--minute", type=float, default=4, help="seconds that a minute of theirs lasts")
     parser.add_argument("--limit", type=float, default=60, help="seconds that a healthy source may wait")
-    parser.add_argument("--places", type=int, help="runs at once, in place of what dagster.yaml says")
-    parser.add_argument("--threads", type=int, help="runs launched at once")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="telemetria-sources-"))
     home = folder / "home"
     home.mkdir()
-    config = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
-    runs_at_once = config["concurrency"]["runs"]
-    runs_at_once["max_concurrent_runs"] = options.places or runs_at_once["max_concurrent_runs"]
-    if options.threads:
-        config["run_queue"] |= {"dequeue_use_threads": True, "dequeue_num_workers": options.threads}
-    (home / "dagster.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    shutil.copy(ROOT / "dagster.yaml", home)
     os.environ |= {
         "DAGSTER_HOME": str(home),
         "TELEMETRIA_LAKE": f"file:{folder / 'lake'}",
         "TELEMETRIA_INBOX": f"file:{folder / 'inbox'}",
         "TELEMETRIA_SOURCES": str(folder / "sources.yaml"),
-        "TELEMETRIA_API_URL": "http://127.0.0.1:9",  # `dev` is to start no carriers of its own
         "TELEMETRIA_HOUR_RETRIES": "0",  # two more tries of the dead source would only take longer
         TOKEN_VARIABLE: TOKEN,
     }
     lake, calendar = Lake.open(os.environ["TELEMETRIA_LAKE"]), Settings.load().calendar
-    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    last, before = now - timedelta(hours=1), now - timedelta(hours=2)
+    # Not the last full hour: that one the schedules ask for.
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
     with ExitStack() as stack:
         kinds = write_sources(folder, options.sources, options.dead, stack)
         client, instance = stack.enter_context(dagster(folder)), stack.enter_context(dg.DagsterInstance.get())
-        warm = list(kinds)[-1]  # an hour that nobody measures: Dagster's first run also loads the daemon
-        (warm_up,) = calendar.hours(before, last, warm)
-        waited_for(lambda: _asked(client, warm, warm_up), "the code location")
-        waited_for(lambda: read_manifest(lake, warm_up), "the first hour")
-        hours = {source: calendar.hours(last, now, source)[0] for source in kinds}
+        before, *_ = calendar.hours(end - timedelta(hours=2), end, warm := list(kinds)[-1])
+        waited_for(lambda: _asked(client, warm, before), "the code location")
+        waited_for(lambda: read_manifest(lake, before), "a first hour, for which all is loaded")
+        hours = {source: calendar.hours(end - timedelta(hours=1), end, source)[0] for source in kinds}
         waits, runs, largest = measure(client, instance, lake, hours, options.minute)
-        records = {
-            r.dagster_run.run_id: r
-            for r in instance.get_run_records(dg.RunsFilter(run_ids=list(runs.values())))
-        }
+        found = instance.get_run_records(dg.RunsFilter(run_ids=list(runs.values())))
+        by_id = {record.dagster_run.run_id: record for record in found}
+        records = {source: by_id[run] for source, run in runs.items()}
         errors = {source: failure_of(instance, run) for source, run in runs.items()}
-    healthy = {source: waits.get(source, float("inf")) for source, kind in kinds.items() if kind == "healthy"}
-    queued = [r.start_time - r.create_timestamp.timestamp() for r in records.values() if r.start_time]
-    worked = [
-        records[runs[s]].end_time - records[runs[s]].start_time
-        for s in healthy
-        if records[runs[s]].start_time
-    ]
-
-    print(f"{'source':<12} {'is':<8} {'run':<8} {'published after':>15}  what its run says")
-    for source, kind in kinds.items():
-        if kind != "healthy":
-            status = records[runs[source]].dagster_run.status.value.lower()
-            after = f"{waits[source]:.1f} s" if source in waits else "-"
-            print(f"{source:<12} {kind:<8} {status:<8} {after:>15}  {errors[source] or '-'}")
-    slowest = ", ".join(f"{s} {healthy[s]:.1f}" for s in sorted(healthy, key=healthy.__getitem__)[:-4:-1])
-    minutes = [minute_past(source) for source in kinds]
-    print(
-        f"\n{len(healthy)} healthy sources, {runs_at_once['max_concurrent_runs']} runs at once, all due "
-        f"within {(max(minutes) - min(minutes)) * options.minute:.0f} s\n"
-        f"from its minute to the published hour: median {statistics.median(healthy.values()):.1f} s, "
-        f"longest {max(healthy.values()):.1f} s ({slowest})\n"
-        f"of which in the queue: median {statistics.median(queued):.1f} s, longest {max(queued):.1f} s; "
-        f"a run takes {statistics.median(worked):.1f} s, its process up to {largest:.0f} MB"
-    )
+    healthy = {source: waits.get(source, math.inf) for source, kind in kinds.items() if kind == "healthy"}
+    report(kinds, healthy, waits, records, errors, largest)
     wrong = [f"{s} waited {w:.1f} s" for s, w in healthy.items() if w > options.limit]
     for source, kind in kinds.items():
-        expected = {"dead": "deadline", "broken": "feilds", "slow": "", "healthy": ""}[kind]
-        if bool(expected) != bool(errors[source]) or expected not in errors[source]:
+        says = {"dead": "no good answer within http.deadline_s", "broken": "feilds: unknown key"}.get(kind)
+        if (says or "") not in errors[source] or bool(says) != bool(errors[source]):
             wrong.append(f"{source} ({kind}) says: {errors[source] or 'nothing'}")
         if (source in waits) != (kind in ("healthy", "slow")):
             wrong.append(f"{source} ({kind}) has {'an' if source in waits else 'no'} hour")
-    print(f"limit {options.limit:g} s: {'kept' if not wrong else '; '.join(wrong)}")
+    print(f"limit {options.limit:g} s: {'; '.join(wrong) or 'kept'}")
     if wrong:
         sys.exit(f"Dagster's log is in {folder}")
     shutil.rmtree(folder)
+
+
+def report(
+    kinds: dict[str, str],
+    healthy: dict[str, float],
+    waits: dict[str, float],
+    records: dict[str, dg.RunRecord],
+    errors: dict[str, str],
+    largest: float,
+) -> None:
+    """Print what became of the sources in trouble, and how long the others waited for what."""
+    print(f"{'source':<12} {'is':<8} {'run':<8} {'published after':>15}  what its run says")
+    for source, kind in kinds.items():
+        if kind != "healthy":
+            after = f"{waits[source]:.1f} s" if source in waits else "-"
+            status = records[source].dagster_run.status.value.lower()
+            print(f"{source:<12} {kind:<8} {status:<8} {after:>15}  {errors[source] or '-'}")
+    times = [
+        (r.create_timestamp.timestamp(), r.start_time, r.end_time) for r in map(records.get, healthy) if r
+    ]
+    begun = [(start - created, end - start) for created, start, end in times if start and end]
+    print(f"\n{len(healthy)} healthy sources, seconds: {'median':>12} {'longest':>8}")
+    for what, seconds in {
+        "from its minute to the published hour": list(healthy.values()),
+        "in the queue, and starting a process": [queued for queued, _ in begun],
+        "in the run": [worked for _, worked in begun],
+    }.items():
+        print(f"{what:<38} {statistics.median(seconds):>8.1f} {max(seconds):>8.1f}")
+    print(f"a run's process takes up to {largest:.0f} MB; load of the machine {os.getloadavg()[0]:.1f}")
 
 
 def _asked(client: DagsterGraphQLClient, source: str, hour: Hour) -> str | None:

@@ -147,8 +147,9 @@ def write_reference(lake: Lake, fleet: Fleet) -> None:
         for n, plate in enumerate(fleet.plates(source)):
             vehicles.append(
                 {
-                    "placa": plate, "placa_recebida": plate, "transportadora": source,
-                    "tipo": ("ÔNIBUS", "MICRO")[n % 2], "operacao": ("AGR", "IND")[n % 2],
+                    "placa": plate, "placa_recebida": plate, "equipamento": plate[1:],
+                    "transportadora": source, "tipo": ("ÔNIBUS", "MICRO")[n % 2],
+                    "operacao": ("AGR", "IND")[n % 2],
                 }
             )  # fmt: skip
             for turn in range(3):
@@ -280,6 +281,7 @@ def main() -> None:
         sources = Path(folder) / "sources.yaml"
         secrets = {"token": "BENCH_TOKEN"}
         described = {"url": "http://127.0.0.1:9", "profile": "simulator", "secrets": secrets}
+        described["start"] = "2020-01-01"
         sources.write_text(yaml.safe_dump(dict.fromkeys(names, described)), encoding="utf-8")
         os.environ |= {
             "TELEMETRIA_SOURCES": str(sources),

@@ -9,10 +9,15 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from hypothesis import settings
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from telemetria_pipeline.storage import Lake, ObjectStore
+
+# A busy machine is slow, not wrong: no example has to end within a time of the clock.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 SECRET = "segredo-que-nao-pode-aparecer"
 REGION = "sa-east-1"

@@ -99,8 +99,9 @@ def test_hours_tells_a_missing_hour_from_nothing_at_all(monkeypatch, tmp_path):
 def two_sources(carrier, monkeypatch, tmp_path):
     """One that answered for an hour of this morning, and one whose profile is misspelt; `carrier` is both."""
     (tmp_path / "beta.yaml").write_text("feilds: {}", encoding="utf-8")
+    secrets = {"token": "CARRIER_TOKEN"}
     described = {
-        name: {"url": carrier.url, "profile": profile, "secrets": {"token": "CARRIER_TOKEN"}}
+        name: {"url": carrier.url, "profile": profile, "secrets": secrets, "start": "2026-01-01"}
         for name, profile in {"alfa": "simulator", "beta": str(tmp_path / "beta.yaml")}.items()
     }
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")

@@ -22,7 +22,7 @@ from pydantic import (
 
 from telemetria_pipeline.carriers.documents import UniqueKeys, problem_text
 from telemetria_pipeline.carriers.units import UNITS, dimension
-from telemetria_pipeline.contracts.base import TEXT
+from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS, TEXT
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
 from telemetria_pipeline.errors import PipelineError
 
@@ -127,7 +127,7 @@ class Window(_Strict):
         description="Minutes asked after the hour; unless said 0, for `arrival` 720 (the longest trip).",
     )
     settle_min: int = Field(
-        default=720,
+        default=60 * LONGEST_TRIP_HOURS,
         ge=0,
         description="Minutes after the hour until each trip that departs in it is listed, whole: the longest "
         "trip, the latest upload. The hour is then captured once more.",
@@ -144,7 +144,7 @@ class Window(_Strict):
         """Minutes asked after the hour, the anchor's default applied."""
         if self.pad_after_min is not None:
             return self.pad_after_min
-        return 720 if self.anchor == "arrival" else 0
+        return 60 * LONGEST_TRIP_HOURS if self.anchor == "arrival" else 0
 
 
 class NoPaging(_Strict):

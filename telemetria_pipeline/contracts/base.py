@@ -10,6 +10,9 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
+LONGEST_TRIP_HOURS = 12
+"""No trip lasts longer: what does was typed wrong, and no carrier lists one later than that."""
+
 TEXT = pa.string()
 NUMBER = pa.float64()
 INSTANT = pa.timestamp("us", tz="UTC")

@@ -30,7 +30,7 @@ from telemetria_pipeline.reports.text import (
 from telemetria_pipeline.reports.workbook import Column, Workbook, local
 
 NO_CARRIER = "(sem transportadora)"
-_DEAREST = 20
+_SHOWN = 20
 _FLAGS = {
     "sem_dados": "sem dados",
     "sem_telemetria": "sem telemetria",
@@ -51,7 +51,8 @@ class DailyFacts:
     Attributes:
         day: the business day, in `zone`.
         trips: VALIDATED_TRIPS; `km`: DAILY_KM; `divergences`: DIVERGENCES, all of the day.
-        hours: a row an hour of the day: `hora` (its clock), `estado`, `tentativas`, `erro` (the last one).
+        hours: a row a source and hour of the day: `fonte`, `hora` (its clock), `estado`, `tentativas`, `erro`
+            (the last one).
         boletins: a row a file that declares the day or came for it: `arquivo`, `veredito`, `recebido_utc`,
             `recebidas`, `aceitas`, `repetidas`, `rejeitadas` (rows).
     """
@@ -112,6 +113,18 @@ class DailyFacts:
         return self.hours[~self.hours["estado"].isin(HEARD)]
 
     @property
+    def asked_for(self) -> list[str]:
+        """Whose boletins would stand in for missing hours, carrier by carrier; not those that came."""
+        waiting = self.km[(self.km["horas_sem_telemetria"] > 0) & self.km["sem_boletim"]]
+        by_carrier = waiting.assign(transportadora=waiting["transportadora"].fillna(NO_CARRIER)).groupby(
+            "transportadora"
+        )
+        return [
+            f"{carrier}: envie os boletins de {day_of(self.day)} de {', '.join(sorted(vehicles))}."
+            for carrier, vehicles in by_carrier["veiculo"]
+        ]
+
+    @property
     def rejected(self) -> int:
         """How many boletins were sent back."""
         return int((self.boletins["veredito"] == "rejected").sum())
@@ -156,7 +169,7 @@ class DailyFacts:
 
 def daily_page(facts: DailyFacts) -> str:
     """The report as an HTML page that stands alone, with its plots inside."""
-    dearest = facts.divergences.sort_values("posicao").head(_DEAREST)
+    highest = facts.divergences.sort_values("posicao").head(_SHOWN)
     return render(
         "daily.html.j2",
         day=day_of(facts.day),
@@ -166,10 +179,11 @@ def daily_page(facts: DailyFacts) -> str:
         plots=[(about, data_uri(picture)) for about, picture in facts.plots()],
         divergences=[
             {**row, "place": place}
-            for row, place in zip(dearest.to_dict("records"), place_in_boletim(dearest), strict=True)
+            for row, place in zip(highest.to_dict("records"), place_in_boletim(highest), strict=True)
         ],
-        more=len(facts.divergences) - len(dearest),
+        more=len(facts.divergences) - len(highest),
         hours=facts.hours_missing.to_dict("records"),
+        asked_for=facts.asked_for,
         boletins=[
             {**row, "received": f"{at:%d/%m %H:%M}"}
             for row, at in zip(
@@ -184,8 +198,8 @@ def daily_page(facts: DailyFacts) -> str:
 
 
 def daily_markdown(facts: DailyFacts) -> str:
-    """The numbers, the five dearest divergences and the plots, for Dagster's metadata."""
-    dearest = facts.divergences.sort_values("posicao").head(5)
+    """The numbers, the five divergences of highest value and the plots, for Dagster's metadata."""
+    highest = facts.divergences.sort_values("posicao").head(5)
     return "\n".join(
         [
             f"**{day_of(facts.day)}**",
@@ -197,7 +211,7 @@ def daily_markdown(facts: DailyFacts) -> str:
             *(
                 f"{n}. {brl(value)}, {word(kind).lower()}, {vehicle}"
                 for n, (value, kind, vehicle) in enumerate(
-                    zip(dearest["valor_brl"], dearest["tipo"], dearest["veiculo"], strict=True), start=1
+                    zip(highest["valor_brl"], highest["tipo"], highest["veiculo"], strict=True), start=1
                 )
             ),
             "",
@@ -216,6 +230,7 @@ def daily_workbook(facts: DailyFacts) -> bytes:
         "Horas",
         [f"Horas de {day_of(facts.day)}", "Numa hora incompleta ou sem resposta, vale o boletim"],
         [
+            Column("Fonte", facts.hours["fonte"].tolist(), width=14),
             Column("Hora", facts.hours["hora"].tolist(), width=9),
             Column("Situação", facts.hours["estado"].map(word).tolist(), width=16),
             Column("Tentativas sem resposta", facts.hours["tentativas"].tolist(), "count", 14),

@@ -104,9 +104,7 @@ class Snapshot:
             for n in (-1, 1)
             for source, found in self.index.sources.get(days[n], {}).items()
         ]
-        first_days = {
-            s.name: str(s.start) for s in self.sources.values() if not s.start or s.start <= days[1]
-        }
+        first_days = {s.name: str(s.start) for s in self.sources.values() if s.start <= days[1]}
         common = f"{self.rules.version} {first_days} {pseudonyms(['-'], settings.pseudonyms)}"
         return Surroundings(
             pieces=[
@@ -144,7 +142,7 @@ class Snapshot:
             known = [
                 (s.name, found[s.name].hours)
                 for s in self.sources.values()
-                if s.name in found and not (s.start and day < s.start)
+                if s.name in found and s.start <= day
             ]
             self._pieces[day] = [
                 Piece(

@@ -31,6 +31,9 @@ class House:
 
     def declare(self, name: str, *days: date) -> None:
         self.inbox.put(name, csv_of(*[trip(DATA=f"{day:%d/%m/%Y}") for day in days]))
+        self.judge(name)
+
+    def judge(self, name: str) -> None:
         file = next(f.file_id for f in landed_files(self.inbox) if f.key == name)
         judge_file(self.lake, receive_file(self.lake, self.inbox, file), RuleSettings(), Reference())
 

@@ -208,9 +208,10 @@ def test_a_bill_that_is_older_than_audit_or_contracts_is_told(cycle_lake):
     assert pending() == [f"{changed}Materialize `billing` de novo."]
     bill_cycle(cycle_lake, CYCLE, SETTINGS)
     put(cycle_lake, CONTRACTS, terms(tarifa_brl_km=3))
-    assert pending() == [f"{changed}Materialize `billing` de novo."]
+    stale = "Dias que mudaram e ainda não foram conferidos de novo: 16/02."
+    assert pending() == [stale, f"{changed}Materialize `billing` de novo."]
     put(cycle_lake, CONTRACTS, terms(vigencia_inicio=DAYS[1]))
-    (hole,) = pending()
+    *_, hole = pending()
     assert f"{PLATES[0]} rodou em 16/02/2026" in hole
 
 
@@ -309,6 +310,18 @@ def test_what_if_prices_again_and_touches_nothing(cycle_lake):
         [Decimal("300.00")],
     )
     assert everything(cycle_lake) == before
+
+
+def test_what_if_takes_the_tolerances_of_other_contracts_unless_told_one_for_all(cycle_lake):
+    audited(cycle_lake, CYCLE, on(DAYS[0], viagem_id="x", km_declarado=109, km_medido=100))
+    bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    strict = frame_of(CONTRACTS, [terms(tolerancia_pct=5, tolerancia_km=1)])
+
+    def billed(changed: dict[str, Decimal]) -> Decimal:
+        then = what_if(cycle_lake, CYCLE, SETTINGS, changed, strict).then
+        return then.billing["km_auditado"].iloc[0]
+
+    assert (billed({}), billed({"km_share": Decimal("0.10")})) == (100, 109)
 
 
 @pytest.fixture

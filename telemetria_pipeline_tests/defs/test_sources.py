@@ -30,12 +30,6 @@ SLOW_S = 2
 PROFILE = yaml.safe_load((SHIPPED / "simulator.yaml").read_text(encoding="utf-8"))
 
 
-class Slow(Simulator):
-    def answer(self, *request):
-        self.closing.wait(SLOW_S)
-        return super().answer(*request)
-
-
 class Sources:
     """A `sources.yaml` that the settings name, its carriers on sockets, and runs of its sources."""
 
@@ -76,8 +70,8 @@ def sources(pipeline, tmp_path, monkeypatch) -> Sources:
 def carriers() -> Iterator[Callable[..., Simulator]]:
     started = []
 
-    def start(seed: int, kind: type[Simulator] = Simulator) -> Simulator:
-        started.append(kind(Fleet(seed, vehicles=8), token=TOKEN, as_of=AFTER_THE_DAY))
+    def start(seed: int, **more: Any) -> Simulator:
+        started.append(Simulator(Fleet(seed, vehicles=8), token=TOKEN, as_of=AFTER_THE_DAY, **more))
         return started[-1]
 
     yield start
@@ -92,7 +86,7 @@ def six(sources, carriers) -> Iterator[Sources]:
         sources.add("dead", f"http://127.0.0.1:{nobody.getsockname()[1]}", http={"deadline_s": 1})
         sources.add("broken", carriers(1).url, feilds={})
         sources.add("tokenless", carriers(2).url, secret="NO_SUCH_TOKEN")
-        sources.add("slow", carriers(3, Slow).url, http={"read_timeout_s": 10})
+        sources.add("slow", carriers(3, delay_seconds=SLOW_S).url, http={"read_timeout_s": 10})
         sources.add("alfa", carriers(4).url)
         sources.add("beta", carriers(5).url)
         yield sources

@@ -22,7 +22,10 @@ OTHER = {"veiculo": "ABC1C34", "placa": "ABC1C34", "transportadora": "OUTRA"}
 
 
 def hours_of_day(**said) -> pd.DataFrame:
-    rows = [{"hora": f"{n:02d}:00", "estado": "captured", "tentativas": 0, "erro": None} for n in range(24)]
+    rows = [
+        {"fonte": "alfa", "hora": f"{n:02d}:00", "estado": "captured", "tentativas": 0, "erro": None}
+        for n in range(24)
+    ]
     rows[13] |= said
     return pd.DataFrame(rows)
 
@@ -149,3 +152,16 @@ def test_a_day_without_anything_is_a_report_too():
     assert "data:image" not in page + daily_markdown(nothing)
     assert Sheets(daily_workbook(nothing)).total("Resumo", "Gasto variável") == 0
     assert "R$ 0,00" in daily_markdown(nothing)
+
+
+def test_only_the_vehicles_whose_hours_are_missing_and_whose_boletim_did_not_come_are_asked_for():
+    km = vehicle_days(
+        vehicle_day(horas_sem_telemetria=3, sem_boletim=True),
+        vehicle_day(**OTHER, horas_sem_telemetria=3, sem_boletim=False),
+        vehicle_day(veiculo="XYZ9J99", placa="XYZ9J99", sem_boletim=True),
+    )
+    found = facts(km=km)
+    request = "VIAÇÃO TESTE: envie os boletins de 10/03/2026 de GDP4J68."
+    assert found.asked_for == [request]
+    assert request in text_of(daily_page(found))
+    assert facts().asked_for == []

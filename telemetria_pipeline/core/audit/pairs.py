@@ -1,4 +1,18 @@
-"""Which trips there are: each declared one with the segments that chose it, and each segment left over."""
+"""Which trips there are: each declared one with the segments that chose it, and each segment left over.
+
+    declared    d0 07:00-08:00    d1 09:00-10:00                    d: position in the declared side
+    segments    s0 07:02-07:30    s1 07:31-07:58    s2 15:00-15:20    s: position in the segments' side
+    chosen      d0                d0                none
+
+gives three trips in order of departure, t: position in the result
+
+         departure  declared  first_segment        segment  s0 s1 s2     those of a trip together
+    t0   07:00      d0        s0                   trip     t0 t0 t2     whose they are
+    t1   09:00      d1        -1                   begin    0, 2         where another trip's begin
+    t2   15:00      -1        s2
+
+so that `fold(np.add, metres)` of the three segments is `[s0 + s1, 0, s2]`, one for each trip.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +31,12 @@ from telemetria_pipeline.core.audit.sides import Sides
 class Pairs:
     """Who goes with whom. Trips in the order of the result; positions are those of the sides, -1 is none."""
 
-    ids: pd.api.extensions.ExtensionArray  # of each trip
-    departure: np.ndarray  # of each trip, microseconds
-    declared: np.ndarray  # the declared trip of each trip
-    first_segment: np.ndarray  # the first segment of each trip
-    trip_of_declared: np.ndarray
-    trip_of_segment: np.ndarray
+    ids: pd.api.extensions.ExtensionArray  # [trip]
+    departure: np.ndarray  # [trip], microseconds
+    declared: np.ndarray  # [trip], position in the declared side
+    first_segment: np.ndarray  # [trip], position in the segments' side
+    trip_of_declared: np.ndarray  # [declared], position in the result
+    trip_of_segment: np.ndarray  # [segment], position in the result
     segment: np.ndarray  # the segments of the trips, those of a trip together, in order of departure
     begin: np.ndarray  # where in `segment` those of another trip begin
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any, Self
 
+from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS
 from telemetria_pipeline.settings import Settings
 
 CODE_VERSION = "1"
@@ -23,7 +24,7 @@ class AuditRules:
     km_share: Decimal = Decimal("0.10")
     km_minimum: Decimal = Decimal("1")
     min_coverage: Decimal = Decimal("1")
-    max_trip_hours: int = 12  # longer trips are matched by their first hours
+    max_trip_hours: int = LONGEST_TRIP_HOURS  # longer trips are matched by their first hours
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

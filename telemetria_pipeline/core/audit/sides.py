@@ -1,4 +1,13 @@
-"""The two sides as the audit sees them: which vehicle, which driver, in order, each trip once."""
+"""The two sides as the audit sees them: which vehicle, which driver, in order, each trip once.
+
+    frame, as it came             side: row  vehicle  start   copies
+    0  ABC1C34  09:00  a.csv            2       0     07:00    1
+    1  ABC1C34  09:00  b.csv            0       0     09:00    2      a.csv's row; b.csv declares the same
+    2  ABC1C34  07:00  a.csv            3       1     08:00    1
+    3  GDP4J68  08:00  a.csv
+
+A trip's position in its side is what all of the audit counts by; `row` leads back to what the frame holds.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +30,7 @@ class Side:
     """One side's trips, each once, in order of vehicle and departure."""
 
     frame: pd.DataFrame
-    row: np.ndarray  # of `frame`, for each trip
+    row: np.ndarray  # [trip], position in `frame`
     copies: np.ndarray  # how many rows say the same trip
     times: Timeline
     metres: np.ndarray

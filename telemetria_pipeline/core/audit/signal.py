@@ -1,4 +1,13 @@
-"""Whether a vehicle's device was heard: the odometer keeps running while the device is silent."""
+"""Whether a vehicle's device was heard: the odometer keeps running while the device is silent.
+
+    segment with good readings      gap           segment with good readings
+    06:00 |-- 1,000 to 1,020 km --| 07:00   11:00 |-- 1,060 to 1,080 km --| 12:00
+    declared                           08:00 |--- 40 km ---| 09:00
+
+In the gap the odometer ran 40 km that no segment shows: a trip declared in it may have been driven
+(`perdido`, 40 km unseen). Had it run none, the vehicle stood still (`presente`). Had it run back, or were the
+two readings of different sources, nobody knows (`desconhecido`).
+"""
 
 from dataclasses import dataclass
 

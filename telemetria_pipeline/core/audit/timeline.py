@@ -1,4 +1,15 @@
-"""Trips of many vehicles as whole numbers in order of vehicle and departure, so that a search finds them."""
+"""Trips of many vehicles as whole numbers in order of vehicle and departure, so that a search finds them.
+
+One search over all vehicles needs one order of all instants. An `Axis` lays the vehicles' spans of time one
+after another, so that vehicle 1 at its first instant comes after vehicle 0 at its last:
+
+    instants       07:00 ... 19:00   07:00 ... 19:00   07:00 ... 19:00
+    vehicle       |       0        |        1        |        2
+    at(...)        1 ... span - 2    span + 1 ...      2 * span + 1 ...
+
+Instants before or after the span of time stay with their vehicle, at that end, so that a search for "since
+yesterday" never finds the vehicle before.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

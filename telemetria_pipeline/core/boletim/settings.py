@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS
 from telemetria_pipeline.contracts.boletim_problems import Severity
 from telemetria_pipeline.settings import Settings
 
@@ -44,7 +45,7 @@ class RuleSettings:
     """
 
     timezone: ZoneInfo = SAO_PAULO
-    max_trip_hours: float = 12
+    max_trip_hours: float = LONGEST_TRIP_HOURS
     max_trip_km: float = 2_000
     max_speed_kmh: float = 110
     km_tolerance: float = 1

@@ -1,0 +1,124 @@
+"""A tariff, a register, a tolerance or a driver that changes: exactly the days concerned, with no hand.
+
+Real files through the real steps and the real sensor; the runs that it asks for are run.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+
+import dagster as dg
+import pytest
+
+from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
+from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
+from telemetria_pipeline.core.reference import read_contracts, read_vehicles
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.audit_day import audit_day
+from telemetria_pipeline.steps.reference import FOLDER, refresh_table
+from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip
+from telemetria_pipeline_tests.defs.test_audit_sensor import House
+
+TODAY = datetime.now(UTC).astimezone(Settings.load().timezone).date()
+DAYS = [TODAY - timedelta(days=back) for back in range(6, 0, -1)]
+BUS, VAN = "ABC1C34", "XYZ9J99"  # the bus drives every day, the van on the first and the last
+
+_VEHICLES = "PLACA;FROTA;TIPO;TRANSPORTADORA;OPERAÇÃO;GARAGEM;ENTRADA\n"
+_CONTRACTS = (
+    "CONTRATO;CLÁUSULA;REGIME;MODALIDADE;PLACA;TIPO;TARIFA;CUSTO FIXO;VIGÊNCIA INÍCIO;VIGÊNCIA FIM;"
+    "TOLERÂNCIA %;TOLERÂNCIA KM\n"
+)
+BUS_ROW = f"{BUS};12;ÔNIBUS;Viação Alfa;AGR;Glória;\n"
+VAN_ROW = f"{VAN};13;VAN;Viação Alfa;AGR;Glória;\n"
+
+
+def terms(kind: str, tariff: str, first: str = "01/01/2025", last: str = "", tolerance: str = ";") -> str:
+    return f"CT-1;1;MUNICIPAL;CONTRATO;;{kind};{tariff};0;{first};{last};{tolerance}\n"
+
+
+def br(day: date) -> str:
+    return f"{day:%d/%m/%Y}"
+
+
+class Group(House):
+    """A house whose reference files somebody keeps."""
+
+    def keep(self, contract, read, text: str) -> None:
+        self.lake.store.put(f"{FOLDER}/{contract.name}.csv", text.encode())
+        refresh_table(self.lake, contract, read)
+
+    def register(self, *rows: str) -> None:
+        self.keep(VEHICLES, read_vehicles, _VEHICLES + "".join(rows))
+
+    def contract(self, *rows: str) -> None:
+        self.keep(CONTRACTS, read_contracts, _CONTRACTS + "".join(rows))
+
+    def audit_due(self) -> list[date]:
+        """Audit what the sensor asks for; which days these were. Then it asks for none."""
+        days = [date.fromisoformat(key) for key in self.days()]
+        for day in days:
+            audit_day(self.lake, day, Settings.load())
+        assert self.days() == []
+        return days
+
+    def tariffs(self, day: date) -> dict[str, str]:
+        trips = self.lake.read_table(VALIDATED_TRIPS.name, {"data": str(day)}).to_pylist()
+        return {row["placa"]: str(row["tarifa_brl_km"]) for row in trips}
+
+
+@pytest.fixture
+def group(tmp_path, monkeypatch):
+    monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path}/lake")
+    monkeypatch.setenv("TELEMETRIA_AUDIT_REST_S", "0")
+    with dg.instance_for_test() as instance:
+        group = Group(f"file:{tmp_path}", instance)
+        group.register(BUS_ROW, VAN_ROW)
+        group.contract(terms("ÔNIBUS", "2,73"), terms("VAN", "1,98"))
+        rows = [trip(DATA=br(day), PLACA=BUS) for day in DAYS]
+        rows += [trip(DATA=br(day), PLACA=VAN, EQUIPAMENTO="13") for day in (DAYS[0], DAYS[-1])]
+        group.inbox.put("b.csv", csv_of(*rows))
+        group.judge("b.csv")
+        assert group.audit_due() == DAYS
+        yield group
+
+
+def test_a_new_tariff_concerns_the_days_on_which_it_is_in_force_for_a_vehicle_that_drove(group):
+    change, before = DAYS[3], DAYS[3] - timedelta(days=1)
+    group.contract(
+        terms("ÔNIBUS", "2,73", last=br(before)),
+        terms("ÔNIBUS", "2,90", first=br(change)),
+        terms("VAN", "1,98"),
+    )
+    assert group.audit_due() == DAYS[3:]
+    assert [group.tariffs(day)[BUS] for day in DAYS] == ["2.7300"] * 3 + ["2.9000"] * 3
+    group.contract(
+        terms("VAN", "2,05"),
+        terms("ÔNIBUS", "2,73", last=br(before)),
+        terms("ÔNIBUS", "2,90", first=br(change)),
+    )
+    assert group.audit_due() == [DAYS[0], DAYS[-1]]
+
+
+def test_a_row_of_the_register_concerns_the_days_of_its_vehicle(group):
+    group.register(BUS_ROW, VAN_ROW, f"NEW1A23;14;VAN;Viação Alfa;AGR;Glória;{br(DAYS[4])}\n")
+    assert group.audit_due() == DAYS[4:]
+    group.register(BUS_ROW, VAN_ROW)
+    assert group.audit_due() == DAYS[4:]
+    group.register(VAN_ROW, BUS_ROW)  # the same in another order
+    assert group.audit_due() == []
+
+
+def test_a_tolerance_of_a_contract_concerns_its_vehicles_and_the_default_all(group, monkeypatch):
+    group.contract(terms("ÔNIBUS", "2,73"), terms("VAN", "1,98", tolerance="5;1"))
+    assert group.audit_due() == [DAYS[0], DAYS[-1]]
+    monkeypatch.setenv("TELEMETRIA_KM_TOLERANCE", "0.08")
+    assert group.audit_due() == DAYS
+
+
+def test_what_is_made_again_and_says_the_same_concerns_no_day(group):
+    group.register(BUS_ROW, VAN_ROW)
+    group.contract(terms("ÔNIBUS", "2,73"), terms("VAN", "1,98"))
+    assert group.days() == []
+
+
+def test_the_run_says_why_its_day_was_stale(group):
+    group.contract(terms("ÔNIBUS", "2,73"), terms("VAN", "2,05"))
+    assert {r.tags["telemetria/stale"] for r in group.tick().run_requests} == {"contracts"}
