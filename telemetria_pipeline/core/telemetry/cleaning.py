@@ -93,12 +93,15 @@ def _fates(
     """What becomes of each row, and why; the first rule that applies decides."""
     departure, arrival, distance = rows["saida_utc"], rows["chegada_utc"], rows["distancia_km"]
     running = rows["em_andamento"]
-    future = captured_at + FUTURE_TOLERANCE
+    latest = captured_at + FUTURE_TOLERANCE
+    future = (departure > latest) | (arrival > latest)  # no hour of its own will ever ask for it
+    outside = (departure < start) | (departure >= end)
     rules = [
+        # First, so that of a carrier that lists whole days each row is judged in its own hour only.
+        ("fora_da_janela", "saida_fora_da_hora", outside & ~future),
         ("rejeitada", "veiculo_ausente", rows["veiculo_id"].isna()),
         ("rejeitada", "saida_ausente", departure.isna()),
-        ("rejeitada", "no_futuro", (departure > future) | (arrival > future)),
-        ("fora_da_janela", "saida_fora_da_hora", (departure < start) | (departure >= end)),
+        ("rejeitada", "no_futuro", future),
         ("rejeitada", "chegada_ausente", arrival.isna() & ~running),
         ("rejeitada", "chegada_antes_da_saida", (arrival < departure) & ~running),
         ("rejeitada", "distancia_ausente", distance.isna() & ~running),
