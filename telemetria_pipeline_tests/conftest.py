@@ -21,7 +21,7 @@ settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups share a costly fixture on one worker; they begin first, or all would wait for them at the end."""
+    """Groups share a costly fixture on one worker; they begin first, for they are the longest."""
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
