@@ -34,7 +34,7 @@ dev: install ## Dagster's UI with the demo's history, three simulated carriers a
 
 .PHONY: test
 test: install ## all tests
-	@$(BIN)/pytest --numprocesses 2 --dist loadgroup --durations 20
+	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 # The peers stay out of the project's own environment.
 $(VENV)-bench/installed: pyproject.toml constraints.txt $(VENV)/installed

@@ -134,7 +134,7 @@ def hours(first: str, last: str | None, source: str | None) -> None:
     from telemetria_pipeline.steps.lake import open_lake
 
     settings = Settings.load()
-    found = hours_named(settings.calendar, first, last or first, _source(source, settings).name)
+    found = hours_named(settings.calendar, first, last or first, _source(source, settings))
     click.echo(as_text(hours_table(open_lake(settings), found)))
 
 
@@ -292,9 +292,7 @@ def cycle_what_if(key: "Cycle", contracts: Path | None, **tolerances: Decimal | 
 
     changed = {name: value for name, value in tolerances.items() if value is not None}
     if not changed and not contracts:
-        raise click.UsageError(
-            "say what is to be otherwise: --tolerance, --minimum, --coverage or --contracts"
-        )
+        raise click.UsageError("say what to change: --tolerance, --minimum, --coverage or --contracts")
     others = read_contracts(contracts.read_bytes(), contracts.name) if contracts else None
     if others and others.problems:
         raise click.ClickException("\n".join([f"{contracts}:", *others.problems]))

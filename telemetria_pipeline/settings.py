@@ -175,6 +175,8 @@ class Settings(BaseSettings):
     def _url(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith(("http://", "https://")):
             raise ValueError("write an address that starts with https:// (or http:// on this machine)")
+        if value is not None and "@" in value:
+            raise ValueError("write https://host[:port][/path] and no more: a secret goes to the token")
         return value
 
     @classmethod

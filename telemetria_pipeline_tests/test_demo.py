@@ -9,7 +9,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-pytestmark = pytest.mark.xdist_group("demo")
 ROOT = Path(__file__).parents[1]
 
 

@@ -21,6 +21,18 @@ class UniqueKeys(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class NotYaml(ValueError):
+    """A text that is no YAML document; the message says where."""
+
+
+def load_yaml(text: str) -> Any:
+    """The document of a text. Raises `NotYaml`."""
+    try:
+        return yaml.load(text, Loader=UniqueKeys)
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # a date such as 2026-02-30 is a bare ValueError
+        raise NotYaml(f"not valid YAML: {' '.join(str(error).split())}") from None
+
+
 def problem_text(error: Any, location: Sequence[int | str]) -> str:
     """A validation error of pydantic's as `key.below: what is wrong`; `location` is where it is."""
     parts = [str(part) for part in location if part != "[key]"]

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jmespath
 import jmespath.exceptions
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from telemetria_pipeline.carriers.documents import UniqueKeys, problem_text
+from telemetria_pipeline.carriers.documents import NotYaml, load_yaml, problem_text
 from telemetria_pipeline.carriers.units import UNITS, dimension
 from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS, TEXT
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
@@ -416,7 +415,9 @@ def load_profile(name_or_path: str | Path) -> Profile:
     text = str(name_or_path)
     file = SHIPPED / f"{text}.yaml" if text in shipped_profiles() else Path(text)
     try:
-        data = yaml.load(file.read_text(encoding="utf-8"), Loader=UniqueKeys)
+        data = load_yaml(file.read_text(encoding="utf-8"))
+    except NotYaml as error:
+        raise ProfileError(f"{file.name}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, FileNotFoundError):
             names = ", ".join(shipped_profiles())
@@ -424,8 +425,6 @@ def load_profile(name_or_path: str | Path) -> Profile:
         else:
             reason = f"cannot be read: {error}"
         raise ProfileError(f"{text}: {reason}") from None
-    except yaml.YAMLError as error:
-        raise ProfileError(f"{file.name}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, dict):
         raise ProfileError(f"{file.name}: a profile is a mapping of keys; start from a shipped one")
     try:

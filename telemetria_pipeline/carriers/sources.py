@@ -18,12 +18,12 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, field_validator
 
 from telemetria_pipeline.carriers.client import CarrierClient
-from telemetria_pipeline.carriers.documents import UniqueKeys, problem_text
+from telemetria_pipeline.carriers.documents import NotYaml, load_yaml, problem_text
 from telemetria_pipeline.carriers.profile import Pacing, Profile, load_profile
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.settings import PREFIX, Settings
@@ -58,8 +58,11 @@ class Source(BaseModel):
     @field_validator("url")
     @classmethod
     def _address(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("write an address that starts with https:// (or http:// on this machine)")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("write https://host[:port][/path] and no more: a secret goes to `secrets`")
         return value
 
     @field_validator("secrets")
@@ -91,7 +94,9 @@ class Source(BaseModel):
 
     def load_profile(self) -> Profile:
         """How to talk to it. Raises `ProfileError` naming the key that is wrong."""
-        changed = {"pacing": self.pacing, "carrier": " / ".join(self.carriers)}
+        # Of several carriers the API does not say whose a vehicle is: the register does.
+        carrier = self.carriers[0] if len(self.carriers) == 1 else None
+        changed = {"pacing": self.pacing, "carrier": carrier}
         return load_profile(self.profile).model_copy(update={n: v for n, v in changed.items() if v})
 
     def token(self) -> str:
@@ -132,11 +137,11 @@ def load_sources(settings: Settings) -> dict[str, Source]:
     if not file.exists() and settings.sources == _DEFAULT:
         return {MAIN: _single(settings)}
     try:
-        document = yaml.load(file.read_text(encoding="utf-8"), Loader=UniqueKeys)
+        document = load_yaml(file.read_text(encoding="utf-8"))
+    except NotYaml as error:
+        raise SourceError(f"{file.name}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{PREFIX}SOURCES: {file} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise SourceError(f"{file.name}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(document, Mapping) or not document:
         raise SourceError(f"{file.name}: write one key a source, with its url, profile and secrets below it")
     try:

@@ -131,7 +131,7 @@ CONTRACT_HEADERS: dict[str, tuple[str, ...]] = {
         "FIXO MENSAL",
     ),
     "franquia_km": ("FRANQUIA", "FRANQUIA KM", "KM FRANQUIA"),
-    "tolerancia_pct": ("TOLERÂNCIA", "TOLERÂNCIA %"),
+    "tolerancia_pct": ("TOLERÂNCIA", "TOLERÂNCIA PERCENTUAL"),
     "tolerancia_km": ("TOLERÂNCIA KM", "TOLERÂNCIA MÍNIMA KM"),
     "vigencia_inicio": ("VIGÊNCIA INÍCIO", "INÍCIO DA VIGÊNCIA", "VIGENTE DE", "DE"),
     "vigencia_fim": ("VIGÊNCIA FIM", "FIM DA VIGÊNCIA", "VIGENTE ATÉ", "ATÉ"),

@@ -20,6 +20,11 @@ def failures_end_the_run() -> Iterator[None]:
         raise dg.Failure(str(error), allow_retries=not error.permanent) from None
 
 
+def worth_a_retry(failures: Mapping[str, Exception]) -> bool:
+    """Whether some of the failures may pass by themselves."""
+    return any(isinstance(error, PipelineError) and not error.permanent for error in failures.values())
+
+
 def log_failure(context: dg.AssetExecutionContext, partition: str, error: Exception) -> None:
     """Say why a partition failed, and of an error that is not ours where it happened."""
     ours = isinstance(error, PipelineError)

@@ -9,7 +9,7 @@ from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.profile import Profile
 from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.defs.telemetry.request_log import RequestLog
-from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.steps.lake import open_lake
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
@@ -28,6 +28,10 @@ class PipelineResource(dg.ConfigurableResource):
 
     def load(self) -> Settings:
         """The settings. Raises `SettingsError`."""
+        if secrets := sorted({"api_token", "pseudonym_key"} & set(self.settings)):
+            raise SettingsError(
+                f"{', '.join(secrets)}: a run's settings are stored; set them in the environment"
+            )
         return Settings.load(**self.settings)
 
     def lake(self) -> Lake:

@@ -80,7 +80,7 @@ def run_demo(say: Callable[[str], None]) -> bool:
     _tell_bill(lake, say)
     say(f"\nAll of it took {time.monotonic() - began:.0f} s.")
     say("Next: make dev (Dagster's UI with this day in it), make test, or the queries of docs/queries.md.")
-    say(f"The commands above want to know the sources: export TELEMETRIA_SOURCES={SOURCES_FILE}")
+    say(f"Commands about sources want to know them: TELEMETRIA_SOURCES={SOURCES_FILE} telemetria sources")
     return True
 
 

@@ -32,7 +32,7 @@ def cycle_text(
     """The cycle's totals, and whether it is closed.
 
     Args:
-        totals: a row an operation, then one of all, as `core.audit.billing.totals` gives them.
+        totals: a row an operation, then one of all, as `core.billing.bill.totals` gives them.
         adjustments: contract ADJUSTMENTS.
         closing: `closed_at`, `hash` and versions; None while the cycle is open.
         missing: sentences about what is missing or left out, or was when it was closed.
@@ -70,7 +70,7 @@ def what_if_text(
     """A cycle's bill beside the one that it would be, and the vehicles that change most.
 
     Args:
-        totals_now, totals_then: as `core.audit.billing.totals` gives them.
+        totals_now, totals_then: as `core.billing.bill.totals` gives them.
         now, then: contract BILLING.
         closed: whether the cycle is, so that this is of no consequence to its bill.
     """

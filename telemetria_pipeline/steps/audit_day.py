@@ -27,11 +27,12 @@ from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import HourEntry
-from telemetria_pipeline.steps.hours import expected_hours, read_manifest
+from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.steps.intake import partition_of
 from telemetria_pipeline.steps.publish import TablesRefused
 from telemetria_pipeline.steps.staleness import Snapshot, make_state, write_state
 from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.lock import locked
 
 _READERS = 8  # S3 answers each in its own time
 _DAY = timedelta(days=1)
@@ -48,6 +49,7 @@ class AuditedDay:
     divergences: pd.DataFrame
     hours_missing: int
     vehicles_known: bool
+    unknown_sources: list[str]  # that the register names
     written: dict[str, Written]
     digest: str
 
@@ -68,11 +70,13 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
     without tables is missing.
     """
     calendar, reference = snapshot.settings.calendar, snapshot.reference
-    earliest, latest = calendar.day(day - _DAY)[0], calendar.day(day + _DAY)[1]
+    days = [day - _DAY, day, day + _DAY]
+    earliest, latest = calendar.day(days[0])[0], calendar.day(days[-1])[1]
     expected = [
         hour
-        for source in snapshot.sources.values()
-        for hour in expected_hours(source, calendar, earliest, latest)
+        for at in days
+        for source in snapshot.expected(at)
+        for hour in calendar.hours(*calendar.day(at), source)
     ]
     around = [day + n * _DAY for n in range(-2, 3)]
     with ThreadPoolExecutor(_READERS) as readers:
@@ -90,11 +94,18 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
 
 
 def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
-    """Audit the day and replace its tables.
+    """Audit the day and replace its tables; one at a time, whatever instances share the lake.
+
+    Of two audits of a day, the one that read first must not be the one that writes last.
 
     Raises:
         TablesRefused: the tables would break a contract or lose kilometres; nothing was replaced.
     """
+    with locked(lake, f"audit-{day}") as held:
+        return _audit_day(held, day, settings)
+
+
+def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     snapshot = Snapshot.read(lake, day, day, settings)
     inputs, rules, zone = read_day(lake, day, snapshot), snapshot.rules, settings.timezone
     start, end = settings.calendar.day(day)
@@ -115,7 +126,8 @@ def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     }
     state = make_state(day, trips, inputs.segments, snapshot)
     write_state(lake, state)
-    return AuditedDay(day, trips, segments, km, found, missing, known, written, state.digest)
+    unknown = sorted({*sources.registered().values()} - {*snapshot.sources, *sources.hours["fonte"]})
+    return AuditedDay(day, trips, segments, km, found, missing, known, unknown, written, state.digest)
 
 
 def lost_kilometres(trips: pd.DataFrame, segments: pd.DataFrame, km: pd.DataFrame) -> str | None:

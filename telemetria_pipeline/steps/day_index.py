@@ -152,8 +152,7 @@ class DayIndex:
         listed = [i for i in lake.store.list(folder, after=f"{folder}/data={first}") if i.key < end]
 
         def read(info: ObjectInfo) -> _Entry | None:
-            found = lake.read_json(info.key)  # None where it was deleted since it was listed
-            return model.model_validate(found) if found else None
+            return lake.read_model(info.key, model)  # None where it was deleted since it was listed
 
         with ThreadPoolExecutor(_AT_ONCE) as readers:
             entries = readers.map(lambda info: cached(lake, info, lambda: read(info)), listed)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from telemetria_pipeline.business_calendar import Calendar, Hour
 from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.contracts.raw import HourManifest
@@ -34,8 +32,7 @@ def manifest_key(hour: Hour) -> str:
 
 def read_manifest(lake: Lake, hour: Hour) -> HourManifest | None:
     """What is known of the hour; None where it was never asked for."""
-    found = lake.read_json(manifest_key(hour))
-    return HourManifest.model_validate(found) if found else None
+    return lake.read_model(manifest_key(hour), HourManifest)
 
 
 def write_manifest(lake: Lake, hour: Hour, manifest: HourManifest) -> None:
@@ -47,5 +44,5 @@ def last_known(lake: Lake, hour: Hour) -> HourManifest | None:
     """The manifest, or one that says `missing` where it cannot be read: its run then says what to do."""
     try:
         return read_manifest(lake, hour)
-    except (StorageError, ValidationError):
+    except StorageError:
         return HourManifest(hour=hour.key)

@@ -1,17 +1,20 @@
 """The hours and the sources as a person asks for them: what is known of each, and where its rows went."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pandas as pd
 
 from telemetria_pipeline.business_calendar import Calendar, Hour
+from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.contracts.telemetry import LEDGER
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.hours import Sources, expected_hours, last_known, read_manifest
 from telemetria_pipeline.storage.lake import Lake
 
+_READERS = 8  # S3 answers each in its own time
 COUNTS = ["received", "accepted", "duplicate", "rejected", "out_of_window", "in_progress"]
 COLUMNS = ["hour", "state", "requests", "retries", *COUNTS]
 
@@ -20,18 +23,21 @@ class NoSuchHours(PipelineError):
     """The keys name no hours."""
 
 
-def hours_named(calendar: Calendar, first: str, last: str, source: str) -> list[Hour]:
-    """The hours from `first` to `last`, each a day (`2026-03-10`) or an hour's key. Raises `NoSuchHours`."""
+def hours_named(calendar: Calendar, first: str, last: str, source: Source) -> list[Hour]:
+    """The hours that the source is to give from `first` to `last`: days (`2026-03-10`) or hours' keys.
+
+    Raises `NoSuchHours`.
+    """
     try:
-        begin = calendar.day_named(first)[0] if len(first) == 10 else calendar.hour(first, source).start
-        end = calendar.day_named(last)[1] if len(last) == 10 else calendar.hour(last, source).end
+        begin = calendar.day_named(first)[0] if len(first) == 10 else calendar.hour(first, source.name).start
+        end = calendar.day_named(last)[1] if len(last) == 10 else calendar.hour(last, source.name).end
     except ValueError:
         begin = end = calendar.day(calendar.start)[0]
-    found = calendar.hours(begin, end, source)
+    found = expected_hours(source, calendar, begin, end)
     if not found:
         raise NoSuchHours(
             f"no hour from {first} to {last}; write a day (2026-03-10) or an hour (2026-03-10-07:00), not "
-            f"before {calendar.start}"
+            f"before {max(calendar.start, source.start)}"
         )
     return found
 
@@ -54,7 +60,9 @@ def sources_table(lake: Lake, sources: Sources, settings: Settings, now: datetim
     rows = []
     for source in sources.values():
         hours = expected_hours(source, settings.calendar, since, now)
-        known = {hour.key: last_known(lake, hour) for hour in hours}
+        with ThreadPoolExecutor(_READERS) as readers:
+            manifests = readers.map(lambda hour: last_known(lake, hour), hours)
+            known = {hour.key: manifest for hour, manifest in zip(hours, manifests, strict=True)}
         captured = {key: m.current for key, m in known.items() if m and m.current}
         states = {key: m.standing(now) if m else "missing" for key, m in known.items()}
         gaps = [key for key, state in states.items() if state in ("missing", "open")]

@@ -36,7 +36,7 @@ from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex, cached
 from telemetria_pipeline.steps.hours import Sources
 from telemetria_pipeline.steps.reference import ReferenceTables
 from telemetria_pipeline.storage.lake import Lake
-from telemetria_pipeline.storage.object_store import ObjectNotFound
+from telemetria_pipeline.storage.object_store import ObjectNotFound, StorageError
 
 STATES = "audited_days"
 HEARD_DAYS = 21
@@ -79,9 +79,10 @@ class Snapshot:
 
         One whose plate a source does not know is also heard by its fleet number, where only one has it.
         """
-        if len(self.sources) < 2:
+        lately = [day - n * _DAY for n in range(HEARD_DAYS + 1)]
+        if len({*self.sources, *(name for at in lately for name in self.index.sources.get(at, ()))}) < 2:
             return {}
-        heard = self.index.heard(day - n * _DAY for n in range(HEARD_DAYS + 1))
+        heard = self.index.heard(lately)
         for fleet_number, plate in self._fleet_numbers.items():
             if by := heard.get(f"{FLEET_NUMBER}{fleet_number}"):
                 heard.setdefault(plate, set()).update(by)
@@ -95,6 +96,14 @@ class Snapshot:
         alone = vehicles.dropna(subset="equipamento").drop_duplicates("equipamento", keep=False)
         return dict(zip(alone["equipamento"], alone["placa"], strict=True))
 
+    def expected(self, day: date) -> list[str]:
+        """The sources whose hours of a day count: those that are to give them, and all that ever gave one.
+
+        What a source told stays true when it is taken out of `sources.yaml`, or gets another name.
+        """
+        due = (source.name for source in self.sources.values() if source.start <= day)
+        return sorted({*due, *self.index.sources.get(day, ())})
+
     def around(self, day: date) -> Surroundings:
         """What is there around a day."""
         settings = self.settings
@@ -104,8 +113,8 @@ class Snapshot:
             for n in (-1, 1)
             for source, found in self.index.sources.get(days[n], {}).items()
         ]
-        first_days = {s.name: str(s.start) for s in self.sources.values() if s.start <= days[1]}
-        common = f"{self.rules.version} {first_days} {pseudonyms(['-'], settings.pseudonyms)}"
+        expected = [self.expected(days[n]) for n in (-1, 0, 1)]
+        common = f"{self.rules.version} {expected} {pseudonyms(['-'], settings.pseudonyms)}"
         return Surroundings(
             pieces=[
                 *(piece for n in (-1, 0, 1) for piece in self._hours(days[n])),
@@ -139,11 +148,7 @@ class Snapshot:
     def _hours(self, day: date) -> list[Piece]:
         if day not in self._pieces:
             calendar, found = self.settings.calendar, self.index.sources.get(day, {})
-            known = [
-                (s.name, found[s.name].hours)
-                for s in self.sources.values()
-                if s.name in found and s.start <= day
-            ]
+            known = [(source, of_source.hours) for source, of_source in found.items()]
             self._pieces[day] = [
                 Piece(
                     f"{source} {hour.key}",
@@ -166,8 +171,7 @@ class Snapshot:
 
 def plan_days(lake: Lake, settings: Settings, now: datetime) -> DaysPlan:
     """The days of the last `audit_days` that are over and are to be audited, whatever made them stale."""
-    today = settings.calendar.day_of(now)
-    oldest = max(settings.start, today - settings.audit_days * _DAY)
+    today, oldest = settings.calendar.day_of(now), _oldest(settings, now)
     days = [oldest + n * _DAY for n in range((today - oldest).days)]
     plan, rest = DaysPlan(), timedelta(seconds=settings.audit_rest_s)
     if not days:
@@ -183,6 +187,15 @@ def plan_days(lake: Lake, settings: Settings, now: datetime) -> DaysPlan:
         else:
             plan.due[day], plan.why[day] = version, why
     return plan
+
+
+def days_too_old(settings: Settings, days: Iterable[date], now: datetime) -> list[date]:
+    """Those of the days that are not looked at any more."""
+    return [day for day in days if day < _oldest(settings, now)]
+
+
+def _oldest(settings: Settings, now: datetime) -> date:
+    return max(settings.start, settings.calendar.day_of(now) - settings.audit_days * _DAY)
 
 
 def stale_days(lake: Lake, days: list[date], settings: Settings) -> list[date]:
@@ -226,9 +239,11 @@ def write_state(lake: Lake, state: DayState) -> None:
 
 
 def read_state(lake: Lake, day: date) -> DayState | None:
-    """What is known of the day; None where it was never audited."""
-    found = lake.read_json(_state_key(day))
-    return DayState.model_validate(found) if found else None
+    """What is known of the day; None where it was never audited, or where nobody can tell any more."""
+    try:
+        return lake.read_model(_state_key(day), DayState)
+    except StorageError:
+        return None
 
 
 def read_states(lake: Lake, days: list[date]) -> dict[date, DayState]:

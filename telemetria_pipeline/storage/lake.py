@@ -10,16 +10,18 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
+from pydantic import BaseModel, ValidationError
 
 from telemetria_pipeline.storage.object_store import ObjectChanged, ObjectNotFound, ObjectStore, StorageError
 
 Partition = Mapping[str, str]
+_Model = TypeVar("_Model", bound=BaseModel)
 
 _PART = "part-0.parquet"
 _ROW_GROUP = 128 * 1024  # rows; readers take row groups in parallel
@@ -169,6 +171,14 @@ class Lake:
             f"{self.store.uri(key)} was changed by others {len(_UPDATE_WAITS)} times before our change was "
             "written. Too many write it at once: run it again."
         )
+
+    def read_model(self, key: str, model: type[_Model]) -> _Model | None:
+        """A manifest as what it is; None when there is none. Raises `StorageError` for another shape."""
+        found = self.read_json(key)
+        try:
+            return None if found is None else model.model_validate(found)
+        except ValidationError as error:
+            raise self._unreadable(key, error) from None
 
     def _parsed(self, key: str, body: bytes | None) -> Any:
         try:

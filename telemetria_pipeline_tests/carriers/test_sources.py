@@ -69,6 +69,8 @@ def test_a_broken_profile_or_a_secret_that_is_not_set_is_the_sources_own_problem
         (TWO.replace("2026-03-01", "01/03/2026"), "alfa.start"),
         (TWO.replace("  start: 2026-11-01\n", ""), "beta.start: this key is required"),
         (TWO.replace("requests_per_second: 2", "requests_per_second: 0"), "alfa.pacing.requests_per_second"),
+        (TWO.replace("2026-03-01", "2026-02-30"), "not valid YAML: day is out of range"),
+        (TWO.replace("https://beta", "https://me:hush@beta"), "beta.url: write https://host"),
         (TWO + "  name: gama\n", "beta.name: unknown key"),
         ("alfa: 7", "alfa"),
     ],

@@ -31,11 +31,12 @@ def drove(day: str, km: Any, **said: Any) -> dict[str, Any]:
 
 def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date] | None = None) -> None:
     """The cycle's days (or these) as the audit leaves them, with these trips."""
+    snapshot = Snapshot.read(lake, cycle.first, cycle.last, SETTINGS)
     for day in cycle.days if days is None else days:
         of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
         frame = trips(*of_day)
         lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
-        write_state(lake, make_state(day, frame, SEGMENTS.empty(), Snapshot.read(lake, day, day, SETTINGS)))
+        write_state(lake, make_state(day, frame, SEGMENTS.empty(), snapshot))
 
 
 def filled(lake: Lake) -> Lake:

@@ -154,7 +154,7 @@ def test_a_day_end_to_end(world):
     assert shown["hours_missing"].value == 20
     assert {e.check_name: e.passed for e in result.get_asset_check_evaluations()} == {
         "contract_holds": True, "km_conserved": True, "coverage": False, "known_vehicles": True,
-        "sources_agree": True,
+        "sources_agree": True, "known_sources": True,
     }  # fmt: skip
     assert materializations(result)["divergences", str(DAY)]["plots"].value.count("data:image/png") == 2
     said = str([materializations(result), *world.tables().values()])
@@ -350,3 +350,16 @@ def test_a_file_of_a_whole_cycle_is_read_where_it_may_matter(here):
     assert set(declared_rows["arquivo_id"]) == {
         read for read in declared_rows["arquivo_id"] if "cycle" in read
     }
+
+
+def test_what_a_source_told_stays_true_when_it_is_taken_out_of_the_sources(here, tmp_path):
+    here.ingest(*hours(5, 7))
+    here.drop("b.csv", here.trips(*hours(5, 7)))
+    here.audit_due()
+    measured = ["viagem_id", "km_medido", "veredito", "km_auditado"]
+    before = here.frame(VALIDATED_TRIPS)[measured].to_csv()
+    described = "other: {url: https://o.example, profile: motive, secrets: {token: T}, start: 2026-03-11}\n"
+    (tmp_path / "sources.yaml").write_text(described)
+    here.settings = Settings.load(audit_days=7, audit_rest_s=0, sources=str(tmp_path / "sources.yaml"))
+    audit_day(here.lake, DAY, here.settings)
+    assert here.frame(VALIDATED_TRIPS)[measured].to_csv() == before

@@ -246,6 +246,7 @@ def test_a_closing_that_was_cut_short_leaves_the_cycle_open_and_is_made_again(cy
 
 def test_a_bill_made_while_the_cycle_is_closed_does_not_outlive_the_closing(cycle_lake, monkeypatch):
     seen, other = [drove(DAYS[0], 10), drove(DAYS[9], 20)], [drove(DAYS[0], 10)]
+    driven = [date.fromisoformat(DAYS[n]) for n in (0, 9)]
 
     def close() -> None:
         close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER)
@@ -254,19 +255,19 @@ def test_a_bill_made_while_the_cycle_is_closed_does_not_outlive_the_closing(cycl
         bill_cycle(cycle_lake, CYCLE, SETTINGS)
 
     def bill_another() -> None:
-        audited(cycle_lake, CYCLE, *other)
+        audited(cycle_lake, CYCLE, *other, days=driven)
         bill()
 
     def close_what_was_seen() -> None:
-        audited(cycle_lake, CYCLE, *seen)
+        audited(cycle_lake, CYCLE, *seen, days=driven)
         close()
 
     interleaved = 0
     for number in range(1, 9):
         for before, work, meanwhile in ((seen, close, bill_another), (other, bill, close_what_was_seen)):
-            audited(cycle_lake, CYCLE, *seen)
+            audited(cycle_lake, CYCLE, *seen, days=driven)
             bill()
-            audited(cycle_lake, CYCLE, *before)
+            audited(cycle_lake, CYCLE, *before, days=driven)
             with suppress(CycleRefused):  # one that finds the other's tables half written closes nothing
                 interleaved += before_write(monkeypatch, number, meanwhile, work)
             closing = read_closing(cycle_lake, CYCLE)

@@ -9,13 +9,13 @@ import pytest
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.reference import read_vehicles
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.reference.assets import (
+from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
+from telemetria_pipeline.steps.reference import (
     NoReferenceFile,
     read_reference,
     read_tables,
     reference_file,
 )
-from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip

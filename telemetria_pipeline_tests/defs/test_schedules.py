@@ -40,7 +40,10 @@ def tick(
 
 
 @pytest.fixture
-def lake(tmp_path) -> PipelineResource:
+def lake(tmp_path, monkeypatch) -> PipelineResource:
+    """Of a source that can be asked."""
+    monkeypatch.setenv("TELEMETRIA_API_URL", "https://c.example")
+    monkeypatch.setenv("TELEMETRIA_API_TOKEN", "hush")
     return PipelineResource(settings={"lake": f"file:{tmp_path}"})
 
 
@@ -71,6 +74,14 @@ def test_open_and_missing_hours_and_gaps_are_captured_again(lake):
     # An hour may be asked for at every tick: its run key holds the tick, or Dagster would drop it for ever.
     later = tick("telemetry_recapture_main", at.replace(hour=8), lake)
     assert not {r.run_key for r in data.run_requests} & {r.run_key for r in later.run_requests}
+
+
+def test_a_source_that_cannot_be_asked_is_not(lake, monkeypatch):
+    monkeypatch.delenv("TELEMETRIA_API_TOKEN")
+    keep(lake, failed(4, permanent=False))
+    data = tick("telemetry_recapture_main", datetime(2026, 3, 10, 7, 40, tzinfo=ZONE), lake)
+    assert data.run_requests == []
+    assert "TELEMETRIA_API_TOKEN" in data.skip_message
 
 
 def test_nothing_to_capture_again_says_so(lake):

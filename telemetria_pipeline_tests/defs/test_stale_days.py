@@ -122,3 +122,18 @@ def test_what_is_made_again_and_says_the_same_concerns_no_day(group):
 def test_the_run_says_why_its_day_was_stale(group):
     group.contract(terms("ÔNIBUS", "2,73"), terms("VAN", "2,05"))
     assert {r.tags["telemetria/stale"] for r in group.tick().run_requests} == {"contracts"}
+
+
+def test_a_setting_that_is_changed_back_and_forth_is_asked_for_each_time(group, monkeypatch):
+    """Dagster drops a run key that it has seen."""
+    keys: list[str] = []
+    for share in ("0.08", "0.10", "0.08"):
+        monkeypatch.setenv("TELEMETRIA_KM_TOLERANCE", share)
+        requests = group.tick().run_requests
+        assert [r.partition_key for r in requests] == [str(day) for day in DAYS]
+        keys += [r.run_key for r in requests]
+        for request in requests:
+            group.record(request, "STARTED")
+            group.instance.report_run_canceled(next(iter(group.instance.get_runs(limit=1))))
+            audit_day(group.lake, date.fromisoformat(request.partition_key), Settings.load())
+    assert len(set(keys)) == len(keys)

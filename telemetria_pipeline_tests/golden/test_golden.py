@@ -14,7 +14,6 @@ from telemetria_pipeline.simulator.golden import GoldenMonth
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
 from telemetria_pipeline_tests.golden.story import arrive, do_again, go_on
 
-pytestmark = pytest.mark.xdist_group("golden")
 ACCIDENTS = GoldenMonth(vehicles=10, first=date(2026, 3, 8), last=date(2026, 3, 10))
 CYCLES_END = GoldenMonth(vehicles=10, first=date(2026, 3, 14), last=date(2026, 3, 16))
 

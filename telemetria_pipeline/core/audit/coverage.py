@@ -136,9 +136,9 @@ def _serving(
     begun: np.ndarray, sources: pd.Index, registered: str | None, heard: frozenset[str]
 ) -> np.ndarray:
     """Which sources serve a vehicle (bool [source, hour]): of those that have begun the registered one, else
-    those that heard it, else, where nothing is registered, all."""
+    those that heard it, else, where nothing is registered and nobody heard it, all."""
     wanted = [sources == registered, sources.isin(list(heard))]
-    if registered is None:
+    if registered is None and not heard:
         wanted.append(np.ones(len(sources), bool))
     serving = np.zeros(begun.shape, bool)
     for who in wanted:

@@ -7,9 +7,7 @@ from typing import Any, Self
 
 from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS
 from telemetria_pipeline.settings import Settings
-
-CODE_VERSION = "1"
-"""Raised whenever a rule of this package changes what it decides."""
+from telemetria_pipeline.version import CODE_VERSION
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.audit.movements import disagreements
+from telemetria_pipeline.core.audit.staleness import digest as digest_of
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.defs.audit import checks
 from telemetria_pipeline.defs.failures import failures_end_the_run, log_failure, run_failure
@@ -93,7 +94,7 @@ def audit_assets(sources: Sources) -> dg.AssetsDefinition:
         if failures:
             raise run_failure(failures, len(context.partition_keys), "days")
         # Of a range, one version stands for all of its days.
-        version = dg.DataVersion("-".join(digest for digest, _ in done.values())[:64])
+        version = dg.DataVersion(digest_of(f"{key} {day_digest}" for key, (day_digest, _) in done.items()))
         for spec in specs:
             yield dg.MaterializeResult(asset_key=spec.key, data_version=version)
 
@@ -119,6 +120,7 @@ def _answers(audited: AuditedDay) -> dict[str, str | None]:
         checks.KM_CONSERVED.name: None,
         checks.COVERAGE.name: checks.coverage(audited.hours_missing),
         checks.KNOWN_VEHICLES.name: checks.known_vehicles(strangers),
+        checks.KNOWN_SOURCES.name: checks.known_sources(audited.unknown_sources),
         checks.SOURCES_AGREE.name: checks.sources_agree(disagreements(trips)),
     }
 

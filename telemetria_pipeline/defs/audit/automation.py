@@ -42,16 +42,15 @@ def stale_days_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineRes
     requests, given_up = [], []
     for day in plan.due:
         key, version = str(day), plan.due[day]
-        failed = instance.get_runs_count(
-            dg.RunsFilter(tags={PARTITION_TAG: key, VERSION_TAG: version}, statuses=FAILED)
-        )
-        if failed >= MAX_TRIES:
+        same = {PARTITION_TAG: key, VERSION_TAG: version}
+        if instance.get_runs_count(dg.RunsFilter(tags=same, statuses=FAILED)) >= MAX_TRIES:
             given_up.append(day)
         elif key not in busy:
-            # Dagster drops a run key that it has seen, for ever: what it would be made from and the try are
-            # part of it.
+            # Dagster drops a run key that it has seen, for ever. A day may come to be made from the same as
+            # once before (a tolerance that is changed and changed back): how often it was is part of the key.
+            times = instance.get_runs_count(dg.RunsFilter(tags=same))
             tags = {VERSION_TAG: version, CAUSE_TAG: ", ".join(plan.why[day])}
-            requests.append(dg.RunRequest(f"{key}/{version}/{failed}", partition_key=key, tags=tags))
+            requests.append(dg.RunRequest(f"{key}/{version}/{times}", partition_key=key, tags=tags))
     for day in given_up:
         context.log.warning(
             f"{day} is stale ({', '.join(plan.why[day])}) and is not audited: its run failed {MAX_TRIES} "

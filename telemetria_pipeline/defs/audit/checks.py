@@ -34,7 +34,13 @@ SOURCES_AGREE = dg.AssetCheckSpec(
     description="Where two sources heard one movement they measured the same, within tolerance; one of them "
     "counts, never both.",
 )
-SPECS = [CONTRACT_HOLDS, KM_CONSERVED, COVERAGE, KNOWN_VEHICLES, SOURCES_AGREE]
+KNOWN_SOURCES = dg.AssetCheckSpec(
+    "known_sources",
+    asset=TRIPS,
+    description="The sources that `vehicles` names exist: a vehicle of one that does not is never heard, and "
+    "its boletins stand.",
+)
+SPECS = [CONTRACT_HOLDS, KM_CONSERVED, COVERAGE, KNOWN_VEHICLES, SOURCES_AGREE, KNOWN_SOURCES]
 
 _NAMED = 10
 
@@ -47,6 +53,11 @@ def coverage(hours_missing: int) -> str | None:
 def known_vehicles(strangers: Sequence[str]) -> str | None:
     """The problem in words for the plates that are not in `vehicles`, or None."""
     return f"not in vehicles: {_listed(strangers, ', ')}" if strangers else None
+
+
+def known_sources(strangers: Sequence[str]) -> str | None:
+    """The problem in words for the sources of `vehicles` that nobody described, or None."""
+    return f"vehicles names sources that are not there: {_listed(strangers, ', ')}" if strangers else None
 
 
 def sources_agree(disagreements: Sequence[str]) -> str | None:

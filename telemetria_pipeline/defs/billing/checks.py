@@ -43,7 +43,7 @@ def parts_sum_to_totals(billing: pa.Table, priced: pa.Table, totals: pd.DataFram
 
     Args:
         billing: the stored bill, contract BILLING; priced: its stored trips, contract PRICED_TRIPS.
-        totals: the sums that people are told, as `core.audit.billing.totals` gives them.
+        totals: the sums that people are told, as `core.billing.bill.totals` gives them.
     """
     lines = billing.to_pylist()
     problems = [said for line in lines for said in _line_problems(line)]

@@ -1,6 +1,7 @@
 """`raw_boletins` and `boletim_trips`: what carriers declare, as received and as trips."""
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -23,6 +24,7 @@ from telemetria_pipeline.steps.intake import (
     receive_file,
 )
 from telemetria_pipeline.steps.reference import read_reference
+from telemetria_pipeline.steps.staleness import days_too_old
 from telemetria_pipeline.storage.object_store import ObjectStore
 
 RAW_BOLETINS = dg.AssetSpec(
@@ -58,6 +60,12 @@ def boletins(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> I
         judged = judge_file(lake, received, RuleSettings.of(settings), read_reference(lake))
         manifest = archive_file(lake, inbox, judged, received.data)
     context.log.info(f"{manifest.key}: {manifest.verdict}, {manifest.rows}")
+    if old := days_too_old(settings, map(date.fromisoformat, manifest.indexed), datetime.now(UTC)):
+        context.log.warning(
+            f"{manifest.key} declares {len(old)} days more than {settings.audit_days} days old "
+            f"(TELEMETRIA_AUDIT_DAYS), from {min(old)} on, which are not audited again by themselves: run "
+            "audit_job for those that matter"
+        )
     version = dg.DataVersion(manifest.sha256[:16])
     raw = _raw_metadata(manifest, lake.store.uri(manifest_key(file)), inbox)
     yield dg.MaterializeResult(asset_key=RAW_BOLETINS.key, metadata=raw, data_version=version)

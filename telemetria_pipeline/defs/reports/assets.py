@@ -9,7 +9,7 @@ import dagster as dg
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import BILLING
-from telemetria_pipeline.defs.failures import failures_end_the_run, log_failure, run_failure
+from telemetria_pipeline.defs.failures import failures_end_the_run, log_failure, run_failure, worth_a_retry
 from telemetria_pipeline.defs.metadata import asset_facts, materialization
 from telemetria_pipeline.defs.partitions import BILLING_CYCLE, DAILY
 from telemetria_pipeline.defs.resources import PipelineResource
@@ -19,6 +19,7 @@ from telemetria_pipeline.steps.report_facts import daily_facts, measurement_of
 from telemetria_pipeline.storage.lake import Lake
 
 FOLDER = "reports"
+_RETRIES, _RETRY_WAIT_S = 2, 10
 
 
 DAILY_REPORT = dg.AssetSpec(
@@ -51,6 +52,9 @@ def daily_report(context: dg.AssetExecutionContext, pipeline: PipelineResource) 
             continue
         # Logged, for a result would say the same of every day of a range.
         context.log_event(materialization(DAILY_REPORT.key, key, metadata, context.run.run_id))
+    if worth_a_retry(failures) and context.retry_number < _RETRIES:
+        # The audit is done, and its days are not stale: nothing else would ask for their reports again.
+        raise dg.RetryRequested(_RETRIES, _RETRY_WAIT_S)
     if failures:
         raise run_failure(failures, len(context.partition_keys), "days")
     yield from ()

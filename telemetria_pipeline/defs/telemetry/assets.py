@@ -10,14 +10,14 @@ from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.carriers.errors import AuthError
 from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.contracts.telemetry import TRIPS
-from telemetria_pipeline.defs.failures import failures_end_the_run, log_failure, run_failure
+from telemetria_pipeline.defs.failures import failures_end_the_run, log_failure, run_failure, worth_a_retry
 from telemetria_pipeline.defs.findings import Findings
 from telemetria_pipeline.defs.metadata import asset_facts, materialization, raw_metadata, trips_metadata
 from telemetria_pipeline.defs.partitions import CALENDAR, HOURLY
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.telemetry import checks
 from telemetria_pipeline.defs.telemetry.request_log import RequestLog
-from telemetria_pipeline.errors import PipelineError, shown_text
+from telemetria_pipeline.errors import shown_text
 from telemetria_pipeline.steps.hours import RAW, manifest_key, read_manifest
 from telemetria_pipeline.steps.ingest import HourOutcome, ingest_hours
 from telemetria_pipeline.storage.lake import Lake
@@ -88,7 +88,7 @@ def telemetry_assets(source: Source) -> dg.AssetsDefinition:
         requests.flush()
         if client:
             client.close()
-        if _worth_a_retry(failures) and context.retry_number < settings.hour_retries:
+        if _may_pass(failures) and context.retry_number < settings.hour_retries:
             raise dg.RetryRequested(settings.hour_retries, settings.hour_retry_wait_s)
         yield from findings.results(context.selected_asset_check_keys)
         if failures:
@@ -159,7 +159,6 @@ def _events(outcome: HourOutcome, source: Source, lake: Lake) -> Iterator[Any]:
         yield materialization(trips_key(source.name), hour.key, metadata, published.digest)
 
 
-def _worth_a_retry(failures: Mapping[str, Exception]) -> bool:
+def _may_pass(failures: Mapping[str, Exception]) -> bool:
     """Whether some failure may pass by itself, and none is of the token."""
-    passing = [e for e in failures.values() if isinstance(e, PipelineError) and not e.permanent]
-    return bool(passing) and not any(isinstance(e, AuthError) for e in failures.values())
+    return worth_a_retry(failures) and not any(isinstance(e, AuthError) for e in failures.values())

@@ -14,6 +14,9 @@ from telemetria_pipeline.defs.runs import PARTITION_TAG, WAITING
 from telemetria_pipeline.defs.telemetry.assets import raw_key, telemetry_assets
 from telemetria_pipeline.steps.hours import expected_hours, last_known
 
+CAPTURE_TAG = "telemetria/captures"
+"""`dagster.yaml` leaves some places to runs without it, however many sources are down."""
+
 # Hours are asked for from the fifth minute on: devices send late. The sources share the next half hour.
 _FIRST_MINUTE, _SPREAD_MINUTES = 5, 30
 # Seconds that a run of one hour may take; where it was killed unseen, nothing else frees the source's pool.
@@ -33,6 +36,7 @@ def telemetry_definitions(source: Source) -> dg.Definitions:
         selection=dg.AssetSelection.assets(assets),
         # Starting a process a step costs more than an hour's work.
         executor_def=dg.in_process_executor,
+        tags={CAPTURE_TAG: source.name},
         description=f"Capture hours from {source.name} and publish their trips.",
     )
     hourly = dg.build_schedule_from_partitioned_job(
@@ -56,6 +60,9 @@ def telemetry_definitions(source: Source) -> dg.Definitions:
         context: dg.ScheduleEvaluationContext, pipeline: PipelineResource
     ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         """One run for each hour that is not settled."""
+        if problem := source.problem():
+            yield dg.SkipReason(problem)
+            return
         now: datetime = context.scheduled_execution_time
         back, lake = timedelta(hours=pipeline.load().recapture_hours), pipeline.lake()
         over = expected_hours(source, CALENDAR, now - back, now)
