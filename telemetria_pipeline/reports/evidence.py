@@ -178,11 +178,11 @@ def _money(evidence: Evidence) -> dict[str, Any]:
     at_stake = abs(_or_zero(found["km_declarado"]) - _or_zero(found["km_medido"])) if about_km else None
     price = tariff(found["tarifa_brl_km"])
     if missing(found["valor_brl"]):
-        reckoning = "sem tarifa em vigor para o veículo, o valor não se calcula"
+        calculation = "sem tarifa em vigor para o veículo, o valor não se calcula"
     elif about_km:
-        reckoning = f"{km(at_stake)} × {price} = {brl(found['valor_brl'])}"
+        calculation = f"{km(at_stake)} × {price} = {brl(found['valor_brl'])}"
     else:
-        reckoning = "esta divergência não muda o valor a pagar"
+        calculation = "esta divergência não muda o valor a pagar"
     if missing(found["contrato"]):
         clause = "nenhum contrato em vigor para o veículo neste dia"
     elif terms is None:
@@ -199,7 +199,7 @@ def _money(evidence: Evidence) -> dict[str, Any]:
         "price": price,
         "clause": clause,
         "at_stake_km": at_stake,
-        "reckoning": reckoning,
+        "calculation": calculation,
         "allowance": allowance,
     }
 

@@ -234,35 +234,35 @@ def _divergences(book: Workbook, measurement: Measurement) -> None:
     every = measurement.divergences.sort_values(
         ["valor_brl", "confianca", "divergencia_id"], ascending=[False, False, True], na_position="last"
     )
-    dearest = every.head(MOST_DIVERGENCES)
+    shown = every.head(MOST_DIVERGENCES)
     at_stake = " · ".join(
         f"{word(verdict)}: {number((every['veredito'] == verdict).sum(), 0)}, "
         f"{brl(exact_sum(every.loc[every['veredito'] == verdict, 'valor_brl']))}"
         for verdict in ("divergente", "inconclusivo")
     )
-    left = len(every) - len(dearest)
+    left = len(every) - len(shown)
     more = f" · as outras {number(left, 0)} estão na tabela `divergences`" if left else ""
-    departures = local(dearest["saida_utc"], measurement.zone)
+    departures = local(shown["saida_utc"], measurement.zone)
     book.add(
         "Divergências",
         [*_heading(measurement, "Divergências, as mais caras primeiro"), at_stake + more],
         [
             Column("Data", [t.date() if t else None for t in departures], "day", 12),
             Column("Saída", [t.time() if t else None for t in departures], "clock", 8),
-            Column("Tipo", dearest["tipo"].map(word).tolist(), width=26),
-            Column("Veredito", dearest["veredito"].map(word).tolist(), width=13),
-            Column("Severidade", dearest["severidade"].map(word).tolist(), width=11),
-            Column("R$ em jogo", dearest["valor_brl"].tolist(), "brl", 15),
-            Column("Confiança", dearest["confianca"].tolist(), "share", 11),
-            Column("Transportadora", dearest["transportadora"].tolist(), width=24),
-            Column("Placa", dearest["veiculo"].tolist(), width=11),
-            Column("Km declarado", dearest["km_declarado"].tolist(), "km", 12),
-            Column("Km medido", dearest["km_medido"].tolist(), "km", 12),
-            Column("Km auditado", dearest["km_auditado"].tolist(), "km", 12),
-            Column("Diferença", dearest["divergencia"].tolist(), "share", 10),
-            Column("Explicação", dearest["frase"].tolist(), "long", 70),
-            Column("Boletim", place_in_boletim(dearest), width=44),
-            Column("Divergência", dearest["divergencia_id"].tolist(), width=22),
+            Column("Tipo", shown["tipo"].map(word).tolist(), width=26),
+            Column("Veredito", shown["veredito"].map(word).tolist(), width=13),
+            Column("Severidade", shown["severidade"].map(word).tolist(), width=11),
+            Column("R$ em jogo", shown["valor_brl"].tolist(), "brl", 15),
+            Column("Confiança", shown["confianca"].tolist(), "share", 11),
+            Column("Transportadora", shown["transportadora"].tolist(), width=24),
+            Column("Placa", shown["veiculo"].tolist(), width=11),
+            Column("Km declarado", shown["km_declarado"].tolist(), "km", 12),
+            Column("Km medido", shown["km_medido"].tolist(), "km", 12),
+            Column("Km auditado", shown["km_auditado"].tolist(), "km", 12),
+            Column("Diferença", shown["divergencia"].tolist(), "share", 10),
+            Column("Explicação", shown["frase"].tolist(), "long", 70),
+            Column("Boletim", place_in_boletim(shown), width=44),
+            Column("Divergência", shown["divergencia_id"].tolist(), width=22),
         ],
     )
 

@@ -63,7 +63,7 @@ def declared_and_measured(trips: pd.DataFrame) -> bytes:
 
 
 def at_stake_by_carrier(divergences: pd.DataFrame) -> bytes:
-    """A bar a carrier, R$ at stake by verdict, the dearest ten; the others share one bar.
+    """A bar a carrier, R$ at stake by verdict, the ten of highest value; the others share one bar.
 
     Args:
         divergences: DIVERGENCES.
@@ -101,7 +101,7 @@ def data_uri(png: bytes) -> str:
 
 
 def _bars(axes: "Axes", values: pd.DataFrame, stacked: bool) -> None:
-    """Horizontal bars, the dearest on top; a colour a column."""
+    """Horizontal bars, highest value on top; a colour a column."""
     values = values.loc[values.sum(axis=1).sort_values(ascending=False).index]
     if len(values) > _BARS:
         rest = values.iloc[_BARS:].sum().rename(f"outras {len(values) - _BARS}")

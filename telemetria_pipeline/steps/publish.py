@@ -72,7 +72,7 @@ def publish_hour(
         raise NoCapture(f"{hour.key} has no capture; materialise raw_telemetry for it first")
     _refuse_unless_sound(cleaned, capture.rows)
     # Asked before anything is replaced: it reads other hours' manifests, and that may fail.
-    doubts = _sceptics_answers(lake, cleaned.trips, cleaned.ledger, hour, manifest)
+    doubts = _quality_answers(lake, cleaned.trips, cleaned.ledger, hour, manifest)
     stored = lake.read_table(TRIPS.name, hour.partition)
     before = TRIPS.frame(stored) if stored is not None else TRIPS.empty()
     # Where the table is gone, it is made again, and nobody knows of a change.
@@ -117,7 +117,7 @@ def recheck_hour(lake: Lake, hour: Hour, manifest: HourManifest) -> dict[str, st
     return {
         "ledger_balances": _imbalance(ledger, len(trips), rest.num_rows),
         "contract_holds": TRIPS.broken_by(trips),
-        **_sceptics_answers(lake, trips, ledger, hour, manifest),
+        **_quality_answers(lake, trips, ledger, hour, manifest),
     }
 
 
@@ -192,7 +192,7 @@ def _ledger_table(ledger: Ledger, capture: Capture, changes: Mapping[str, int]) 
     return pa.Table.from_pylist([row], schema=LEDGER.arrow_schema)
 
 
-def _sceptics_answers(
+def _quality_answers(
     lake: Lake, trips: pd.DataFrame, ledger: Ledger, hour: Hour, manifest: HourManifest
 ) -> dict[str, str | None]:
     days = (hour.days_before(n) for n in range(1, EARLIER_DAYS + 1))

@@ -1,6 +1,6 @@
 """What reports are made of, gathered from the lake. Without Dagster.
 
-A report shows tables as they were written; it reckons nothing that a table already says.
+A report shows tables as they were written; it computes nothing that a table already says.
 """
 
 import re
@@ -51,7 +51,7 @@ class NothingToReport(PipelineError):
 
 
 class UnknownDivergence(PipelineError):
-    """There is no such divergence; the message names the dearest of its day."""
+    """There is no such divergence; the message names those of highest value of its day."""
 
 
 def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
@@ -112,7 +112,7 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         raise UnknownDivergence(f"O dia {day_of(day)} ainda não foi auditado: não há divergências") from None
     found = every[every["divergencia_id"] == divergence_id]
     if found.empty:
-        raise UnknownDivergence(f"{divergence_id} não existe. {_dearest(every, day)}")
+        raise UnknownDivergence(f"{divergence_id} não existe. {_highest(every, day)}")
     divergence = found.iloc[0]
     trips, segments = (_table(lake, contract, partition) for contract in (VALIDATED_TRIPS, TRIP_SEGMENTS))
     rules, snapshot = AuditRules.of(settings), Snapshot.read(lake, day, day, settings)
@@ -197,11 +197,11 @@ def _day_of(divergence_id: str) -> date:
         ) from None
 
 
-def _dearest(every: pd.DataFrame, day: date) -> str:
-    dearest = every.sort_values("posicao").head(_NEAREST)
-    if dearest.empty:
+def _highest(every: pd.DataFrame, day: date) -> str:
+    highest = every.sort_values("posicao").head(_NEAREST)
+    if highest.empty:
         return f"O dia {day_of(day)} não tem divergências."
-    columns = (dearest[name] for name in ("divergencia_id", "valor_brl", "veiculo", "tipo"))
+    columns = (highest[name] for name in ("divergencia_id", "valor_brl", "veiculo", "tipo"))
     said = [f"  {i}  {brl(value):>12}  {v}  {word(kind)}" for i, value, v, kind in zip(*columns, strict=True)]
     return "\n".join([f"As mais caras de {day_of(day)}:", *said])
 

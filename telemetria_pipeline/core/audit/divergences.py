@@ -41,7 +41,7 @@ def find_divergences(
     day: date,
     zone: ZoneInfo,
 ) -> pd.DataFrame:
-    """One row for each trip and kind in which the sides differ, the dearest and surest first.
+    """One row for each trip and kind in which the sides differ, highest value and surest first.
 
     Args:
         trips: the day's trips, under contract VALIDATED_TRIPS.

@@ -34,7 +34,7 @@ _USED = [
 
 
 def find_patterns(trips: pd.DataFrame) -> pd.DataFrame:
-    """The patterns of a cycle, the dearest first.
+    """The patterns of a cycle, highest value first.
 
     Args:
         trips: the cycle's trips, under contract VALIDATED_TRIPS.
@@ -59,9 +59,9 @@ def find_patterns(trips: pd.DataFrame) -> pd.DataFrame:
         km_medido=decimals(measured_m, KM, groups.index),
         vies=((groups["declarado_m"] - groups["medido_m"]) / groups["medido_m"]).where(of_both),
         valor_brl=decimals(cents, MONEY, groups.index, missing=~priced),
-        dearest=np.where(priced, -cents, 1),
+        by_value=np.where(priced, -cents, 1),
     )
-    order = groups.sort_values(["dearest", "padrao", "nivel", "chave"]).index
+    order = groups.sort_values(["by_value", "padrao", "nivel", "chave"]).index
     dtypes = {column.name: column.pandas_dtype for column in PATTERNS.columns}
     return groups.loc[order, PATTERNS.names].astype(dtypes).reset_index(drop=True)
 

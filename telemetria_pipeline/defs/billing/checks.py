@@ -22,7 +22,7 @@ PARTS_SUM = dg.AssetCheckSpec(
     "parts_sum_to_totals",
     asset=BILL,
     blocking=True,
-    description="The stored bill, reckoned again in plain decimals: each line's km times tariff and days of "
+    description="The stored bill, computed again in plain decimals: each line's km times tariff and days of "
     "fixed cost, trips' km against lines' km, lines against the totals of the operations and of all.",
 )
 SPECS = [TARIFFS_COVER, PARTS_SUM]
