@@ -94,7 +94,7 @@ def test_what_if_compares_operations_and_vehicles(lake, tmp_path):
         (("show", "2026-04-16"), "A conta do ciclo 2026-04-16 ainda não foi feita"),
         (("close", "2026-04-16"), "A conta do ciclo 2026-04-16 ainda não foi feita"),
         (("close", "2099-04-16"), "vai até 15/05/2099 e ainda não terminou"),
-        (("what-if", KEY), "say what is to be otherwise"),
+        (("what-if", KEY), "say what to change: --tolerance"),
         (("what-if", KEY, "--tolerance", "8"), "write a number from 0 to 1, 4 decimals at most"),
         (("what-if", KEY, "--tolerance", "0.08001"), "4 decimals at most"),
         (("what-if", KEY, "--minimum", "-1"), "write a number from 0, 3 decimals"),
