@@ -43,8 +43,9 @@ class House:
         record_hour(self.lake, hour_of(f"{day}-12:00"), entry, [], digest)
 
     def tick(self) -> dg.SensorResult:
-        context = dg.build_sensor_context(instance=self.instance, resources={"pipeline": PipelineResource()})
-        return stale_days_sensor(context)
+        resources = {"pipeline": PipelineResource()}
+        with dg.build_sensor_context(instance=self.instance, resources=resources) as context:
+            return stale_days_sensor(context)
 
     def days(self) -> list[str | None]:
         return [request.partition_key for request in self.tick().run_requests or []]
@@ -144,9 +145,10 @@ def test_yesterday_is_audited_before_its_report_is_due(here):
     schedule = repository.get_schedule_def("audit_daily")
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 7 * * *", str(zone))
     assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    context = dg.build_schedule_context(
+    with dg.build_schedule_context(
         instance=here.instance,
         scheduled_execution_time=datetime(2026, 3, 11, 7, tzinfo=zone),
         repository_def=repository,
-    )
-    assert [r.partition_key for r in schedule.evaluate_tick(context).run_requests] == ["2026-03-10"]
+    ) as context:
+        requests = schedule.evaluate_tick(context).run_requests
+    assert [r.partition_key for r in requests] == ["2026-03-10"]

@@ -397,12 +397,12 @@ def test_the_schedule_asks_for_the_cycle_before_until_it_is_closed(cycle_lake, m
     with dg.DagsterInstance.ephemeral() as instance:
 
         def due(day: date) -> list[str]:
-            context = dg.build_schedule_context(
+            with dg.build_schedule_context(
                 instance,
                 scheduled_execution_time=datetime(day.year, day.month, day.day, 7, 30, tzinfo=ZONE),
                 resources={"pipeline": PipelineResource()},
-            )
-            return [request.partition_key for request in cycle_daily(context)]
+            ) as context:
+                return [request.partition_key for request in cycle_daily(context)]
 
         assert due(date(2026, 3, 16)) == ["2026-01-16", "2026-02-16"]  # yesterday was the cycle's last day
         assert due(date(2026, 3, 17)) == ["2026-02-16", "2026-03-16"]

@@ -24,12 +24,12 @@ class House:
         self.instance, self.cursor = instance, None
 
     def tick(self, forget: bool = False) -> dg.SensorResult:
-        context = dg.build_sensor_context(
+        with dg.build_sensor_context(
             instance=self.instance,
             cursor=None if forget else self.cursor,
             resources={"pipeline": PipelineResource()},
-        )
-        data = boletim_inbox_sensor(context)
+        ) as context:
+            data = boletim_inbox_sensor(context)
         self.cursor = data.cursor
         for request in data.dynamic_partitions_requests:
             self.instance.add_dynamic_partitions(request.partitions_def_name, request.partition_keys)

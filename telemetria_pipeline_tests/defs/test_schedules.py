@@ -30,13 +30,13 @@ def tick(
     with dg.instance_for_test() as instance:
         prepare(instance)
         repository = build_definitions({"pipeline": lake}).get_repository_def()
-        context = dg.build_schedule_context(
+        with dg.build_schedule_context(
             instance=instance,
             scheduled_execution_time=at,
             resources={"pipeline": lake},
             repository_def=repository,
-        )
-        return repository.get_schedule_def(schedule_name).evaluate_tick(context)
+        ) as context:
+            return repository.get_schedule_def(schedule_name).evaluate_tick(context)
 
 
 @pytest.fixture

@@ -173,10 +173,8 @@ def test_a_source_that_is_added_has_assets_schedules_and_its_first_hour_after_a_
         schedule = repository.get_schedule_def("telemetry_hourly_beta")
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
         at = datetime(2026, 3, 10, 8, minute_past("beta"), tzinfo=Settings.load().timezone)
-        context = dg.build_schedule_context(
-            instance=instance, scheduled_execution_time=at, repository_def=repository
-        )
-        (request,) = schedule.evaluate_tick(context).run_requests
+        with dg.build_schedule_context(instance, at, repository_def=repository) as context:
+            (request,) = schedule.evaluate_tick(context).run_requests
     assert request.partition_key == KEY
     assert sources.run("beta").success
     assert (sources.state("alfa"), sources.state("beta")) == ("captured", "captured")
