@@ -33,8 +33,12 @@ dev: install ## Dagster's UI with the demo's history, three simulated carriers a
 	@$(BIN)/telemetria dev --port $(or $(PORT),3000)
 
 .PHONY: test
-test: install ## all tests
+test: install ## all tests but those of `make long`
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
+
+.PHONY: long
+long: install ## the tests that take their time: the benchmarks' own, and the demo once more over its lake
+	@$(BIN)/pytest --numprocesses 2 --durations 5 -m long
 
 # The peers stay out of the project's own environment.
 $(VENV)-bench/installed: pyproject.toml constraints.txt $(VENV)/installed

@@ -1,3 +1,5 @@
+import ast
+import importlib
 import importlib.util
 import re
 import subprocess
@@ -9,6 +11,23 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+def ours_in(script: Path) -> list[tuple[str, str]]:
+    """What a script imports of this project: module and name."""
+    tree = ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+    imports = [node for node in tree if isinstance(node, ast.ImportFrom)]
+    return [
+        (n.module, a.name) for n in imports for a in n.names if n.module.startswith("telemetria_pipeline")
+    ]
+
+
+@pytest.mark.parametrize("script", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.name)
+def test_a_benchmark_finds_what_it_imports(script):
+    for module, name in ours_in(script):
+        found = importlib.import_module(module)
+        assert hasattr(found, name) or importlib.util.find_spec(f"{module}.{name}"), f"{module}.{name}"
+
+
+@pytest.mark.long
 @pytest.mark.timeout(300)  # a dozen processes, most of which import Dagster
 def test_small_bench_counts_what_was_written_and_prints_every_ratio():
     # The benchmark ends with an error when a contender wrote other rows than it was served.

@@ -1,7 +1,9 @@
 """A cycle in a lake as the audit leaves it, for the tests of what comes after."""
 
+import tempfile
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from telemetria_pipeline.business_calendar import Cycle
@@ -41,7 +43,16 @@ def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date
 
 def filled(lake: Lake) -> Lake:
     """The lake with one bus, one tariff, and two trips in the cycle."""
-    put(lake, VEHICLES, vehicle())
-    put(lake, CONTRACTS, terms())
-    audited(lake, CYCLE, drove(DAYS[0], 10), drove(DAYS[9], 20))
+    for key, data in _filled().items():
+        lake.store.put(key, data)
     return lake
+
+
+@cache
+def _filled() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        lake = Lake.open(f"file:{folder}")
+        put(lake, VEHICLES, vehicle())
+        put(lake, CONTRACTS, terms())
+        audited(lake, CYCLE, drove(DAYS[0], 10), drove(DAYS[9], 20))
+        return {info.key: lake.store.get(info.key) for info in lake.store.list()}

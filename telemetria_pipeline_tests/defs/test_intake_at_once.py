@@ -5,15 +5,13 @@ that let the others in between any two requests. Folder and S3, threads and proc
 """
 
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from multiprocessing.connection import Connection
 
 import obstore
 import pytest
@@ -32,19 +30,9 @@ from telemetria_pipeline.steps.intake import (
 )
 from telemetria_pipeline.storage import Lake, ObjectNotFound, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trips
+from telemetria_pipeline_tests.processes import begun
 from telemetria_pipeline_tests.storage.test_lock import quick
 
-ROOT = Path(__file__).parents[2]
-INSTANCE = """
-import sys
-from telemetria_pipeline_tests.defs.test_intake_at_once import an_instance, pauses
-from telemetria_pipeline_tests.storage.test_lock import quick
-
-quick(setattr)
-with pauses(int(sys.argv[2])):
-    print("ready", flush=True)
-    an_instance(sys.argv[1], int(sys.argv[2]))
-"""
 OVER = "over"  # in the lake: nothing more is sent
 Row = dict[str, str]
 Sent = dict[str, list[list[Row]]]  # key in the inbox → its versions, each its rows
@@ -181,20 +169,21 @@ def test_threads(address: str, monkeypatch: pytest.MonkeyPatch):
     assert_all_is_there_once(address, sent)
 
 
+def a_slow_instance(said: Connection, address: str, seed: int) -> None:
+    quick(setattr)
+    with pauses(seed):
+        said.send("ready")
+        an_instance(address, seed)
+
+
 def test_processes(address: str, monkeypatch: pytest.MonkeyPatch):
     quick(monkeypatch.setattr)
     sent = what_depots_send(random.Random(7))
-    instances = [
-        subprocess.Popen(
-            [sys.executable, "-c", INSTANCE, address, str(n)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
-        for n in range(2)
-    ]
-    assert [p.stdout.readline() for p in instances] == ["ready\n"] * 2
+    instances = [begun(a_slow_instance, address, n)[0] for n in range(2)]
     send(address, sent, random.Random(7))
-    for p in instances:
-        p.communicate()
-    assert [p.returncode for p in instances] == [0, 0]
+    for process in instances:
+        process.join()
+    assert [process.exitcode for process in instances] == [0, 0]
     assert_all_is_there_once(address, sent)
 
 
