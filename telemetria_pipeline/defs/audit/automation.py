@@ -7,7 +7,7 @@ import dagster as dg
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED_TRIPS
 from telemetria_pipeline.core.audit.staleness import DaysPlan
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.defs.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.defs.runs import FAILED, MAX_TRIES, PARTITION_TAG, on_their_way
 from telemetria_pipeline.steps.staleness import plan_days
 
 CAUSE_TAG = "telemetria/stale"
@@ -35,10 +35,7 @@ def stale_days_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineRes
     """The lake says all; nothing is remembered from tick to tick."""
     settings, instance = pipeline.load(), context.instance
     plan = plan_days(pipeline.lake(), settings, datetime.now(UTC))
-    busy = {
-        run.tags.get(PARTITION_TAG)
-        for run in instance.get_runs(dg.RunsFilter(job_name=audit_job.name, statuses=ACTIVE))
-    }
+    busy = on_their_way(instance, audit_job.name)
     requests, given_up = [], []
     for day in plan.due:
         key, version = str(day), plan.due[day]

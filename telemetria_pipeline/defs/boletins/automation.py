@@ -9,7 +9,7 @@ from telemetria_pipeline.core.boletim.inbox import InboxPlan, Landed, Tried, pla
 from telemetria_pipeline.defs.boletins.assets import boletins
 from telemetria_pipeline.defs.partitions import BOLETIM_FILES
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.defs.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.defs.runs import FAILED, MAX_TRIES, PARTITION_TAG, on_their_way
 from telemetria_pipeline.steps.intake import landed_files
 
 boletim_job = dg.define_asset_job(
@@ -37,8 +37,7 @@ def boletim_inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
     on its way; a lost cursor, a tick that dies, or a new instance repeats and skips nothing.
     """
     settings, instance = pipeline.load(), context.instance
-    active = instance.get_runs(dg.RunsFilter(job_name=boletim_job.name, statuses=ACTIVE))
-    busy = {run.tags.get(PARTITION_TAG) for run in active}
+    busy = on_their_way(instance, boletim_job.name)
 
     def tried(file: Landed) -> Tried:
         of_file = dg.RunsFilter(tags={PARTITION_TAG: file.file_id}, statuses=FAILED)
@@ -50,7 +49,7 @@ def boletim_inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
         settle=timedelta(seconds=settings.inbox_settle_s),
         settling=_settling(context.cursor),
         tried=tried,
-        room=max(0, settings.inbox_files_per_tick - len(active)),
+        room=max(0, settings.inbox_files_per_tick - len(busy)),
         max_tries=MAX_TRIES,
     )
     for file in plan.given_up:

@@ -10,7 +10,7 @@ from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.core.telemetry.recapture import hours_to_recapture
 from telemetria_pipeline.defs.partitions import CALENDAR, HOURLY
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.defs.runs import PARTITION_TAG, WAITING
+from telemetria_pipeline.defs.runs import WAITING, on_their_way
 from telemetria_pipeline.defs.telemetry.assets import raw_key, telemetry_assets
 from telemetria_pipeline.steps.hours import expected_hours, last_known
 
@@ -75,9 +75,8 @@ def telemetry_definitions(source: Source) -> dg.Definitions:
         states = {key: m.standing(now) for key, m in known.items()}
         reported = context.instance.get_materialized_partitions(raw_key(source.name))
         due = hours_to_recapture(states, [h.key for h in reversed(over)], since=min(reported, default=None))
-        waiting = context.instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=WAITING))
-        on_their_way = {run.tags.get(PARTITION_TAG) for run in waiting}
-        due = [key for key in due if key not in on_their_way]
+        waiting = on_their_way(context.instance, job.name, WAITING)
+        due = [key for key in due if key not in waiting]
         if not due:
             yield dg.SkipReason("every hour is captured or confirmed empty")
         for key in due:
