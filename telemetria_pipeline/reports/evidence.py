@@ -34,7 +34,7 @@ _BASES = {
 _SIGNALS = {
     "presente": "o equipamento foi ouvido antes e depois da viagem",
     "perdido": "o odômetro andou {unseen} sem que o equipamento fosse ouvido",
-    "desconhecido": "não há notícia segura do veículo antes ou depois da viagem",
+    "desconhecido": "não há leituras seguras do odômetro antes e depois da viagem",
 }
 
 _ODOMETER_STOOD = "as leituras do odômetro antes e depois não mostram esse percurso"

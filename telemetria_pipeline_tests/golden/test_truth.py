@@ -111,8 +111,8 @@ def test_nobody_is_accused_on_silence() -> None:
     assert [t.verdict for t in judge(trip, *AROUND, missing=("8:00", "11:00")) if t.declared] == [
         "divergente"
     ]
-    unread = heard("05:00", "05:30", 20), heard("22:00", "22:30", 20)  # no odometer, but signs of life
-    assert [t.verdict for t in judge(trip, *unread) if t.declared] == ["divergente"]
+    unread = heard("05:00", "05:30", 20), heard("22:00", "22:30", 20)  # signs of life, but no odometer
+    assert [outcome(t) for t in judge(trip, *unread) if t.declared] == [inconclusive]
 
 
 def test_a_segment_goes_to_the_trip_that_it_overlaps_most() -> None:

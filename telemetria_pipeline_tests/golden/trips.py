@@ -275,7 +275,8 @@ class _Audit:
 
     def _signal(self, trip: DeclaredTrip, own: Sequence[Segment]) -> tuple[str, int]:
         """Rule 5: the signal, and the metres that the odometer moved unseen in the trip's window."""
-        if own and own[0].departure <= trip.departure and own[-1].arrival >= trip.arrival and len(own) == 1:
+        filling = own[0] if len(own) == 1 and own[0].odometer else None
+        if filling and filling.departure <= trip.departure and filling.arrival >= trip.arrival:
             return "presente", 0
         loaded = _around(self.segments[trip.plate], self._day(trip.departure))
         good = [s for s in loaded if s.odometer]
@@ -292,8 +293,7 @@ class _Audit:
                 return "desconhecido", 0
             unseen += moved if moved > NOISE_M else 0
         bracketed = good and good[0].departure <= trip.departure and good[-1].arrival >= trip.arrival
-        heard = loaded and loaded[0].departure < trip.departure and loaded[-1].departure > trip.arrival
-        if not bracketed and not heard:
+        if not bracketed:
             return "desconhecido", unseen
         return ("perdido" if unseen else "presente"), unseen
 

@@ -5,8 +5,9 @@
     declared                           08:00 |--- 40 km ---| 09:00
 
 In the gap the odometer ran 40 km that no segment shows: a trip declared in it may have been driven
-(`perdido`, 40 km unseen). Had it run none, the vehicle stood still (`presente`). Had it run back, or were the
-two readings of different sources, nobody knows (`desconhecido`).
+(`perdido`, 40 km unseen). Had it run none, the vehicle stood still (`presente`). Had it run back, were the
+two readings of different sources, or were there none, nobody knows (`desconhecido`): silence proves nothing
+where no odometer speaks.
 """
 
 from dataclasses import dataclass
@@ -44,15 +45,15 @@ def hear(
     """The signal during each declared trip (position in SIGNALS), and the metres that moved unseen.
 
     Between two good readings of a vehicle the odometer tells what no segment does; where it ran back, or too
-    far, it tells nothing. A trip that good readings do not enclose is heard if the vehicle has segments
-    before and after it. One that its own segments fill (`covered`) needs no such proof.
+    far, or where good readings do not enclose the trip, it tells nothing. A trip that its own segments with
+    good readings fill (`covered`) needs no others.
 
     Args:
         declared, segments: the two sides.
         odometers: of the segments.
         since, until: for each declared trip the departures (int64 microseconds) of the segments it may look
             at, the last not included: so that a trip's signal does not depend on what else is loaded.
-        covered: whether segments fill the declared window.
+        covered: whether segments with good readings fill the declared window.
     """
     axis = Axis(declared.start, declared.end, segments.start, segments.end)
     good = np.flatnonzero(odometers.good)
@@ -86,15 +87,7 @@ def hear(
     enclosed[enclosed] = (heard.start[low[enclosed]] <= declared.start[enclosed]) & (
         heard.end[high[enclosed] - 1] >= declared.end[enclosed]
     )
-    departures = axis.at(segments.vehicle, segments.start)
-    low, high = of_the_day(departures, oldest), of_the_day(departures, newest)
-    beating = low < high
-    beating[beating] = (segments.start[low[beating]] < declared.start[beating]) & (
-        segments.start[high[beating] - 1] > declared.end[beating]
-    )
-    signal = np.select(
-        [covered, broken | ~(enclosed | beating), unseen > 0], [HEARD, UNKNOWN, LOST], default=HEARD
-    )
+    signal = np.select([covered, broken | ~enclosed, unseen > 0], [HEARD, UNKNOWN, LOST], default=HEARD)
     return signal, np.where(signal == LOST, unseen, 0)
 
 

@@ -84,8 +84,7 @@ class Reach(BaseModel):
 
         Args:
             trips: the day's, under contract VALIDATED_TRIPS.
-            segments: all that were looked at: `placa`, `saida_utc`, `chegada_utc`, `situacao_odometro`,
-                `motorista`, `motorista_id`.
+            segments: all that were looked at: `motorista`, `motorista_id`.
             window: the day's.
             key: the secret of the pseudonyms.
         """
@@ -94,7 +93,7 @@ class Reach(BaseModel):
         nameless = segments.loc[segments["motorista"].isna(), "motorista_id"].dropna().unique()
         return cls(
             until=max([window[1], *([arrivals.max().to_pydatetime()] if len(arrivals) else [])]),
-            wide=rests_on_neighbours(trips, segments),
+            wide=rests_on_neighbours(trips),
             vehicles=sorted(trips["veiculo"].unique()),
             terms=sorted(terms.where(terms.notna(), None).itertuples(index=False, name=None), key=str),
             drivers=sorted(pseudonyms(nameless, key)),
@@ -254,24 +253,15 @@ def digest(texts: Iterable[str]) -> str:
     return hashlib.blake2b("\n".join(sorted(texts)).encode(), digest_size=8).hexdigest()
 
 
-def rests_on_neighbours(trips: pd.DataFrame, segments: pd.DataFrame) -> bool:
+def rests_on_neighbours(trips: pd.DataFrame) -> bool:
     """Whether an hour of the day before or after may change what is known of some trip's signal.
 
-    Where good readings enclose a trip, or its segments fill it, more of them change nothing. Where only some
-    of a vehicle's readings are good, the next one may contradict what a heartbeat said.
+    Where good readings enclose or fill a trip, and nothing moved between them, more change nothing.
 
     Args:
         trips: the day's, under contract VALIDATED_TRIPS.
-        segments: `placa`, `saida_utc`, `chegada_utc`, `situacao_odometro` of all that was looked at.
     """
-    good = segments[segments["situacao_odometro"] == "ok"].groupby("placa")
-    first, last = (
-        found.reindex(trips["placa"]).set_axis(trips.index)
-        for found in (good["saida_utc"].min(), good["chegada_utc"].max())
-    )
-    enclosed = (first <= trips["saida_utc"]) & (last >= trips["chegada_utc"])
-    heartbeat = (trips["sinal"] == "presente") & first.notna() & ~enclosed & ~(trips["sobreposicao"] >= 1)
-    return bool((heartbeat | trips["sinal"].isin(["perdido", "desconhecido"])).any())
+    return bool(trips["sinal"].isin(["perdido", "desconhecido"]).any())
 
 
 @dataclass(frozen=True)

@@ -322,10 +322,15 @@ def _evidence_columns(
     # In order of vehicle and departure, as searches are fastest.
     owned = np.flatnonzero(pairs.trip_of_declared >= 0)
     declared, trips = said.take(owned), pairs.trip_of_declared[owned]
-    filled = pairs.fold(np.add, np.maximum(common, 0))[trips] / (declared.end - declared.start)
-    since, until = (bound[trips] for bound in _neighbouring_days(days, zone))
     odometers = _odometers(sides.segments, heard.source)
-    signal, unseen = hear(declared, sides.segments.times, odometers, since, until, filled >= 1)
+
+    def filled(metered: np.ndarray) -> np.ndarray:
+        inside = pairs.fold(np.add, np.where(metered, np.maximum(common, 0), 0))
+        return inside[trips] / (declared.end - declared.start)
+
+    since, until = (bound[trips] for bound in _neighbouring_days(days, zone))
+    covered = filled(odometers.good[pairs.segment]) >= 1
+    signal, unseen = hear(declared, sides.segments.times, odometers, since, until, covered)
     search = declared.start - rules.match_minutes * _MINUTE
     coverage = sources.coverage(sides.vehicles)
 
@@ -336,7 +341,7 @@ def _evidence_columns(
 
     signal = spread(signal, -1)
     return {
-        "sobreposicao": spread(np.minimum(filled, 1), np.nan),
+        "sobreposicao": spread(np.minimum(filled(np.ones(len(common), bool)), 1), np.nan),
         "cobertura": spread(coverage.share(declared.vehicle, declared.start, declared.end), np.nan),
         "cobertura_busca": spread(coverage.share(declared.vehicle, search, declared.end), np.nan),
         "sinal": _labels(signal, SIGNALS),

@@ -11,7 +11,6 @@ from telemetria_pipeline.core.audit.staleness import rests_on_neighbours
 from telemetria_pipeline_tests.core.audit import rows
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE
 from telemetria_pipeline_tests.core.audit.sides import (
-    MEASURED,
     at,
     audit,
     declared,
@@ -109,38 +108,31 @@ def test_readings_of_trips_that_overlap_leave_no_gap():
     assert heard(TRIP, [*parked(1_000, 1_014), before, behind]) == ("presente", "0.000")
 
 
-def test_without_good_readings_around_it_a_heartbeat_before_and_after_will_do():
+def test_silence_of_a_device_without_odometer_accuses_nobody():
     beats = [{**segment, "situacao_odometro": "ausente"} for segment in parked()]
-    assert heard(TRIP, beats) == ("presente", "0.000")
-    assert heard(TRIP, beats[:1]) == ("desconhecido", "<NA>")
-    assert heard(TRIP, beats[1:]) == ("desconhecido", "<NA>")
-    assert heard(TRIP, []) == ("desconhecido", "<NA>")
-    assert heard(TRIP, [beats[0], parked()[1]]) == ("presente", "0.000")
-    with_it = [{**beats[0], "saida_utc": at("10:00"), "chegada_utc": at("10:10")}, beats[1]]
-    assert heard(TRIP, with_it) == ("desconhecido", "<NA>")
-    at_its_end = [beats[0], {**beats[1], "saida_utc": at("12:00")}]
-    assert heard(TRIP, at_its_end) == ("desconhecido", "<NA>")
+    for some in (beats, beats[:1], beats[1:], [], [beats[0], parked()[1]], [parked()[0], beats[1]]):
+        assert heard(TRIP, some) == ("desconhecido", "<NA>")
+        silent = audit(TRIP, some).trips.query("km_declarado.notna()").iloc[0]
+        assert (silent["veredito"], str(silent["km_auditado"])) == ("inconclusivo", "40.000")
 
 
-def test_a_day_looks_again_at_its_neighbours_where_a_reading_to_come_could_contradict_a_heartbeat():
+def test_a_device_without_odometer_that_reads_short_in_a_tunnel_accuses_nobody():
+    short = measured(at("09:50"), at("12:10"), 30, situacao_odometro="ausente")
+    trip = one(TRIP, [short])
+    assert (trip["veredito"], str(trip["km_auditado"])) == ("inconclusivo", "40.000")
+    stood_still = one(TRIP, [*parked(1_000, 1_030), short])  # the bus's odometer says the same
+    assert (stood_still["veredito"], str(stood_still["km_auditado"])) == ("divergente", "30.000")
+
+
+def test_a_day_looks_again_at_its_neighbours_where_a_reading_to_come_could_tell_more():
     def looks_again(seen: list[dict]) -> bool:
-        return rests_on_neighbours(audit(TRIP, seen).trips, rows.frame_of(MEASURED, seen))
+        return rests_on_neighbours(audit(TRIP, seen).trips)
 
     before, after = parked(1_000, 1_040)
-    beat = {
-        **after,
-        "saida_utc": at("02:00", 1),
-        "chegada_utc": at("02:10", 1),
-        "situacao_odometro": "ausente",
-    }
-    assert (heard(TRIP, [before, beat])[0], heard(TRIP, [before, beat, after])[0]) == ("presente", "perdido")
-    assert looks_again([before, beat])
     assert looks_again([before, after])  # lost
     assert looks_again([before])  # unknown
     assert not looks_again(parked())
-    assert not looks_again([beat, {**beat, "saida_utc": at("20:00", -1), "chegada_utc": at("20:10", -1)}])
-    whole = measured(at("09:50"), at("12:10"), 30, situacao_odometro="ausente")
-    assert not looks_again([before, whole])
+    assert not looks_again([measured(at("09:50"), at("12:10"), 30, odometro=1_000)])
 
 
 def test_silence_beyond_the_neighbouring_days_is_not_looked_at():
@@ -155,13 +147,12 @@ def test_nor_is_what_moved_since_or_until_then(far):
     around = parked(1_000, 1_040)
     around[far]["saida_utc"] += timedelta(days=2 * far - 1)
     around[far]["chegada_utc"] += timedelta(days=2 * far - 1)
-    beats = [{**segment, "situacao_odometro": "ausente"} for segment in parked()]
-    trips = audit(TRIP, [*around, beats[far]], days=(-10, 10)).trips
-    assert trips.loc[trips["fonte"] == "boletim", "sinal"].tolist() == ["presente"]
+    trips = audit(TRIP, around, days=(-10, 10)).trips
+    assert trips.loc[trips["fonte"] == "boletim", "sinal"].tolist() == ["desconhecido"]
 
 
 def test_a_trip_that_its_segments_fill_needs_no_other_proof():
-    within = measured(at("09:50"), at("12:10"), 30, situacao_odometro="ausente")
+    within = measured(at("09:50"), at("12:10"), 30, odometro=1_000)
     assert heard(TRIP, [within]) == ("presente", "0.000")
     halves = [
         {**within, "chegada_utc": at("11:00")},
@@ -169,6 +160,9 @@ def test_a_trip_that_its_segments_fill_needs_no_other_proof():
     ]
     assert heard(TRIP, halves) == ("presente", "0.000")
     assert heard(TRIP, halves[:1]) == ("desconhecido", "<NA>")
+    unmetered = [{**half, "situacao_odometro": "ausente"} for half in halves]
+    for some in (unmetered, [halves[0], unmetered[1]]):
+        assert heard(TRIP, some) == ("desconhecido", "<NA>")
 
 
 def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tuple[str, int]:
@@ -178,7 +172,11 @@ def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tup
         max(trip["chegada_utc"], trip["saida_utc"] + timedelta(microseconds=1)),
     )
     filled = sum(
-        (max(min(s["chegada_utc"], chegada) - max(s["saida_utc"], saida), timedelta(0)) for s in own),
+        (
+            max(min(s["chegada_utc"], chegada) - max(s["saida_utc"], saida), timedelta(0))
+            for s in own
+            if s["situacao_odometro"] == "ok"
+        ),
         timedelta(0),
     )
     if filled >= chegada - saida:
@@ -205,8 +203,7 @@ def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tup
         unknown |= ran < -1_000 or moved > 160_000 * hours + 5_000
         unseen += moved if moved > 1_000 else 0
     enclosed = good and good[0]["saida_utc"] <= saida and good[-1]["chegada_utc"] >= chegada
-    beats = loaded and loaded[0]["saida_utc"] < saida and loaded[-1]["saida_utc"] > chegada
-    if unknown or not (enclosed or beats):
+    if unknown or not enclosed:
         return "desconhecido", 0
     return ("perdido", unseen) if unseen else ("presente", 0)
 
