@@ -88,9 +88,9 @@ def find_divergences(
 
 
 def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
-    """Why a trip cannot be held against anybody: `horas`, `noticia`, `sinal`, `fontes`, or empty.
+    """Why a trip cannot be held against anybody: `horas`, `leituras`, `sinal`, `fontes`, or empty.
 
-    Hours are missing around it, nothing of the vehicle is known before or after it, the odometer moved unseen
+    Hours are missing around it, good readings do not enclose it, the odometer moved unseen
     in it, or two sources disagree. Each leaves its times and its driver open as well as its kilometres.
     """
     least = float(rules.min_coverage)
@@ -101,7 +101,7 @@ def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
             trips["sinal"] == "perdido",
             trips["fontes_discordam"],
         ],
-        ["horas", "noticia", "sinal", "fontes"],
+        ["horas", "leituras", "sinal", "fontes"],
         default="",
     )
 

@@ -34,7 +34,7 @@ _OPENINGS = {
 _BY_TELEMETRY = " A distância é a do rastreador, sem leitura boa do odômetro."
 _PARTLY_BY_TELEMETRY = " Parte da distância é a do rastreador, sem leitura boa do odômetro."
 _HOURS_MISSING = " Faltam horas de telemetria{horas}."
-_NO_READINGS = " Não há leituras seguras do odômetro antes e depois da viagem."
+_NO_READINGS = " Faltam leituras seguras do odômetro antes e depois dela."
 _SIGNAL_LOST = " O odômetro avançou {sem_sinal} km sem sinal nesse intervalo."
 _SOURCES_DISAGREE = " Dois rastreadores discordam: {fonte} mediu {medido} km; pelo outro, seriam {outra} km."
 _UNSEEN_IS_LESS = " O odômetro avançou só {sem_sinal} km sem sinal nesse intervalo."
@@ -122,7 +122,7 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
         (measured & (source == "telemetria"), _BY_TELEMETRY),
         (measured & (source == "mista"), _PARTLY_BY_TELEMETRY),
         (unproven & ~undeclared & (doubt == "horas"), _HOURS_MISSING),
-        (unproven & ~undeclared & (doubt == "noticia"), _NO_READINGS),
+        (unproven & ~undeclared & (doubt == "leituras"), _NO_READINGS),
         (unproven & ~undeclared & (doubt == "sinal"), _SIGNAL_LOST),
         (unproven & (kind == "km_divergente") & (doubt == "fontes"), _SOURCES_DISAGREE),
         (undeclared & rows["fontes_discordam"], _SOURCES_DISAGREE),
