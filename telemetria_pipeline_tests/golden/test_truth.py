@@ -85,15 +85,16 @@ def test_both_tolerances_must_be_exceeded(claimed: float, measured: float, found
         (40, 18, ("inconclusivo", 18, "boletim_substitui")),
         (2_600, 3_500, ("divergente", 2_600, "medido")),  # 160 km/h for 16 h 30 min, and 5 km, are 2,645 km
         (2_650, 3_500, ("inconclusivo", 3_500, "boletim_substitui")),
-        (0, 1, ("ok", 1, "acordo")),
+        (0, 1, ("divergente", 0, "nao_comprovado")),
+        (0.2, 1, ("inconclusivo", 1, "boletim_substitui")),
     ],
 )
 def test_a_trip_that_nothing_shows_is_worth_what_the_odometer_moved(
-    moved_km: int, claimed: float, found: tuple
+    moved_km: float, claimed: float, found: tuple
 ) -> None:
     before, after = (
         heard("05:00", "05:30", 20, 80_000),
-        heard("22:00", "22:30", 20, 100_000 + 1000 * moved_km),
+        heard("22:00", "22:30", 20, 100_000 + round(1000 * moved_km)),
     )
     (trip,) = [t for t in judge(before, after, said("10:00", "10:30", claimed)) if t.declared]
     assert outcome(trip) == found

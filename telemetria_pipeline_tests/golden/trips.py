@@ -207,7 +207,7 @@ class _Audit:
         signal, unseen = self._signal(trip, own)
         unsure = not covered or signal == "desconhecido"
         of_segments = "inconclusivo" if unsure or signal == "perdido" else "divergente"
-        agrees = _agree(claimed, measured) if own else claimed <= LEAST_M
+        agrees = _agree(claimed, measured) if own else claimed == 0
         proven = measured + unseen
         if not agrees:
             if unsure or (unseen > 0 and (claimed <= proven or _agree(claimed, proven))):
@@ -291,7 +291,8 @@ class _Audit:
             hours = Decimal((after.departure - before.arrival) // timedelta(seconds=1)) / 3600
             if ran < -NOISE_M or moved > FASTEST_KMH * 1000 * hours + SLACK_M:
                 return "desconhecido", 0
-            unseen += moved if moved > NOISE_M else 0
+            if moved > NOISE_M or trip.distance_m <= NOISE_M:
+                unseen += max(moved, 0)
         bracketed = good and good[0].departure <= trip.departure and good[-1].arrival >= trip.arrival
         if not bracketed:
             return "desconhecido", unseen

@@ -18,7 +18,7 @@ from telemetria_pipeline.core.audit.timeline import Axis, Timeline
 from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM
 
 NOISE_M = 1_000
-"""What odometers read coarsely, and parking, may show between two trips."""
+"""What odometers read coarsely, and parking, may show between two trips; a claim of no more may be that."""
 HEARD, LOST, UNKNOWN = range(3)
 SIGNALS = ("presente", "perdido", "desconhecido")
 
@@ -41,6 +41,7 @@ def hear(
     since: np.ndarray,
     until: np.ndarray,
     covered: np.ndarray,
+    claimed_m: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The signal during each declared trip (position in SIGNALS), and the metres that moved unseen.
 
@@ -54,6 +55,7 @@ def hear(
         since, until: for each declared trip the departures (int64 microseconds) of the segments it may look
             at, the last not included: so that a trip's signal does not depend on what else is loaded.
         covered: whether segments with good readings fill the declared window.
+        claimed_m: the declared metres.
     """
     axis = Axis(declared.start, declared.end, segments.start, segments.end)
     good = np.flatnonzero(odometers.good)
@@ -78,7 +80,10 @@ def hear(
         np.searchsorted(gap_start, axis.at(declared.vehicle, declared.end)), of_the_day(gap_end, newest)
     )
     after = np.maximum(first, after)
-    unseen = _sums(gaps.unseen_m, first, after)
+    beyond_noise = np.where(gaps.moved_m > NOISE_M, gaps.moved_m, 0)
+    unseen = np.where(
+        claimed_m > NOISE_M, _sums(beyond_noise, first, after), _sums(gaps.moved_m, first, after)
+    )
     broken = _sums(gaps.broken, first, after) > 0
 
     departures = axis.at(heard.vehicle, heard.start)
@@ -99,7 +104,7 @@ class _Gaps:
     start: np.ndarray
     end: np.ndarray
     departure_before: np.ndarray
-    unseen_m: np.ndarray
+    moved_m: np.ndarray
     broken: np.ndarray
 
     @classmethod
@@ -108,14 +113,14 @@ class _Gaps:
         start, end = heard.end[:-1], heard.start[1:]
         doubtful = np.cumsum(np.where(odometers.good, 0, odometers.measured_m))[good]
         ran = odometers.start_m[good][1:] - odometers.end_m[good][:-1]
-        unseen = ran - np.diff(doubtful)
+        moved = ran - np.diff(doubtful)
         # One that ran back, or is another source's, was replaced or rolled over: of the gap it says nothing,
         # not zero.
         other = np.diff(odometers.source[good]) != 0
-        broken = other | (ran < -NOISE_M) | (unseen > MAX_KMH / 3.6e6 * (end - start) + SLACK_KM * 1_000)
-        unseen = np.where(broken | (unseen <= NOISE_M), 0, unseen)
+        broken = other | (ran < -NOISE_M) | (moved > MAX_KMH / 3.6e6 * (end - start) + SLACK_KM * 1_000)
+        moved = np.where(broken, 0, np.maximum(moved, 0))
         apart = (heard.vehicle[:-1] == heard.vehicle[1:]) & (start < end)
-        columns = (heard.vehicle[:-1], start, end, heard.start[:-1], unseen, broken)
+        columns = (heard.vehicle[:-1], start, end, heard.start[:-1], moved, broken)
         return cls(*(column[apart] for column in columns))
 
 

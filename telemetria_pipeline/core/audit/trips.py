@@ -330,7 +330,9 @@ def _evidence_columns(
 
     since, until = (bound[trips] for bound in _neighbouring_days(days, zone))
     covered = filled(odometers.good[pairs.segment]) >= 1
-    signal, unseen = hear(declared, sides.segments.times, odometers, since, until, covered)
+    signal, unseen = hear(
+        declared, sides.segments.times, odometers, since, until, covered, sides.declared.metres[owned]
+    )
     search = declared.start - rules.match_minutes * _MINUTE
     coverage = sources.coverage(sides.vehicles)
 

@@ -42,7 +42,8 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
     nothing = np.zeros(len(trips), np.int64)
     always = np.ones(len(trips), bool)
     cases = [  # the first that holds
-        (claimed & agree(trips, declared, measured), "ok", "acordo", declared),
+        # The kilometres that a trip is forgiven are no proof of one that nobody saw.
+        (claimed & (seen | (declared == 0)) & agree(trips, declared, measured), "ok", "acordo", declared),
         (claimed & doubtful, "inconclusivo", "boletim_substitui", declared),
         (claimed & (seen | (proven > 0)), "divergente", "medido", np.minimum(declared, proven)),
         (claimed, "divergente", "nao_comprovado", nothing),

@@ -79,6 +79,21 @@ def test_the_odometer_tells_what_moved_unseen(moved, signal):
     assert heard(TRIP, parked(1_000, 1_000 + moved)) == signal
 
 
+@pytest.mark.parametrize(
+    ("moved", "expected"),
+    [
+        (0, ("presente", "divergente", "0.000")),  # invented
+        (0.3, ("perdido", "inconclusivo", "0.900")),
+        (0.9, ("perdido", "inconclusivo", "0.900")),
+        (-0.9, ("presente", "divergente", "0.000")),
+        (-1.1, ("desconhecido", "inconclusivo", "0.900")),
+    ],
+)
+def test_a_trip_as_short_as_the_noise_may_be_the_noise(moved, expected):
+    trip = one([declared(at("10:00"), at("10:10"), 0.9)], parked(1_000, 1_000 + moved))
+    assert (trip["sinal"], trip["veredito"], str(trip["km_auditado"])) == expected
+
+
 def test_what_bad_readings_measured_was_not_unseen():
     bad = measured(at("14:00"), at("15:00"), 40, situacao_odometro="ausente")
     assert heard(TRIP, [*parked(1_000, 1_040), bad]) == ("presente", "0.000")
@@ -201,7 +216,7 @@ def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tup
         moved = ran - sum(metres(s["distancia_km"]) for s in between)
         hours = (gap[1] - gap[0]) / timedelta(hours=1)
         unknown |= ran < -1_000 or moved > 160_000 * hours + 5_000
-        unseen += moved if moved > 1_000 else 0
+        unseen += moved if moved > 1_000 else max(moved, 0) if trip["km_declarado"] <= 1 else 0
     enclosed = good and good[0]["saida_utc"] <= saida and good[-1]["chegada_utc"] >= chegada
     if unknown or not enclosed:
         return "desconhecido", 0

@@ -36,8 +36,10 @@ def verdict(said: dict, *others: dict, rules: AuditRules = RULES) -> tuple[str, 
         ("17.999", "20.000", ("divergente", "medido", "17.999")),  # paid as declared
         ("3.000", "2.000", ("ok", "acordo", "3.000")),  # exactly 1 km
         ("3.001", "2.000", ("divergente", "medido", "2.000")),
-        ("1.000", None, ("ok", "acordo", "1.000")),
-        ("1.001", None, ("divergente", "nao_comprovado", "0.000")),
+        ("1.000", "0.001", ("ok", "acordo", "1.000")),
+        ("1.000", None, ("divergente", "nao_comprovado", "0.000")),  # nobody is forgiven what nobody saw
+        ("0.001", None, ("divergente", "nao_comprovado", "0.000")),
+        (0, None, ("ok", "acordo", "0.000")),
         ("5.000", 0, ("divergente", "medido", "0.000")),
         (0, 0, ("ok", "acordo", "0.000")),
     ],
