@@ -16,6 +16,7 @@ from telemetria_pipeline.contracts.base import (
 from telemetria_pipeline.contracts.reference import OPERATIONS
 
 VERDICTS = ("ok", "divergente", "inconclusivo")
+TO_CLARIFY = "a_esclarecer"  # of a divergence that is not about kilometres: it accuses nobody
 KINDS = (
     "km_divergente",
     "sem_telemetria",
@@ -236,7 +237,7 @@ DIVERGENCES = Contract(
         Column("divergencia_id", TEXT, "Names the divergence: day and trip and kind", required=True),
         Column("viagem_id", TEXT, "The validated trip", required=True),
         Column("tipo", TEXT, "Kind", required=True, isin=KINDS),
-        Column("veredito", TEXT, "Verdict", required=True, isin=VERDICTS[1:]),
+        Column("veredito", TEXT, "Verdict", required=True, isin=(*VERDICTS[1:], TO_CLARIFY)),
         Column("severidade", TEXT, "Severity", required=True, isin=("alta", "media", "baixa")),
         Column("valor_brl", MONEY, "R$ at stake at the tariff in force; none where no tariff is", ge=0),
         Column("confianca", NUMBER, "How sure we are", required=True, ge=0, le=1),

@@ -20,6 +20,7 @@ WORDS = {
     "ok": "De acordo",
     "divergente": "Divergente",
     "inconclusivo": "Inconclusivo",
+    "a_esclarecer": "A esclarecer",
     "alta": "Alta",
     "media": "Média",
     "baixa": "Baixa",

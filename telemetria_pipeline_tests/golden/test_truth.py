@@ -139,7 +139,7 @@ def test_what_was_not_declared() -> None:
     (short,) = [t for t in judge(heard("10:00", "10:30", 1), said("15:00", "15:30", 20)) if not t.declared]
     assert (outcome(short), short.kinds) == (
         ("ok", 0, "nao_declarado"),
-        {"veiculo_desconhecido": "divergente"},
+        {"veiculo_desconhecido": "a_esclarecer"},
     )
     other_day = judge(lonely, said("24:10", "24:40", 20))
     assert [t.verdict for t in other_day if not t.declared] == ["inconclusivo"]

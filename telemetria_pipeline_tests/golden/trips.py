@@ -206,7 +206,7 @@ class _Audit:
         )
         signal, unseen = self._signal(trip, own)
         unsure = not covered or signal == "desconhecido"
-        of_segments = "inconclusivo" if unsure or signal == "perdido" else "divergente"
+        of_segments = "inconclusivo" if unsure or signal == "perdido" else "a_esclarecer"
         agrees = _agree(claimed, measured) if own else claimed == 0
         proven = measured + unseen
         if not agrees:
@@ -249,7 +249,7 @@ class _Audit:
 
     def _told(self, verdict: TrueVerdict) -> TrueVerdict:
         if verdict.plate not in self.known.members:
-            verdict.kinds["veiculo_desconhecido"] = "divergente"
+            verdict.kinds["veiculo_desconhecido"] = "a_esclarecer"
         verdict.terms = terms_of(self.known, verdict.plate, verdict.day)
         return verdict
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telemetria_pipeline.contracts.audit import DIVERGENCES
+from telemetria_pipeline.contracts.audit import DIVERGENCES, TO_CLARIFY
 from telemetria_pipeline.contracts.base import MONEY
 from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.phrases import joined, sentences
@@ -61,11 +61,7 @@ def find_divergences(
     sure = _confidence(rows)
     names = pa.array((rows["viagem_id"] + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
     hashes = pd.Series([blake2b(name, digest_size=5).hexdigest() for name in names], dtype="str")
-    severity = np.select(
-        [(rows["tipo"] == "veiculo_desconhecido") | (cents >= HIGH_CENTS), ~priced | (cents >= MEDIUM_CENTS)],
-        [2, 1],
-        default=0,
-    )
+    severity = np.select([cents >= HIGH_CENTS, ~priced | (cents >= MEDIUM_CENTS)], [2, 1], default=0)
     rows = rows.assign(
         divergencia_id=f"{day:%Y%m%d}-" + hashes,
         severidade=pd.array(["baixa", "media", "alta"], dtype="str").take(severity),
@@ -124,8 +120,8 @@ def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.D
     doubt = doubts(rows, rules)
     of_segments = kind.isin(["horario_divergente", "motorista_divergente"])
     doubtful = of_segments & (doubt != "")
-    proven = (of_segments & ~doubtful) | (kind == "veiculo_desconhecido")
-    verdict = rows["veredito"].mask(proven, "divergente").mask(doubtful, "inconclusivo")
+    clear = (of_segments & ~doubtful) | (kind == "veiculo_desconhecido")
+    verdict = rows["veredito"].mask(clear, TO_CLARIFY).mask(doubtful, "inconclusivo")
     return rows.assign(tipo=kind, veredito=verdict, duvida=doubt)
 
 

@@ -67,7 +67,7 @@ SAME_KM_M, LONG_M = 14_000, 25_000
 MIDDLE_NAMES = ("Carlos", "Aparecida", "Henrique", "Luiza")
 
 WRONG_KM = {"km_divergente": "divergente"}
-UNKNOWN = {"veiculo_desconhecido": "divergente"}
+UNKNOWN = {"veiculo_desconhecido": "a_esclarecer"}
 NO_NEWS = {"sem_telemetria": "inconclusivo"}
 
 
@@ -331,7 +331,7 @@ class Story:
         row = self._row(member, first, first)
         early = replace(row, departure=row.departure - SHIFT, arrival=row.arrival - SHIFT)
         told.declared.append(Declared(early, (member.sender,)))
-        told.expected.append(_told("shifted", early, "ok", {"horario_divergente": "divergente"}))
+        told.expected.append(_told("shifted", early, "ok", {"horario_divergente": "a_esclarecer"}))
         return told
 
     def _other_driver(self, member: Member, trips: Sequence[Trip]) -> VehicleDay | None:
@@ -344,7 +344,7 @@ class Story:
         row = replace(self._row(member, trip, trip), driver=self._name_as_typed(member, other))
         told.declared.append(Declared(row, (member.sender,)))
         nameless = "null_driver" in self.faults[member.source.slug].on_trip(trip.id)
-        kinds = {} if nameless else {"motorista_divergente": "divergente"}
+        kinds = {} if nameless else {"motorista_divergente": "a_esclarecer"}
         told.expected.append(_told("other_driver", row, "ok", kinds))
         return told
 
