@@ -14,6 +14,7 @@ from telemetria_pipeline.contracts.base import (
     Contract,
 )
 from telemetria_pipeline.contracts.reference import OPERATIONS
+from telemetria_pipeline.contracts.telemetry import SITUATIONS
 
 VERDICTS = ("ok", "divergente", "inconclusivo")
 TO_CLARIFY = "a_esclarecer"  # of a divergence that is not about kilometres: it accuses nobody
@@ -26,7 +27,6 @@ KINDS = (
     "veiculo_desconhecido",
 )
 SOURCE_REASONS = ("unica", "cadastro", "odometro", "tempo", "nome")
-SITUATIONS = ("ok", "ausente", "regressao", "virada", "salto", "unidade", "parado")
 
 VEHICLE = (
     Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
@@ -190,6 +190,7 @@ _COUNTED = (
     ("regressoes", "Segments whose odometer ran backwards"),
     ("viradas", "Segments in which the odometer rolled over"),
     ("saltos", "Segments whose odometer leapt"),
+    ("contradicoes", "Segments whose odometer and reported distance contradict each other"),
     ("unidades", "Segments whose odometer slipped by a unit"),
     ("ausentes", "Segments without a readable odometer"),
     ("parados", "Segments whose odometer stood still while the carrier reports a trip"),

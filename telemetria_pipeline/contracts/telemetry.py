@@ -2,6 +2,9 @@
 
 from telemetria_pipeline.contracts.base import FLAG, INSTANT, INTEGER, NUMBER, TEXT, Column, Contract
 
+SITUATIONS = ("ok", "ausente", "regressao", "virada", "salto", "unidade", "parado", "contradicao")
+"""What a trip's pair of odometer readings is worth; see `core.telemetry.odometer`."""
+
 PLACA_PATTERN = r"^[A-Z]{3}\d[A-Z]\d{2}$"
 HOUR_STATES = ("captured", "confirmed_empty", "open", "missing")
 ANSWERED = HOUR_STATES[:2]
@@ -88,7 +91,7 @@ TRIPS = Contract(
             TEXT,
             "What the odometer readings are worth",
             required=True,
-            isin=("ok", "ausente", "regressao", "virada", "salto", "unidade", "parado"),
+            isin=SITUATIONS,
         ),
         *_MEASURED,
         *_ORIGIN,

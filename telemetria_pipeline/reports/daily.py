@@ -38,6 +38,7 @@ _FLAGS = {
     "regressoes": "odômetro andou para trás",
     "viradas": "odômetro virou",
     "saltos": "odômetro saltou",
+    "contradicoes": "odômetro e distância informada se contradizem",
     "unidades": "unidade do odômetro trocada",
     "ausentes": "odômetro ausente",
     "parados": "odômetro parado",

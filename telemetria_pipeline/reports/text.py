@@ -61,6 +61,7 @@ ODOMETER = {
     "regressao": "Andou para trás",
     "virada": "Virou",
     "salto": "Saltou",
+    "contradicao": "Contradiz a distância informada",
     "unidade": "Unidade trocada",
     "parado": "Parado",
 }

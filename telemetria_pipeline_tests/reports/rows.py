@@ -164,7 +164,10 @@ def patterns(*rows: dict[str, Any]) -> pd.DataFrame:
 
 def vehicle_day(**said: Any) -> dict[str, Any]:
     """A vehicle's day with a trip of 20 km on both sides; else as said."""
-    counted = ("regressoes", "viradas", "saltos", "unidades", "ausentes", "parados", "horas_sem_telemetria")
+    counted = (
+        *("regressoes", "viradas", "saltos", "contradicoes", "unidades", "ausentes", "parados"),
+        "horas_sem_telemetria",
+    )
     kilometres = ("km_odometro", "km_telemetria", "km_medido", "km_declarado", "km_auditado")
     return {
         **_VEHICLE,

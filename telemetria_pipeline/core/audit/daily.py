@@ -17,6 +17,7 @@ _COUNTED = {
     "regressoes": "regressao",
     "viradas": "virada",
     "saltos": "salto",
+    "contradicoes": "contradicao",
     "unidades": "unidade",
     "ausentes": "ausente",
     "parados": "parado",

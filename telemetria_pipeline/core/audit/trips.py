@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from telemetria_pipeline.contracts.audit import SITUATIONS, SOURCE_REASONS, TRIP_SEGMENTS
+from telemetria_pipeline.contracts.audit import SOURCE_REASONS, TRIP_SEGMENTS
 from telemetria_pipeline.contracts.base import KM
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.contracts.telemetry import TRIPS
+from telemetria_pipeline.contracts.telemetry import SITUATIONS, TRIPS
 from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.matching import match

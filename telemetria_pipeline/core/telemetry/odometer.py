@@ -11,13 +11,16 @@ ROLLOVER_MARGIN = 0.05
 STUCK_KM = 1  # reported while the odometer stands still
 MAX_KMH = 160
 SLACK_KM = 5  # of a coarse odometer, and of a clock that is a minute off
+CONTRADICTION = 0.5  # share of the longer distance by which odometer and carrier may differ
 
 
 def odometer_situation(trips: pd.DataFrame) -> pd.Series:
-    """Judge each trip's readings: `ausente`, `virada`, `regressao`, `unidade`, `salto` or `ok`.
+    """Judge each trip's readings: `ok`, or what is wrong with them.
 
-    A reading of zero or less is unreadable. `unidade` needs a reported distance of at least 1 km to be
-    told from a jump; `salto` is more than 2,000 km for each day that the trip began.
+    A reading of zero or less is unreadable (`ausente`). `unidade` needs a reported distance of at least 1 km
+    to be told from a jump; `salto` is more than 2,000 km for each day that the trip began, or faster than a
+    bus while the carrier reports less than half; `contradicao`: the two differ by more than half of the
+    longer one, and by more than 5 km.
 
     Args:
         trips: `odometro_saida_km`, `odometro_chegada_km`, `distancia_telemetria_km`, `saida_utc`,
@@ -28,7 +31,6 @@ def odometer_situation(trips: pd.DataFrame) -> pd.Series:
     """
     start, end = trips["odometro_saida_km"].to_numpy(), trips["odometro_chegada_km"].to_numpy()
     reported = trips["distancia_telemetria_km"].to_numpy()
-    hours = (trips["chegada_utc"] - trips["saida_utc"]).dt.total_seconds().to_numpy() / 3_600
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         driven = end - start
         ratio = np.abs(driven / reported)
@@ -50,9 +52,11 @@ def odometer_situation(trips: pd.DataFrame) -> pd.Series:
                 slipped,
                 (driven == 0) & (reported >= STUCK_KM),
                 (driven > MAX_KM_A_DAY * started_days(trips).to_numpy())
-                | ((driven > MAX_KMH * hours + SLACK_KM) & (reported < driven / 2)),
+                | ((driven > _fastest_km(trips).to_numpy()) & (reported < driven / 2)),
+                np.abs(driven - reported)
+                > np.maximum(CONTRADICTION * np.maximum(driven, reported), SLACK_KM),
             ],
-            ["ausente", "virada", "regressao", "unidade", "parado", "salto"],
+            ["ausente", "virada", "regressao", "unidade", "parado", "salto", "contradicao"],
             default="ok",
         )
     return pd.Series(situation, index=trips.index, dtype="str")
@@ -64,18 +68,26 @@ def started_days(trips: pd.DataFrame) -> pd.Series:
     return pd.Series(np.ceil(days), index=trips.index).clip(lower=1).fillna(1)
 
 
+def _fastest_km(trips: pd.DataFrame) -> pd.Series:
+    """What a bus can drive in the time of each trip."""
+    return MAX_KMH * (trips["chegada_utc"] - trips["saida_utc"]).dt.total_seconds() / 3_600 + SLACK_KM
+
+
 def measured_distance(trips: pd.DataFrame) -> pd.DataFrame:
     """The measured distance and where it comes from.
 
     The odometer's difference where both readings are good, else the distance that the carrier reports;
-    never a difference of readings from different sources.
+    never a difference of readings from different sources. Where the two contradict each other, the longer one
+    that a bus can drive, for instruments miss kilometres rather than invent them.
 
     Returns:
         `distancia_km` (missing where neither is known), `fonte_distancia`, `situacao_odometro`.
     """
     situation = odometer_situation(trips)
-    by_odometer = situation == "ok"
     driven = trips["odometro_chegada_km"] - trips["odometro_saida_km"]
+    reported, fastest = trips["distancia_telemetria_km"], _fastest_km(trips)
+    plausible = ((driven > reported) & (driven <= fastest)) | ((driven < reported) & (reported > fastest))
+    by_odometer = (situation == "ok") | ((situation == "contradicao") & plausible)
     return pd.DataFrame(
         {
             # To the millimetre: subtracting two large floats leaves noise behind it.

@@ -6,10 +6,11 @@ from decimal import Decimal
 import pandas as pd
 from hypothesis import strategies as st
 
+from telemetria_pipeline.contracts.telemetry import SITUATIONS
 from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, segment, segments, trip, trip_id, trips
 
 KM = st.integers(0, 400_000).map(lambda m: Decimal(m) / 1_000)
-ODOMETERS = st.sampled_from(["ok", "ausente", "regressao", "virada", "salto", "unidade", "parado"])
+ODOMETERS = st.sampled_from(SITUATIONS)
 
 
 @st.composite

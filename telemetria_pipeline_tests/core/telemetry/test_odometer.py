@@ -50,7 +50,18 @@ def judge(start, end, reported, hours=1.0):
         # Faster than a bus, and the carrier reports less than half of it.
         (1_000.0, 2_500.0, 20.0, "salto", 20.0),
         (1_000.0, 1_166.0, 20.0, "salto", 20.0),
-        (1_000.0, 1_165.0, 20.0, "ok", 165.0),
+        (1_000.0, 1_165.0, 20.0, "contradicao", 165.0),
+        # Less than half of it, or more than twice, and more than the 5 km of a coarse odometer.
+        (1_000.0, 1_040.0, 20.0, "ok", 40.0),
+        (1_000.0, 1_041.0, 20.0, "contradicao", 41.0),
+        (1_000.0, 1_020.0, 40.0, "ok", 20.0),
+        (1_000.0, 1_020.0, 41.0, "contradicao", 41.0),
+        (1_000.0, 1_020.0, 0.4, "contradicao", 20.0),
+        (1_000.0, 1_000.9, 20.0, "contradicao", 20.0),
+        (1_000.0, 1_020.0, 165.0, "contradicao", 165.0),
+        (1_000.0, 1_020.0, 165.1, "contradicao", 20.0),  # no bus drives that in an hour
+        (1_000.0, 1_020.0, 1_009.0, "contradicao", 20.0),
+        (1_000.0, 1_005.0, 0.0, "ok", 5.0),
         (1_000.0, 1_180.0, 90.0, "ok", 180.0),
         (1_000.0, 1_180.0, 89.0, "salto", 89.0),
     ],
@@ -58,7 +69,8 @@ def judge(start, end, reported, hours=1.0):
 def test_what_a_pair_of_readings_is_worth(start, end, reported, situation, km):
     got = judge(start, end, reported)
     assert got["situacao_odometro"] == situation
-    assert got["fonte_distancia"] == ("odometro" if situation == "ok" else "telemetria")
+    by_odometer = end and start and km == pytest.approx(end - start) and situation in ("ok", "contradicao")
+    assert got["fonte_distancia"] == ("odometro" if by_odometer else "telemetria")
     assert (
         got["distancia_km"] == pytest.approx(km, nan_ok=True)
         if km is not None
