@@ -44,3 +44,20 @@ def metres(km: pd.Series | np.ndarray) -> np.ndarray:
 def half_up(whole: np.ndarray, divisor: int | np.ndarray) -> np.ndarray:
     """`whole / divisor` to the nearest whole number, halves away from zero, without floats."""
     return np.sign(whole) * ((2 * np.abs(whole) + divisor) // (2 * np.asarray(divisor)))
+
+
+def apportioned(exact: np.ndarray, divisor: int, group: np.ndarray) -> np.ndarray:
+    """Each `exact / divisor` as a whole number; those of a group add up to their sum, rounded half up.
+
+    By largest remainder: all are rounded down, and the units that are left go, one each, to those that lost
+    most; among equals to the first.
+
+    Args:
+        exact: int64, none negative; group: any label of each.
+    """
+    whole, lost = np.divmod(exact, divisor)
+    left = half_up(pd.Series(lost).groupby(group).transform("sum").to_numpy(np.int64), divisor)
+    most_first = np.argsort(-lost, kind="stable")
+    place = np.empty_like(most_first)
+    place[most_first] = pd.Series(most_first).groupby(group[most_first]).cumcount()
+    return whole + (place < left)

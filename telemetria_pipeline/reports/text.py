@@ -36,6 +36,7 @@ WORDS = {
     "viagem_retirada": "Viagem retirada",
     "km_alterado": "Quilometragem alterada",
     "tarifa_alterada": "Tarifa alterada",
+    "arredondamento": "Arredondamento",
     "fixo_alterado": "Custo fixo alterado",
     "odometro": "Odômetro",
     "telemetria": "Telemetria",

@@ -387,6 +387,8 @@ def test_the_check_of_the_parts_reckons_by_itself(cycle_lake):
     for name in ("variavel_brl", "fixo_brl", "total_brl"):
         assert f"{name} of" in result(billing=bill.assign(**{name: bill[name] + cent})).description
     assert "is not the sum of its trips" in result(trips=priced.head(1)).description
+    dearer = priced.assign(valor_brl=priced["valor_brl"] + cent)
+    assert f"variavel_brl of {PLATES[0]} under C-1 is not the sum" in result(trips=dearer).description
     assert (
         "of total is not the sum" in result(told=sums.assign(total_brl=sums["total_brl"] + cent)).description
     )

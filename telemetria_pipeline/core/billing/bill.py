@@ -19,7 +19,7 @@ from telemetria_pipeline.contracts.billing import BILLING, PRICED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACT_TERMS, CONTRACTS, VEHICLES
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.billing.tariffs import holes, tariffs_version, terms_in_force
-from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
+from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, apportioned, decimals, half_up, units
 
 NO_OPERATION = "sem operação"
 TOTAL = "total"
@@ -72,8 +72,8 @@ def make_bill(
         rules: what the trips were judged by.
 
     Returns:
-        One line a vehicle and contract row, by plate and first day; trips by departure. Trips of vehicles
-        that neither table knows are listed without a price.
+        One line a vehicle and contract row, by plate and first day; trips by departure, whose prices add up
+        to their line's. Trips of vehicles that neither table knows are listed without a price.
     """
     vehicles = VEHICLES.empty() if vehicles is None else vehicles
     contracts = CONTRACTS.empty() if contracts is None else contracts
@@ -83,27 +83,34 @@ def make_bill(
     line_of_trip, used = grid.place(trips, in_use=(audited > 0) | (declared > 0))
 
     lines = _lines(grid, contracts, cycle)
-    days, of_days = lines["dias"].to_numpy(), lines["dias_ciclo"].to_numpy()
-    allowance = half_up(units(lines["franquia_km"]) * days, of_days)
-    billed = _beyond(audited, line_of_trip, allowance)
     on = line_of_trip >= 0
 
     def per_line(values: np.ndarray) -> np.ndarray:
         return _sums(values[on], line_of_trip[on], len(lines))
+
+    # A vehicle under one contract, however many of its rows were in force: one franchise, one fixed amount.
+    pair = lines.groupby(["veiculo", "contrato"]).ngroup().to_numpy()
+    days, of_days = lines["dias"].to_numpy(), len(cycle.days)
+    free = half_up(_sums(units(lines["franquia_km"]) * days, pair, len(lines)), of_days)
+    pair_of_trip = np.append(pair, -1)[line_of_trip]
+    billed = _beyond(audited, pair_of_trip, free)
+    declared_beyond = _beyond(declared, pair_of_trip, free)
+    spent = per_line(audited - billed)
+    last = ~pd.Series(pair).duplicated(keep="last").to_numpy()
+    unspent = np.where(last, (free - _sums(spent, pair, len(lines)))[pair], 0)
 
     tariff = units(lines["tarifa_brl_km"])
     kilometres = {
         "km_declarado": per_line(declared),
         "km_medido": per_line(units(trips["km_medido"])),
         "km_auditado": per_line(audited),
-        "franquia_km": allowance,
+        "franquia_km": spent + unspent,
         "km_faturado": per_line(billed),
     }
-    declared_beyond = np.maximum(kilometres["km_declarado"] - allowance, 0)
     money = {
         "variavel_brl": half_up(kilometres["km_faturado"] * tariff, PRICE_UNITS_A_CENT),
-        "fixo_brl": half_up(units(lines["custo_fixo_mensal_brl"]) * days, of_days),
-        "variavel_declarado_brl": half_up(declared_beyond * tariff, PRICE_UNITS_A_CENT),
+        "fixo_brl": apportioned(units(lines["custo_fixo_mensal_brl"]) * days, of_days, pair),
+        "variavel_declarado_brl": half_up(per_line(declared_beyond) * tariff, PRICE_UNITS_A_CENT),
     }
     money["total_brl"] = money["variavel_brl"] + money["fixo_brl"]
     billing = lines.assign(
@@ -243,10 +250,10 @@ def _in_order(trips: pd.DataFrame) -> pd.DataFrame:
     return (trips if in_order else trips.take(order)).reset_index(drop=True)
 
 
-def _beyond(metres: np.ndarray, line: np.ndarray, allowance: np.ndarray) -> np.ndarray:
-    """What of each trip lies beyond its line's allowance, which the first trips use up; 0 without a line."""
-    ran = pd.Series(metres).groupby(line).cumsum().to_numpy()
-    return np.where(line >= 0, np.clip(ran - np.append(allowance, 0)[line], 0, metres), 0)
+def _beyond(metres: np.ndarray, pair: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """What of each trip lies beyond its pair's free metres, which the first ones use up; 0 without a pair."""
+    ran = pd.Series(metres).groupby(pair).cumsum().to_numpy()
+    return np.where(pair >= 0, np.clip(ran - np.append(free, 0)[pair], 0, metres), 0)
 
 
 def _priced(
@@ -255,7 +262,7 @@ def _priced(
     term = np.append(terms, -1)[line]
     unpriced = term < 0
     tariff = np.append(units(contracts["tarifa_brl_km"]), 0)[term]
-    price = half_up(billed * tariff, PRICE_UNITS_A_CENT)
+    price = apportioned(billed * tariff, PRICE_UNITS_A_CENT, line)
     priced = trips.assign(
         km_faturado=decimals(billed, KM, trips.index),
         contrato=contracts["contrato"].array.take(term, allow_fill=True),

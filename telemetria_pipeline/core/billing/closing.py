@@ -18,7 +18,7 @@ from telemetria_pipeline.contracts.base import KM, MONEY
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
 from telemetria_pipeline.core.audit.phrases import km_text, money_text
 from telemetria_pipeline.core.billing.bill import Bill
-from telemetria_pipeline.core.exact import decimals, units
+from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, units
 
 FROZEN = (BILLING, PRICED_TRIPS, ADJUSTMENTS)
 """The tables that a closing freezes."""
@@ -28,6 +28,7 @@ _SENTENCES = {
     "viagem_retirada": "{trip} constava no fechamento e deixou de existir: eram {before_km} km, {before}.",
     "km_alterado": "{trip}: {why}. De {before_km} para {after_km} km, de {before} para {after}.",
     "tarifa_alterada": "{trip}: a tarifa passou a R$ {tariff} por km. De {before} para {after}.",
+    "arredondamento": "{trip}: mudou a sua parte no arredondamento da linha. De {before} para {after}.",
     "fixo_alterado": "O custo fixo passou de {before} para {after}: mudou o contrato ou o cadastro.",
 }
 _TELEMETRY = "a telemetria do dia chegou ou mudou depois do fechamento"
@@ -97,9 +98,13 @@ def _trips(priced: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.D
 
     new = was["veiculo"].isna() | (was["causa"] == "viagem_retirada")
     never_priced = was["causa"].isna() & was["valor_brl"].isna()
+    same_km = found["metres"] == found["metres_was"]
+    # Within a cent of what km and tariff make now: only the cent that makes the line add up has moved.
+    exact = units(is_["tarifa_brl_km"]) * found["metres"]
+    same_price = (found["cents_was"] * PRICE_UNITS_A_CENT - exact).abs() < PRICE_UNITS_A_CENT
     found["causa"] = np.select(
-        [new, is_["veiculo"].isna(), never_priced | (found["metres"] == found["metres_was"])],
-        ["viagem_nova", "viagem_retirada", "tarifa_alterada"],
+        [new, is_["veiculo"].isna(), never_priced, same_km & same_price, same_km],
+        ["viagem_nova", "viagem_retirada", "tarifa_alterada", "arredondamento", "tarifa_alterada"],
         "km_alterado",
     )
     same_audited = was["causa"].isna() & (was["km_auditado"] == is_["km_auditado"])

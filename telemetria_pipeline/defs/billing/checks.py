@@ -1,5 +1,6 @@
 """The checks of `billing`."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -22,8 +23,9 @@ PARTS_SUM = dg.AssetCheckSpec(
     "parts_sum_to_totals",
     asset=BILL,
     blocking=True,
-    description="The stored bill, computed again in plain decimals: each line's km times tariff and days of "
-    "fixed cost, trips' km against lines' km, lines against the totals of the operations and of all.",
+    description="The stored bill, computed again in plain decimals: each line's km times tariff, the fixed "
+    "cost of each vehicle and contract by days, trips' km and R$ against their lines', lines against the "
+    "totals of the operations and of all.",
 )
 SPECS = [TARIFFS_COVER, PARTS_SUM]
 
@@ -47,7 +49,7 @@ def parts_sum_to_totals(billing: pa.Table, priced: pa.Table, totals: pd.DataFram
     """
     lines = billing.to_pylist()
     problems = [said for line in lines for said in _line_problems(line)]
-    problems += _trip_problems(lines, priced)
+    problems += [*_fixed_problems(lines), *_trip_problems(lines, priced.to_pylist())]
     told = totals.set_index("operacao")
     for operation in told.index:
         of = [r for r in lines if operation in (TOTAL, r["operacao"] or NO_OPERATION)]
@@ -59,29 +61,51 @@ def parts_sum_to_totals(billing: pa.Table, priced: pa.Table, totals: pd.DataFram
 
 def _line_problems(line: Mapping[str, Any]) -> list[str]:
     right = {
-        "variavel_brl": line["km_faturado"] * line["tarifa_brl_km"],
-        "fixo_brl": line["custo_fixo_mensal_brl"] * line["dias"] / line["dias_ciclo"],
+        "km_faturado": max(line["km_auditado"] - line["franquia_km"], Decimal(0)),
+        "variavel_brl": _to_the_cent(line["km_faturado"] * line["tarifa_brl_km"]),
         "total_brl": line["variavel_brl"] + line["fixo_brl"],
     }
     who = f"{line['veiculo']}, row {line['contrato_linha']} of the contracts"
+    problems = [f"{name} of {who} is not {is_}" for name, is_ in right.items() if line[name] != is_]
+    if abs(line["fixo_brl"] - _fixed(line)) >= _CENT:
+        problems.append(f"fixo_brl of {who} is a cent or more from {_fixed(line)}")
+    return problems
+
+
+def _fixed_problems(lines: list[dict[str, Any]]) -> list[str]:
+    told, exact = defaultdict(Decimal), defaultdict(Decimal)
+    for line in lines:
+        told[line["veiculo"], line["contrato"]] += line["fixo_brl"]
+        exact[line["veiculo"], line["contrato"]] += _fixed(line)
     return [
-        f"{name} of {who} is not {amount}"
-        for name, exact in right.items()
-        if line[name] != (amount := exact.quantize(_CENT, ROUND_HALF_UP))
+        f"fixo_brl of {vehicle} under {contract} is not {right}"
+        for (vehicle, contract), amount in exact.items()
+        if told[vehicle, contract] != (right := _to_the_cent(amount))
     ]
 
 
-def _trip_problems(lines: list[dict[str, Any]], priced: pa.Table) -> list[str]:
-    sums = priced.group_by("veiculo").aggregate([(name, "sum") for name in _KM]).to_pylist()
-    by_vehicle = {row["veiculo"]: row for row in sums}
-    problems = []
-    for vehicle in sorted({line["veiculo"] for line in lines}):
-        trips = by_vehicle.get(vehicle, {})
-        for name in _KM:
-            billed = sum((line[name] for line in lines if line["veiculo"] == vehicle), Decimal(0))
-            if billed != (trips.get(f"{name}_sum") or 0):
-                problems.append(f"{name} of {vehicle} is not the sum of its trips")
-    return problems
+def _fixed(line: Mapping[str, Any]) -> Decimal:
+    return line["custo_fixo_mensal_brl"] * line["dias"] / line["dias_ciclo"]
+
+
+def _to_the_cent(amount: Decimal) -> Decimal:
+    return amount.quantize(_CENT, ROUND_HALF_UP)
+
+
+def _trip_problems(lines: list[dict[str, Any]], priced: list[dict[str, Any]]) -> list[str]:
+    """Trips do not name the row of the contracts that prices them; vehicle, contract and tariff do."""
+    vehicles = {line["veiculo"] for line in lines}
+    trips = [trip | {"variavel_brl": trip["valor_brl"]} for trip in priced if trip["veiculo"] in vehicles]
+    apart = defaultdict(Decimal)
+    for sign, rows in ((1, lines), (-1, trips)):
+        for row in rows:
+            for name in (*_KM, "variavel_brl"):
+                apart[name, row["veiculo"], row["contrato"], row["tarifa_brl_km"]] += sign * (row[name] or 0)
+    return [
+        f"{name} of {vehicle} under {contract} is not the sum of its trips"
+        for (name, vehicle, contract, _), difference in apart.items()
+        if difference
+    ]
 
 
 def _result(spec: dg.AssetCheckSpec, problems: list[str]) -> dg.AssetCheckResult:

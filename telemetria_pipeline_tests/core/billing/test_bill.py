@@ -2,6 +2,8 @@
 
 from datetime import date, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 import pandas as pd
@@ -37,13 +39,21 @@ def test_kilometres_and_days_become_money():
     assert line["variavel_declarado_brl"] == Decimal("109.20")
     assert (line["dias"], line["dias_ciclo"], line["viagens"], line["turnos"]) == (28, 28, 2, "A, ADM")
     assert (line["inicio"], line["fim"]) == ("2026-02-16", "2026-03-15")
-    assert made.priced["valor_brl"].tolist() == [Decimal("273.00"), Decimal("0.01")]
+    assert made.priced["valor_brl"].tolist() == [Decimal("273.00"), Decimal("0.02")]  # 0.0137 lost most
     assert made.holes == []
 
 
 def test_half_a_cent_goes_up():
     line = only_line(bill([on(DAYS[0], km_auditado="0.5")], [vehicle()], [terms(tarifa_brl_km="0.01")]))
     assert line["variavel_brl"] == Decimal("0.01")
+
+
+def test_cents_that_are_left_go_to_the_trips_that_lost_most_the_first_among_equals():
+    rows = [on(DAYS[n], viagem_id=f"{9 - n}", km_auditado="0.5") for n in range(3)]
+    rows.append(on(DAYS[3], viagem_id="0", km_auditado="0.6"))
+    made = bill(rows[::-1], [vehicle()], [terms(tarifa_brl_km="0.01")])
+    assert only_line(made)["variavel_brl"] == Decimal("0.02")  # 0.021
+    assert made.priced["valor_brl"].tolist() == [Decimal("0.01"), 0, 0, Decimal("0.01")]
 
 
 def test_a_tariff_that_changes_mid_cycle_makes_two_lines_and_goes_by_the_trips_day():
@@ -57,6 +67,49 @@ def test_a_tariff_that_changes_mid_cycle_makes_two_lines_and_goes_by_the_trips_d
     assert lines["dias"].tolist() == [13, 15]
     assert lines["fixo_brl"].tolist() == [Decimal("13000.00"), Decimal("15000.00")]
     assert lines["contrato_linha"].tolist() == [2, 3]
+
+
+def test_a_tariff_that_changes_mid_cycle_adds_no_cent_to_the_fixed_amount():
+    fixed = {"custo_fixo_mensal_brl": "0.05"}
+    cut = [
+        terms(vigencia_fim=DAYS[13], **fixed),
+        terms(3, tarifa_brl_km=3, vigencia_inicio=DAYS[14], **fixed),
+    ]
+    assert bill([], [vehicle()], cut).billing["fixo_brl"].tolist() == [Decimal("0.03"), Decimal("0.02")]
+
+
+def test_a_fixed_amount_that_changes_mid_cycle_goes_by_days_and_is_rounded_once():
+    cut = [
+        terms(vigencia_fim=DAYS[20], custo_fixo_mensal_brl="40314.14"),
+        terms(3, vigencia_inicio=DAYS[21], custo_fixo_mensal_brl="41205.07"),
+    ]
+    lines = bill([], [vehicle()], cut).billing  # 30,235.605 and 10,301.2675 are 40,536.8725
+    assert lines["fixo_brl"].tolist() == [Decimal("30235.60"), Decimal("10301.27")]
+
+
+def test_a_tariff_that_changes_mid_cycle_does_not_cut_the_franchise_in_two():
+    cut = [
+        terms(vigencia_fim=DAYS[13], franquia_km=28),
+        terms(3, vigencia_inicio=DAYS[14], tarifa_brl_km=3, franquia_km=28),
+    ]
+    rows = [on(DAYS[0], km_auditado=20, km_declarado=25), on(DAYS[20], km_auditado=2, km_declarado=4)]
+    lines = bill(rows, [vehicle()], cut).billing
+    assert lines["km_faturado"].tolist() == [0, 0]
+    assert lines["franquia_km"].tolist() == [20, 8]  # what is left is the last line's
+    assert lines["variavel_declarado_brl"].tolist() == [0, 3]
+    rows.append(on(DAYS[27], km_auditado=10))
+    assert bill(rows, [vehicle()], cut).billing["km_faturado"].tolist() == [0, 4]
+
+
+def test_two_contracts_of_a_vehicle_have_a_franchise_and_a_fixed_amount_each():
+    said = {"franquia_km": 28, "custo_fixo_mensal_brl": "0.05"}
+    two = [
+        terms(vigencia_fim=DAYS[13], **said),
+        terms(3, contrato="C-2", vigencia_inicio=DAYS[14], **said),
+    ]
+    lines = bill([on(DAYS[0], km_auditado=20)], [vehicle()], two).billing
+    assert (lines["franquia_km"].tolist(), lines["km_faturado"].tolist()) == ([14, 14], [6, 0])
+    assert lines["fixo_brl"].tolist() == [Decimal("0.03"), Decimal("0.03")]
 
 
 def test_a_vehicle_that_comes_and_leaves_pays_its_days():
@@ -182,7 +235,8 @@ def contract_rows(draw) -> list[dict]:
                 vigencia_fim=end,
                 tarifa_brl_km=draw(st.integers(0, 99_999)) * Decimal("0.0001"),
                 custo_fixo_mensal_brl=draw(st.integers(0, 5_000_000)) * CENT,
-                franquia_km=draw(st.sampled_from([Decimal(0), Decimal("33.333"), Decimal(500)])),
+                franquia_km=draw(st.just(Decimal(0)) | _metres),
+                contrato=draw(st.sampled_from(["C-1", "C-1", "C-2"])),
                 **whose,
             )
             for n, (begin, end) in enumerate(zip(begins, ends, strict=True))
@@ -222,29 +276,57 @@ def plain_bill(rows: list[dict], vehicles: list[dict], contracts: list[dict]) ->
         return next(iter(own + typed), None)
 
     lines: dict[tuple, dict] = {}
+    pairs: dict[tuple, list[dict]] = {}  # a vehicle under a contract: its lines, by first day
     for plate in known:
         for day in DAYS:
             if row := in_force(plate, day):
-                line = lines.setdefault((plate, row["contrato_linha"]), {"days": set(), "terms": row})
-                line["days"].add(day)
-    for (plate, _), line in lines.items():
-        row = line["terms"]
-        free = half_up(Decimal(row["franquia_km"]) * len(line["days"]) / len(DAYS), METRE)
-        of = [r for r in rows if r["placa"] == plate and r["saida_utc"].date().isoformat() in line["days"]]
-        of.sort(key=lambda r: (r["saida_utc"], r["viagem_id"]))
-        line["trips"], left = {}, free
-        for r in of:
+                if (plate, row["contrato_linha"]) not in lines:
+                    line = lines[plate, row["contrato_linha"]] = {"days": set(), "terms": row, "trips": {}}
+                    line |= {"beyond": Decimal(0), "declared": Decimal(0), "franquia_km": Decimal(0)}
+                    pairs.setdefault((plate, row["contrato"]), []).append(line)
+                lines[plate, row["contrato_linha"]]["days"].add(day)
+
+    def part(line: dict, name: str) -> Fraction:
+        return Fraction(Decimal(line["terms"][name])) * len(line["days"]) / len(DAYS)
+
+    for (plate, _), own in pairs.items():
+        fixed = shares([part(line, "custo_fixo_mensal_brl") for line in own])
+        free = rounded(sum(part(line, "franquia_km") for line in own) * 1000).scaleb(-3)
+        left = left_declared = free
+        for r in sorted(rows, key=lambda r: (r["saida_utc"], r["viagem_id"])):
+            day = r["saida_utc"].date().isoformat()
+            line = next((x for x in own if r["placa"] == plate and day in x["days"]), None)
+            if line is None:
+                continue
             spared = min(left, r["km_auditado"])
-            left -= spared
+            spared_declared = min(left_declared, r["km_declarado"] or Decimal(0))
+            left, left_declared = left - spared, left_declared - spared_declared
+            line["franquia_km"] += spared
             line["trips"][r["viagem_id"]] = r["km_auditado"] - spared
-        declared = max(sum((r["km_declarado"] or Decimal(0) for r in of), Decimal(0)) - free, Decimal(0))
-        tariff = Decimal(row["tarifa_brl_km"])
-        line["variavel_brl"] = half_up(sum(line["trips"].values(), Decimal(0)) * tariff, CENT)
-        line["variavel_declarado_brl"] = half_up(declared * tariff, CENT)
-        line["fixo_brl"] = half_up(
-            Decimal(row["custo_fixo_mensal_brl"]) * len(line["days"]) / len(DAYS), CENT
-        )
+            line["declared"] += (r["km_declarado"] or Decimal(0)) - spared_declared
+        own[-1]["franquia_km"] += left
+        for line, amount in zip(own, fixed, strict=True):
+            tariff = Decimal(line["terms"]["tarifa_brl_km"])
+            prices = shares([Fraction(km * tariff) for km in line["trips"].values()])
+            line["prices"] = dict(zip(line["trips"], prices, strict=True))
+            line["fixo_brl"] = amount
+            line["variavel_brl"] = half_up(sum(line["trips"].values(), Decimal(0)) * tariff, CENT)
+            line["variavel_declarado_brl"] = half_up(line["declared"] * tariff, CENT)
     return lines
+
+
+def rounded(exact: Fraction | int) -> Decimal:
+    """The nearest whole number, halves up."""
+    return Decimal(floor(exact + Fraction(1, 2)))
+
+
+def shares(exact: list[Fraction]) -> list[Decimal]:
+    """Amounts to the cent that add up to the rounded sum: a cent more for those that are furthest short."""
+    cents = [Decimal(floor(100 * amount)) for amount in exact]
+    while sum(cents) < rounded(100 * sum(exact)):
+        short = [100 * amount - Fraction(c) for amount, c in zip(exact, cents, strict=True)]
+        cents[short.index(max(short))] += 1
+    return [c.scaleb(-2) for c in cents]
 
 
 @settings(max_examples=30, deadline=None, phases=(Phase.generate,))
@@ -255,12 +337,18 @@ def test_any_bill_is_what_a_plain_reckoning_says(rows, vehicles, contracts, chan
     lines = made.billing.set_index(["veiculo", "contrato_linha"])
     assert list(lines.index) == sorted(expected, key=lambda k: (k[0], min(expected[k]["days"])))
     for key, line in expected.items():
-        for name in ("variavel_brl", "variavel_declarado_brl", "fixo_brl"):
+        for name in ("variavel_brl", "variavel_declarado_brl", "fixo_brl", "franquia_km"):
             assert lines.loc[key, name] == line[name], (key, name)
     beyond = {id_: km for line in expected.values() for id_, km in line["trips"].items()}
     assert {r["viagem_id"]: r["km_faturado"] for r in made.priced.to_dict("records")} == {
         r["viagem_id"]: beyond.get(r["viagem_id"], 0) for r in rows
     }
+
+    prices = {id_: price for line in expected.values() for id_, price in line["prices"].items()}
+    priced = made.priced[made.priced["contrato"].notna()].set_index("viagem_id")["valor_brl"]
+    assert priced.to_dict() == prices
+    for key, line in expected.items():
+        assert sum(line["prices"].values()) == lines.loc[key, "variavel_brl"]
 
     assert BILLING.broken_by(made.billing) is None  # names and dtypes too: decimals, no float
     assert PRICED_TRIPS.broken_by(made.priced) is None
@@ -280,3 +368,29 @@ def test_any_bill_is_what_a_plain_reckoning_says(rows, vehicles, contracts, chan
     again = bill(rows, vehicles, contracts)
     pd.testing.assert_frame_equal(again.billing, made.billing)
     pd.testing.assert_frame_equal(again.priced, made.priced)
+
+
+@settings(max_examples=12, deadline=None, phases=(Phase.generate,))
+@given(journeys(), fleets(), contract_rows(), st.sampled_from(DAYS[1:]))
+def test_contract_rows_that_are_cut_in_two_change_no_fixed_amount_and_no_franchise(
+    rows, vehicles, contracts, day
+):
+    eve = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
+    cut = [
+        piece
+        for c in contracts
+        for piece in (
+            [
+                c | {"vigencia_fim": eve},
+                c | {"vigencia_inicio": day, "contrato_linha": c["contrato_linha"] + 50},
+            ]
+            if c["vigencia_inicio"] < day <= (c["vigencia_fim"] or "9")
+            else [c]
+        )
+    ]
+    whole, pieces = (bill(rows, vehicles, given) for given in (contracts, cut))
+    names = ["km_auditado", "franquia_km", "km_faturado", "fixo_brl"]
+    sums = [made.billing.groupby(["veiculo", "contrato"])[names].sum() for made in (whole, pieces)]
+    pd.testing.assert_frame_equal(*sums)
+    km = [made.priced["km_faturado"].tolist() for made in (whole, pieces)]
+    assert km[0] == km[1]

@@ -112,6 +112,17 @@ def test_the_hash_is_of_what_the_rows_say_not_of_their_order():
     assert content_hash(tables | {PRICED_TRIPS: made.priced.head(1)}) != known
 
 
+def test_a_late_trip_that_takes_a_cent_of_another_says_so():
+    half = [on(DAYS[n], viagem_id=f"{n}", km_auditado="0.5", arquivo="a.csv") for n in range(3)]
+    contracts = [terms(tarifa_brl_km="0.01")]
+    found = owed(a_bill(*half[1:2], contracts=contracts), a_bill(*half[:2], contracts=contracts))
+    assert found["causa"].tolist() == ["viagem_nova", "arredondamento"]
+    assert found["ajuste_brl"].tolist() == [Decimal("0.01"), Decimal("-0.01")]
+    assert found["frase"].iloc[1] == (
+        "A viagem do boletim a.csv: mudou a sua parte no arredondamento da linha. De R$ 0,01 para R$ 0,00."
+    )
+
+
 @st.composite
 def bills(draw) -> Bill:
     """Any state of the cycle: which trips there are, what they are worth, and under which contracts."""
@@ -124,12 +135,18 @@ def bills(draw) -> Bill:
         )
         for n in sorted(draw(st.sets(st.integers(0, 5))))
     ]
+    cut = draw(st.none() | st.integers(1, len(DAYS) - 1))
+    spans = [(DAYS[0], None)] if cut is None else [(DAYS[0], DAYS[cut - 1]), (DAYS[cut], None)]
     contracts = [
         terms(
+            row,
+            vigencia_inicio=first,
+            vigencia_fim=last,
             tarifa_brl_km=draw(st.integers(1, 50_000)) * Decimal("0.0001"),
             custo_fixo_mensal_brl=draw(st.sampled_from([100, Decimal("33.33")])),
             franquia_km=draw(st.sampled_from([0, 0, 40])),
         )
+        for row, (first, last) in enumerate(spans, start=2)
     ]
     return bill(rows, [vehicle(plate) for plate in PLATES[: draw(st.integers(1, 2))]], contracts)
 
@@ -161,4 +178,6 @@ def test_the_closed_bill_and_its_adjustments_are_the_bill_that_would_be_made_now
         if what in sums or what not in PLATES or what in drove:
             assert sums.get(what, 0) == right.get(what, 0), what
     assert (both["ajuste_brl"] == both["valor_depois_brl"] - both["valor_antes_brl"]).all()
+    owing = now.billing[now.billing["veiculo"].isin([*closed.billing["veiculo"], *both["veiculo"]])]
+    assert sum([*closed.billing["total_brl"], *both["ajuste_brl"]]) == sum(owing["total_brl"])
     assert owed(closed, now, since=both).empty
