@@ -394,6 +394,31 @@ def test_the_check_of_the_parts_reckons_by_itself(cycle_lake):
     )
 
 
+def test_the_check_of_the_parts_knows_one_fixed_amount_and_one_franchise_of_two_lines(cycle_lake):
+    said = {"custo_fixo_mensal_brl": "0.05", "franquia_km": 15}
+    after = terms(3, vigencia_inicio=DAYS[14], tarifa_brl_km="2.8101", **said)
+    put(cycle_lake, CONTRACTS, terms(vigencia_fim=DAYS[13], **said), after)
+    tables = bill_cycle(cycle_lake, CYCLE, SETTINGS).tables
+
+    def result(bill: pd.DataFrame) -> dg.AssetCheckResult:
+        return parts_sum_to_totals(
+            BILLING.table(bill), PRICED_TRIPS.table(tables[PRICED_TRIPS]), totals(bill)
+        )
+
+    bill = tables[BILLING]
+    assert bill["fixo_brl"].tolist() == [Decimal("0.03"), Decimal("0.02")]
+    assert result(bill).passed
+    for fixed in (
+        ["0.03", "0.03"],
+        ["0.04", "0.01"],
+    ):  # a cent too much, and none, but too far from their days
+        moved = bill.assign(fixo_brl=pd.Series(map(Decimal, fixed), dtype=bill["fixo_brl"].dtype))
+        assert (
+            "fixo_brl of"
+            in result(moved.assign(total_brl=moved["variavel_brl"] + moved["fixo_brl"])).description
+        )
+
+
 def test_the_schedule_asks_for_the_cycle_before_until_it_is_closed(cycle_lake, monkeypatch):
     monkeypatch.setattr(PipelineResource, "lake", lambda self: cycle_lake)
     with dg.DagsterInstance.ephemeral() as instance:

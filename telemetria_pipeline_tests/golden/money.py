@@ -1,10 +1,12 @@
 """The truth about the golden month's money: each cycle's bill, line by line, and what comes after closing."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
+from fractions import Fraction
 
 from telemetria_pipeline.simulator.golden.reference import Terms
 from telemetria_pipeline_tests.golden.trips import Known, TrueVerdict, price, terms_of
@@ -38,7 +40,7 @@ class BillLine:
 
 @dataclass(frozen=True, slots=True)
 class PricedTrip:
-    """What a trip costs by itself: metres beyond the free ones, and their price."""
+    """What a trip costs: metres beyond the free ones, and its part of the price of its line."""
 
     trip: TrueVerdict
     billed_m: int
@@ -81,7 +83,7 @@ def days_of(cycle: date) -> list[date]:
 def true_bill(
     known: Known, trips: Sequence[TrueVerdict], cycle: date
 ) -> tuple[list[BillLine], list[PricedTrip]]:
-    """The lines of a cycle's bill by plate and contract row, and the trips priced one by one."""
+    """The lines of a cycle's bill by plate, contract and first day, and the trips with their prices."""
     days = days_of(cycle)
     by_line: dict[tuple[str, int], list[TrueVerdict]] = defaultdict(list)
     for trip in trips:
@@ -91,35 +93,38 @@ def true_bill(
     for plate in sorted({*known.members, *(t.plate for t in known.terms if t.plate)}):
         member = known.members.get(plate)
         in_force = [terms_of(known, plate, day) for day in days if member is None or member.serves_on(day)]
-        for terms in known.terms:
-            billed_days = in_force.count(terms)
-            if not billed_days:
-                continue
-            own = sorted(by_line[plate, terms.row], key=lambda t: t.departure)
-            free = _part(1000 * terms.free_km, billed_days, len(days), Decimal(1))
-            beyond = _beyond([t.audited_m for t in own], int(free))
-            declared_beyond = _beyond([t.declared_m or 0 for t in own], int(free))
-            priced += [
-                PricedTrip(t, metres, price(metres, terms.tariff))
-                for t, metres in zip(own, beyond, strict=True)
-            ]
-            lines.append(
-                BillLine(
-                    cycle=cycle,
-                    plate=plate,
-                    operation=member.operation if member else None,
-                    terms=terms,
-                    days=billed_days,
-                    declared_m=sum(t.declared_m or 0 for t in own),
-                    measured_m=sum(t.measured_m or 0 for t in own),
-                    audited_m=sum(t.audited_m for t in own),
-                    free_m=int(free),
-                    billed_m=sum(beyond),
-                    variable=price(sum(beyond), terms.tariff),
-                    fixed=_part(terms.fixed, billed_days, len(days), CENT),
-                    variable_declared=price(sum(declared_beyond), terms.tariff),
+        served = list(dict.fromkeys(terms for terms in in_force if terms))  # by first day
+        for contract in dict.fromkeys(terms.contract for terms in served):
+            rows = [terms for terms in served if terms.contract == contract]
+            weights = [Fraction(in_force.count(terms), len(days)) for terms in rows]
+            fixed = _in_parts([Fraction(t.fixed) * w for t, w in zip(rows, weights, strict=True)])
+            free = _half_up(sum(1000 * t.free_km * w for t, w in zip(rows, weights, strict=True)))
+            own = sorted((t for r in rows for t in by_line[plate, r.row]), key=lambda t: t.departure)
+            beyond = _beyond([t.audited_m for t in own], free)
+            declared_beyond = _beyond([t.declared_m or 0 for t in own], free)
+            unspent = free - sum(t.audited_m for t in own) + sum(beyond)
+            for terms, amount in zip(rows, fixed, strict=True):
+                here = [n for n, trip in enumerate(own) if trip.terms == terms]
+                values = _in_parts([Fraction(terms.tariff) * beyond[n] / 1000 for n in here])
+                priced += [PricedTrip(own[n], beyond[n], v) for n, v in zip(here, values, strict=True)]
+                audited, billed = sum(own[n].audited_m for n in here), sum(beyond[n] for n in here)
+                lines.append(
+                    BillLine(
+                        cycle=cycle,
+                        plate=plate,
+                        operation=member.operation if member else None,
+                        terms=terms,
+                        days=in_force.count(terms),
+                        declared_m=sum(own[n].declared_m or 0 for n in here),
+                        measured_m=sum(own[n].measured_m or 0 for n in here),
+                        audited_m=audited,
+                        free_m=audited - billed + (unspent if terms is rows[-1] else 0),
+                        billed_m=billed,
+                        variable=price(billed, terms.tariff),
+                        fixed=amount,
+                        variable_declared=price(sum(declared_beyond[n] for n in here), terms.tariff),
+                    )
                 )
-            )
     return lines, priced
 
 
@@ -138,6 +143,8 @@ def true_adjustments(
         if (before_m, value_before) == (after_m, value_after):
             continue
         cause = "viagem_nova" if old is None else "viagem_retirada" if new is None else "km_alterado"
+        if old and new and before_m == after_m:  # tariffs stay: a cent of the line's went elsewhere
+            cause = "arredondamento"
         found.append(Adjustment(cycle, known.trip, cause, before_m, after_m, value_before, value_after))
     return found
 
@@ -152,9 +159,17 @@ def _beyond(metres: Sequence[int], free: int) -> list[int]:
     return beyond
 
 
-def _part(whole: Decimal | int, days: int, of: int, step: Decimal) -> Decimal:
-    """The part of a month's amount that some of its days bear, half up."""
-    return (Decimal(whole) * days / of).quantize(step, ROUND_HALF_UP)
+def _in_parts(exact: Sequence[Fraction]) -> list[Decimal]:
+    """Amounts to the cent that add up to the sum, half up: who is furthest below gets the next cent."""
+    cents = [math.floor(100 * amount) for amount in exact]
+    while sum(cents) < _half_up(100 * sum(exact)):
+        behind = [100 * amount - given for amount, given in zip(exact, cents, strict=True)]
+        cents[behind.index(max(behind))] += 1
+    return [given * CENT for given in cents]
+
+
+def _half_up(exact: Fraction | int) -> int:
+    return math.floor(exact + Fraction(1, 2))
 
 
 def _key(trip: TrueVerdict) -> tuple:

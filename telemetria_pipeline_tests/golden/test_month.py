@@ -211,7 +211,8 @@ def test_the_bill_by_hand(month: GoldenMonth) -> None:
     before, after = lines[plate(month, 13), "2"], lines[plate(month, 16), "4.1-A"]
     assert (before.days, before.free_m, before.billed_m) == (28, 2_500_000, before.audited_m - 2_500_000)
     assert (after.days, after.fixed) == (7, Decimal("10301.27"))  # 41,205.07 x 7 / 28 = 10,301.2675
-    assert lines[plate(month, 16), "4.1"].days == 21
+    earlier = lines[plate(month, 16), "4.1"]  # 40,314.14 x 21 / 28 = 30,235.605: together 40,536.8725
+    assert (earlier.days, earlier.fixed) == (21, Decimal("30235.60"))
     spot = lines[plate(month, 4), "1"]
     assert (spot.days, spot.fixed, spot.terms.tariff) == (7, 0, Decimal("4.105"))
     reserve = lines[RESERVE_PLATE, "1"]
@@ -225,6 +226,7 @@ def test_the_parts_of_the_bill_sum_to_its_totals(month: GoldenMonth) -> None:
         lines, priced = true.bills[cycle], true.priced[cycle]
         assert sum(true.totals(cycle).values()) == sum(line.variable + line.fixed for line in lines)
         assert sum(line.billed_m for line in lines) == sum(p.billed_m for p in priced)
+        assert sum(line.variable for line in lines) == sum(p.value for p in priced)
         assert sum(line.audited_m for line in lines) == sum(p.trip.audited_m for p in priced)
     assert set(true.totals(CYCLE)) == {"AGR", "IND", None}
     own = [t for t in true.trips if t.terms]

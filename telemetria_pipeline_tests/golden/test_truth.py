@@ -3,12 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from telemetria_pipeline.simulator.boletins import DeclaredTrip
-from telemetria_pipeline_tests.golden.money import _beyond, cycle_of, days_of, price
+from telemetria_pipeline_tests.golden.money import _beyond, _in_parts, cycle_of, days_of, price
 from telemetria_pipeline_tests.golden.patterns import true_patterns
 from telemetria_pipeline_tests.golden.trips import Known, Segment, TrueVerdict, true_verdicts
 
@@ -207,3 +208,12 @@ def test_money() -> None:
         date(2025, 12, 16), date(2026, 1, 16), date(2026, 2, 16),
     ]  # fmt: skip
     assert len(days_of(date(2026, 2, 16))) == 28
+
+
+def test_parts_to_the_cent_add_up() -> None:
+    halves = [Fraction(1, 200)] * 3  # 0.015 in all
+    assert _in_parts(halves) == [Decimal("0.01"), Decimal("0.01"), 0]
+    assert _in_parts([Fraction("30235.605"), Fraction("10301.2675")]) == [
+        Decimal("30235.60"),
+        Decimal("10301.27"),
+    ]

@@ -49,7 +49,7 @@ def parts_sum_to_totals(billing: pa.Table, priced: pa.Table, totals: pd.DataFram
     """
     lines = billing.to_pylist()
     problems = [said for line in lines for said in _line_problems(line)]
-    problems += [*_fixed_problems(lines), *_trip_problems(lines, priced.to_pylist())]
+    problems += [*_fixed_problems(lines), *_trip_problems(lines, priced)]
     told = totals.set_index("operacao")
     for operation in told.index:
         of = [r for r in lines if operation in (TOTAL, r["operacao"] or NO_OPERATION)]
@@ -67,40 +67,42 @@ def _line_problems(line: Mapping[str, Any]) -> list[str]:
     }
     who = f"{line['veiculo']}, row {line['contrato_linha']} of the contracts"
     problems = [f"{name} of {who} is not {is_}" for name, is_ in right.items() if line[name] != is_]
-    if abs(line["fixo_brl"] - _fixed(line)) >= _CENT:
-        problems.append(f"fixo_brl of {who} is a cent or more from {_fixed(line)}")
+    fixed = line["custo_fixo_mensal_brl"] * line["dias"] / line["dias_ciclo"]
+    if abs(line["fixo_brl"] - fixed) >= _CENT:
+        problems.append(f"fixo_brl of {who} is a cent or more from {fixed}")
     return problems
 
 
 def _fixed_problems(lines: list[dict[str, Any]]) -> list[str]:
-    told, exact = defaultdict(Decimal), defaultdict(Decimal)
+    of_pair: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
-        told[line["veiculo"], line["contrato"]] += line["fixo_brl"]
-        exact[line["veiculo"], line["contrato"]] += _fixed(line)
-    return [
-        f"fixo_brl of {vehicle} under {contract} is not {right}"
-        for (vehicle, contract), amount in exact.items()
-        if told[vehicle, contract] != (right := _to_the_cent(amount))
-    ]
-
-
-def _fixed(line: Mapping[str, Any]) -> Decimal:
-    return line["custo_fixo_mensal_brl"] * line["dias"] / line["dias_ciclo"]
+        of_pair[line["veiculo"], line["contrato"]].append(line)
+    problems = []
+    for (vehicle, contract), of in of_pair.items():
+        whole = sum((line["custo_fixo_mensal_brl"] * line["dias"] for line in of), Decimal(0))
+        right = _to_the_cent(whole / of[0]["dias_ciclo"])
+        if sum(line["fixo_brl"] for line in of) != right:
+            problems.append(f"fixo_brl of {vehicle} under {contract} is not {right}")
+    return problems
 
 
 def _to_the_cent(amount: Decimal) -> Decimal:
     return amount.quantize(_CENT, ROUND_HALF_UP)
 
 
-def _trip_problems(lines: list[dict[str, Any]], priced: list[dict[str, Any]]) -> list[str]:
+def _trip_problems(lines: list[dict[str, Any]], priced: pa.Table) -> list[str]:
     """Trips do not name the row of the contracts that prices them; vehicle, contract and tariff do."""
+    keys = ["veiculo", "contrato", "tarifa_brl_km"]
+    of_trip = {**{name: name for name in _KM}, "variavel_brl": "valor_brl"}
+    sums = priced.group_by(keys).aggregate([(name, "sum") for name in of_trip.values()]).to_pylist()
     vehicles = {line["veiculo"] for line in lines}
-    trips = [trip | {"variavel_brl": trip["valor_brl"]} for trip in priced if trip["veiculo"] in vehicles]
-    apart = defaultdict(Decimal)
-    for sign, rows in ((1, lines), (-1, trips)):
-        for row in rows:
-            for name in (*_KM, "variavel_brl"):
-                apart[name, row["veiculo"], row["contrato"], row["tarifa_brl_km"]] += sign * (row[name] or 0)
+    apart: dict[tuple[Any, ...], Decimal] = defaultdict(Decimal)
+    for name, part in of_trip.items():
+        for line in lines:
+            apart[name, *(line[key] for key in keys)] += line[name]
+        for trips in sums:
+            if trips["veiculo"] in vehicles:
+                apart[name, *(trips[key] for key in keys)] -= trips[f"{part}_sum"] or 0
     return [
         f"{name} of {vehicle} under {contract} is not the sum of its trips"
         for (name, vehicle, contract, _), difference in apart.items()
