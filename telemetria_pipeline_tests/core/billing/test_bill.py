@@ -370,7 +370,7 @@ def test_any_bill_is_what_a_plain_reckoning_says(rows, vehicles, contracts, chan
     pd.testing.assert_frame_equal(again.priced, made.priced)
 
 
-@settings(max_examples=12, deadline=None, phases=(Phase.generate,))
+@settings(max_examples=10, deadline=None, phases=(Phase.generate,))
 @given(journeys(), fleets(), contract_rows(), st.sampled_from(DAYS[1:]))
 def test_contract_rows_that_are_cut_in_two_change_no_fixed_amount_and_no_franchise(
     rows, vehicles, contracts, day
