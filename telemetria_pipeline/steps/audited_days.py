@@ -9,7 +9,6 @@ import pyarrow as pa
 
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.core.audit.staleness import DayState
-from telemetria_pipeline.core.digests import table_digest
 from telemetria_pipeline.steps.staleness import read_state, read_states, state_key
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.lock import locked
@@ -23,7 +22,7 @@ _ALTERED = (
 
 @dataclass(frozen=True)
 class AuditedDay:
-    """A day's trips, contract VALIDATED_TRIPS, and their digest; None where it was never audited.
+    """A day's trips, contract VALIDATED_TRIPS, and a digest of what they say; None where there are none.
 
     `problem` says, in Portuguese, that they are not what the audit wrote, and names the object.
     """
@@ -42,20 +41,16 @@ def read_days(lake: Lake, days: Sequence[date]) -> list[AuditedDay]:
 
 
 def _read(lake: Lake, day: date, state: DayState | None) -> AuditedDay:
-    table = _table(lake, day)
-    if not _holds(table, state):
+    partition = {"data": str(day)}
+    found = lake.read_written(VALIDATED_TRIPS.name, partition)
+    if _differ(found, state):
         with locked(lake, f"audit-{day}"):  # an audit may be replacing both
-            state, table = read_state(lake, day), _table(lake, day)
-    key = lake.table_key(VALIDATED_TRIPS.name, {"data": str(day)})
-    problem = None if _holds(table, state) else _ALTERED.format(key, state_key(day))
-    return AuditedDay(day, table, state.digest if state else None, problem)
+            state, found = read_state(lake, day), lake.read_written(VALIDATED_TRIPS.name, partition)
+    problem = None
+    if _differ(found, state):
+        problem = _ALTERED.format(lake.table_key(VALIDATED_TRIPS.name, partition), state_key(day))
+    return AuditedDay(day, found[0] if found else None, state.digest if state else None, problem)
 
 
-def _table(lake: Lake, day: date) -> pa.Table | None:
-    return lake.read_table(VALIDATED_TRIPS.name, {"data": str(day)})
-
-
-def _holds(table: pa.Table | None, state: DayState | None) -> bool:
-    if table is None or state is None:
-        return table is state is None
-    return table_digest(table) == state.digest
+def _differ(found: tuple[pa.Table, str] | None, state: DayState | None) -> bool:
+    return (found[1] if found else None) != (state.file if state else None)

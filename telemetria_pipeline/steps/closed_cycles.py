@@ -194,11 +194,11 @@ def freeze(lake: Lake, log: ClosingLog, closing: Closing, tables: Tables, settin
 
     Raises `CycleRefused` where somebody wrote another entry meanwhile: then nothing is closed.
     """
-    keys = []
+    files = {}
     for contract, frame in tables.items():
-        lake.write_table(_FROZEN_NAMES[contract], closing.partition, contract.table(frame))
-        keys.append(lake.table_key(_FROZEN_NAMES[contract], closing.partition))
-    files = {key: digest_of(lake.store.get(key)) for key in keys}
+        name, partition = _FROZEN_NAMES[contract], closing.partition
+        written = lake.write_table(name, partition, contract.table(frame))
+        files[lake.table_key(name, partition)] = written.sha256
     body = _append(lake, log, closing.model_copy(update={"files": files}), settings)
     lake.store.put(closing_key(Cycle.from_key(closing.cycle)), body)
     return Closing.model_validate_json(body)

@@ -213,12 +213,15 @@ def _stale(snapshot: Snapshot, state: DayState | None, day: date) -> tuple[list[
     return state.made_from.differs_in(made_from), made_from.digest
 
 
-def make_state(day: date, trips: pd.DataFrame, segments: pd.DataFrame, snapshot: Snapshot) -> DayState:
+def make_state(
+    day: date, trips: pd.DataFrame, segments: pd.DataFrame, snapshot: Snapshot, file: str
+) -> DayState:
     """The state of a day that was audited from what the snapshot shows.
 
     Args:
         trips: the day's, under contract VALIDATED_TRIPS.
         segments: all that were looked at.
+        file: the SHA-256 of the object that the trips were written to.
     """
     settings = snapshot.settings
     reach = Reach.of(trips, segments, settings.calendar.day(day), settings.pseudonyms)
@@ -229,6 +232,7 @@ def make_state(day: date, trips: pd.DataFrame, segments: pd.DataFrame, snapshot:
         reach=reach,
         rows=len(trips),
         digest=rows_digest(VALIDATED_TRIPS, trips),
+        file=file,
         audited_at=datetime.now(UTC),
     )
 

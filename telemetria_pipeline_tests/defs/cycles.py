@@ -39,8 +39,8 @@ def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date
     for day in cycle.days if days is None else days:
         of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
         frame = trips(*of_day)
-        lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
-        write_state(lake, make_state(day, frame, SEGMENTS.empty(), snapshot))
+        written = lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
+        write_state(lake, make_state(day, frame, SEGMENTS.empty(), snapshot, written.sha256))
 
 
 def lose(lake: Lake, day: str) -> None:

@@ -278,7 +278,7 @@ def test_a_closing_json_that_the_log_does_not_know_is_never_removed_by_itself(so
 
 
 def test_a_day_that_is_audited_while_it_is_read_is_not_refused(sound, monkeypatch):
-    def meanwhile(read: Callable[..., object] = Lake.read_table) -> Callable[..., object]:
+    def meanwhile(read: Callable[..., object] = Lake.read_written) -> Callable[..., object]:
         left = [1]
 
         def reading(self: Lake, name: str, partition: dict[str, str], *more: object) -> object:
@@ -289,7 +289,7 @@ def test_a_day_that_is_audited_while_it_is_read_is_not_refused(sound, monkeypatc
 
         return reading
 
-    monkeypatch.setattr(Lake, "read_table", meanwhile())
+    monkeypatch.setattr(Lake, "read_written", meanwhile())
     billed = bill_cycle(sound, NEXT, SETTINGS)
     assert billed.tables[BILLING]["km_auditado"].iloc[0] == 77
 
