@@ -105,7 +105,7 @@ class ClosingLog:
     @property
     def copies(self) -> dict[str, str]:
         """Key of each `closing.json` that there is to be → key of the entry that it is a copy of."""
-        return {closing_key(Cycle.from_key(cycle)): key for cycle, (key, _) in self._closed.items()}
+        return {_copy_key(cycle): key for cycle, (key, _) in self._closed.items()}
 
     @property
     def last(self) -> str:
@@ -121,7 +121,7 @@ class ClosingLog:
 
 def closing_key(cycle: Cycle) -> str:
     """Where the closing of a cycle lies in the lake, while it is closed."""
-    return f"{_FOLDER}/ciclo={cycle.key}/closing.json"
+    return _copy_key(cycle.key)
 
 
 def entry_key(number: int) -> str:
@@ -200,7 +200,7 @@ def freeze(lake: Lake, log: ClosingLog, closing: Closing, tables: Tables, settin
         written = lake.write_table(name, partition, contract.table(frame))
         files[lake.table_key(name, partition)] = written.sha256
     body = _append(lake, log, closing.model_copy(update={"files": files}), settings)
-    lake.store.put(closing_key(Cycle.from_key(closing.cycle)), body)
+    lake.store.put(_copy_key(closing.cycle), body)
     return Closing.model_validate_json(body)
 
 
@@ -263,6 +263,10 @@ def frozen_table(lake: Lake, closing: Closing, contract: Contract) -> pd.DataFra
     """One of the frozen tables, unproven: `frozen_tables` holds them against the hash."""
     table = lake.read_table(_FROZEN_NAMES[contract], closing.partition)
     return contract.empty() if table is None else contract.frame(table)
+
+
+def _copy_key(cycle: str) -> str:
+    return f"{_FOLDER}/ciclo={cycle}/closing.json"
 
 
 def _append(lake: Lake, log: ClosingLog, entry: Closing | Reopening | Resealing, settings: Settings) -> bytes:

@@ -24,6 +24,7 @@ from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, totals
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
 from telemetria_pipeline.core.billing.patterns import find_patterns
+from telemetria_pipeline.core.billing.seal import chain_problems
 from telemetria_pipeline.core.billing.tariffs import price_trips, tariffs_version
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
@@ -117,9 +118,8 @@ def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
         if problem := contract.broken_by(frame):
             raise CycleRefused([f"{contract.name}: {problem}"])
     written = _write(lake, cycle, tables)
-    if not closing and lake.store.exists(
-        closing_key(cycle)
-    ):  # closed meanwhile, with what somebody saw before
+    # It may have been closed meanwhile, with what somebody saw before.
+    if not closing and lake.store.exists(closing_key(cycle)):
         return bill_cycle(lake, cycle, settings)
     return BilledCycle(cycle, tables, written, read.days_missing, closing)
 
@@ -237,7 +237,9 @@ def verify(lake: Lake, settings: Settings) -> tuple[ClosingLog, list[date], list
     days = [date.fromisoformat(day) for day in sorted(written | known)]
     for first in range(0, len(days), _AT_ONCE):  # so many days' trips are in memory
         problems += [d.problem for d in read_days(lake, days[first : first + _AT_ONCE]) if d.problem]
-    return log, days, [*problems, *altered(lake, log.closings)]
+    if not chain_problems(log.bodies, settings.seal_secret):  # else nobody knows what was frozen
+        problems += altered(lake, log.closings)
+    return log, days, problems
 
 
 def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:

@@ -122,6 +122,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Lake], object], str]] = {
     "reason of a reopening": (lambda lake: edited(lake, entry_key(2), reason="erro de soma"), entry_key(2)),
     "reopening removed": (removed(entry_key(2)), entry_key(2)),
     "first closing removed": (removed(entry_key(1)), entry_key(1)),
+    "another cycle": (lambda lake: edited(lake, ENTRY, cycle="nenhum", files={"../x": ""}), ENTRY),
     "entry damaged": (lambda lake: lake.store.put(ENTRY, b"{"), ENTRY),
     "closing of an earlier version": (
         lambda lake: lake.store.put(closing_key(NEXT), b'{"cycle": "2026-03-16"}'),
