@@ -234,6 +234,7 @@ def write_states(lake: Lake, fleet: Fleet, settings: Settings, days: list[date])
             reach=reach,
             rows=50 * 24 * len(fleet.sources),
             digest="0",
+            file="0",
             audited_at=datetime.now(UTC),
         )
         write_state(lake, state)

@@ -272,6 +272,53 @@ def cycle_close(key: "Cycle", force: bool) -> None:
     )
 
 
+@cycle.command("verify")
+def cycle_verify() -> None:
+    """Hold every closed cycle and audited day against what was written; exit 1 if something differs."""
+    from telemetria_pipeline.reports.cycle import verified_text
+    from telemetria_pipeline.steps.cycle import verify
+    from telemetria_pipeline.steps.lake import open_lake
+
+    settings = Settings.load()
+    log, days, problems = verify(open_lake(settings), settings)
+    click.echo(verified_text([c.cycle for c in log.closings], len(days), log.seal, problems))
+    sys.exit(1 if problems else 0)
+
+
+_REASON = click.option("--reason", required=True, help="Why; it stays in the log.")
+
+
+@cycle.command("reopen")
+@click.argument("key", type=CYCLE, metavar="CYCLE")
+@_REASON
+def cycle_reopen(key: "Cycle", reason: str) -> None:
+    """Open the last closed CYCLE again; its closing and the reason stay in the log."""
+    from telemetria_pipeline.steps.closed_cycles import reopen
+    from telemetria_pipeline.steps.lake import open_lake
+
+    settings = Settings.load()
+    reopen(open_lake(settings), key, settings, reason)
+    click.echo(
+        f"O ciclo {key.key} está aberto de novo. Materialize `billing` e `measurement` para {key.key}."
+    )
+
+
+@cycle.command("reseal")
+@_REASON
+def cycle_reseal(reason: str) -> None:
+    """Seal all closings with the key of now, where TELEMETRIA_SEAL_KEY is new, another, or gone.
+
+    First compare the hash of each closed cycle (`telemetria cycle show`) with what was signed: from here on
+    the log counts as it stands.
+    """
+    from telemetria_pipeline.steps.closed_cycles import reseal
+    from telemetria_pipeline.steps.lake import open_lake
+
+    settings = Settings.load()
+    log = reseal(open_lake(settings), settings, reason)
+    click.echo("\n".join([*(f"{c.cycle}: hash {c.hash}" for c in log.closings), f"Selo {log.seal}"]))
+
+
 @cycle.command("what-if")
 @click.argument("key", type=CYCLE, metavar="CYCLE")
 @click.option("--tolerance", "km_share", type=_Decimal(4, 1), help="Share by which km may differ, e.g. 0.08.")

@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         description="Secret that drivers' pseudonyms are made with; without it names can be guessed from "
         "them.",
     )
+    seal_key: SecretStr | None = Field(
+        None,
+        description="Secret that closed cycles are sealed with; without it whoever can write to the lake can "
+        "forge a seal.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -205,6 +210,11 @@ class Settings(BaseSettings):
     def pseudonyms(self) -> str:
         """The secret that drivers' pseudonyms are made with; empty where none is set."""
         return self.pseudonym_key.get_secret_value() if self.pseudonym_key else ""
+
+    @property
+    def seal_secret(self) -> str:
+        """The secret that closed cycles are sealed with; empty where none is set."""
+        return self.seal_key.get_secret_value() if self.seal_key else ""
 
 
 def _problem(error: Any, given: dict[str, Any]) -> str:

@@ -4,11 +4,10 @@ import pytest
 from click.testing import CliRunner
 
 from telemetria_pipeline.cli import main
-from telemetria_pipeline.steps.closed_cycles import read_closing
 from telemetria_pipeline.steps.cycle import bill_cycle
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, on
-from telemetria_pipeline_tests.defs.cycles import SETTINGS, audited, drove, filled
+from telemetria_pipeline_tests.defs.cycles import SETTINGS, audited, closing_of, drove, filled, lose
 
 KEY = CYCLE.key
 CONTRACTS_CSV = "CONTRATO;CLÁUSULA;TIPO;TARIFA;CUSTO FIXO;DE\nC-1;4.1;ONIBUS;{};28000;2025-01-01\n"
@@ -36,7 +35,8 @@ def test_a_cycle_is_shown_closed_once_and_shown_again(lake):
     code, said = cycle("close", KEY)
     assert code == 0, said
     assert "fechado em " in said
-    assert f"Hash {read_closing(lake, CYCLE).hash}, conferido" in said
+    assert f"Hash {closing_of(lake).hash}, conferido" in said
+    assert f"Selo {closing_of(lake).seal}, conferido" in said
     assert f"Materialize `measurement` para {KEY}" in said
     code, said = cycle("close", KEY)
     assert code == 1
@@ -45,7 +45,7 @@ def test_a_cycle_is_shown_closed_once_and_shown_again(lake):
 
 
 def test_what_is_missing_is_shown_and_can_be_accepted(lake):
-    lake.store.delete(f"audited_days/data={DAYS[3]}.json")
+    lose(lake, DAYS[3])
     bill_cycle(lake, CYCLE, SETTINGS)
     sentence = "Dias sem conferência (materialize `validated_trips`): 19/02."
     assert f"Pendente:\n  {sentence}" in cycle("show", KEY)[1]
@@ -58,10 +58,11 @@ def test_what_is_missing_is_shown_and_can_be_accepted(lake):
 def test_damage_to_a_closed_cycle_is_told(lake):
     bill_cycle(lake, CYCLE, SETTINGS)
     cycle("close", KEY)
-    lake.store.delete(lake.table_key("closed_trips", read_closing(lake, CYCLE).partition))
+    lost = lake.table_key("closed_trips", closing_of(lake).partition)
+    lake.store.delete(lost)
     code, said = cycle("show", KEY)
     assert code == 1
-    assert "não são as que foram fechadas" in said
+    assert f"{lost} não é o que foi congelado" in said
 
 
 def test_what_if_compares_operations_and_vehicles(lake, tmp_path):

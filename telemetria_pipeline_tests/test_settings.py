@@ -55,7 +55,7 @@ def test_what_is_given_by_name_goes_before_the_environment(name, monkeypatch):
         "lake": "file:./other", "inbox": "file:./other", "sources": "other.yaml", "api_url": "https://o.example",
         "api_token": "hush", "api_profile": "motive", "timezone": ZoneInfo("America/Cuiaba"),
         "start": date(2026, 1, 1), "km_share": Decimal("0.05"), "km_minimum": Decimal("2"),
-        "min_coverage": Decimal("0.5"), "pseudonym_key": "hush", "boletim_partial": True,
+        "min_coverage": Decimal("0.5"), "pseudonym_key": "hush", "seal_key": "hush", "boletim_partial": True,
         "unknown_plate": "erro",
     }  # fmt: skip
     monkeypatch.setenv(Settings.variable(name), str(getattr(default, name) or ""))
@@ -73,9 +73,9 @@ def test_a_name_that_is_no_setting_is_refused():
 
 def test_a_secret_is_never_shown(monkeypatch):
     monkeypatch.setenv("TELEMETRIA_API_TOKEN", "hush")
-    settings = Settings.load(pseudonym_key="hush")
+    settings = Settings.load(pseudonym_key="hush", seal_key="hush")
     assert "hush" not in repr(settings) + str(settings)
-    assert settings.pseudonyms == "hush"
+    assert settings.pseudonyms == settings.seal_secret == "hush"
 
 
 def test_a_dotenv_is_read_and_never_overrides_the_environment(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ def cycle_text(
     Args:
         totals: a row an operation, then one of all, as `core.billing.bill.totals` gives them.
         adjustments: contract ADJUSTMENTS.
-        closing: `closed_at`, `hash` and versions; None while the cycle is open.
+        closing: `closed_at`, `hash`, `seal` and versions; None while the cycle is open.
         missing: sentences about what is missing or left out, or was when it was closed.
         zone: whose clock tells when it was closed.
     """
@@ -58,6 +58,21 @@ def cycle_text(
             *(f"  {said}" for said in missing),
         ]
     )
+
+
+def verified_text(cycles: Sequence[str], days: int, seal: str, problems: Sequence[str]) -> str:
+    """What was held against what was written, and what is not.
+
+    Args:
+        cycles: keys of the closed ones; days: how many were audited.
+        seal: the newest of the log, empty where there is none.
+        problems: sentences.
+    """
+    checked = (
+        f"Conferidos: ciclos fechados {', '.join(cycles) or '(nenhum)'}; {number(days, 0)} dias auditados."
+    )
+    end = problems or ["Tudo é o que foi escrito."]
+    return "\n".join([checked, *([f"Último selo: {seal}"] if seal else []), *end])
 
 
 def what_if_text(
@@ -113,6 +128,7 @@ def _state(closing: Mapping[str, Any] | None, zone: ZoneInfo) -> str:
     return (
         f"fechado em {at:%d/%m/%Y às %H:%M}\n"
         f"Hash {closing['hash']}, conferido\n"
+        f"Selo {closing['seal']}, conferido\n"
         f"Regras {closing['rules_version']}, tarifas {closing['tariffs_version']}"
     )
 

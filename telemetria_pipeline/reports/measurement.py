@@ -47,11 +47,13 @@ class Measurement:
 
     @property
     def state(self) -> str:
-        """Whether the cycle is closed, since when, and under which hash."""
+        """Whether the cycle is closed, since when, and under which hash and seal."""
         if not self.closing:
             return "Ciclo aberto: os valores ainda podem mudar"
         at = self.closing.closed_at.astimezone(self.zone)
-        return f"Ciclo fechado em {at:%d/%m/%Y às %H:%M} · hash {self.closing.hash}"
+        return (
+            f"Ciclo fechado em {at:%d/%m/%Y às %H:%M} · hash {self.closing.hash} · selo {self.closing.seal}"
+        )
 
     @property
     def versions(self) -> str:

@@ -124,7 +124,7 @@ def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
         contract.name: lake.write_table(contract.name, {"data": str(day)}, contract.table(frame))
         for contract, frame in tables.items()
     }
-    state = make_state(day, trips, inputs.segments, snapshot)
+    state = make_state(day, trips, inputs.segments, snapshot, written[VALIDATED_TRIPS.name].sha256)
     write_state(lake, state)
     unknown = sorted({*sources.registered().values()} - {*snapshot.sources, *sources.hours["fonte"]})
     return AuditedDay(day, trips, segments, km, found, missing, known, unknown, written, state.digest)

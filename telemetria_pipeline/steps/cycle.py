@@ -5,7 +5,6 @@ cycle is what was frozen (see `closed_cycles`).
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -25,25 +24,32 @@ from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, totals
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
 from telemetria_pipeline.core.billing.patterns import find_patterns
+from telemetria_pipeline.core.billing.seal import chain_problems
 from telemetria_pipeline.core.billing.tariffs import price_trips, tariffs_version
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.audited_days import read_days
 from telemetria_pipeline.steps.closed_cycles import (
+    ClosingLog,
     CycleRefused,
     Tables,
-    closed_before,
+    altered,
+    changed_files,
+    closing_key,
+    finish,
     freeze,
     frozen_table,
     frozen_tables,
-    read_closing,
+    look_into_log,
+    read_log,
+    refuse,
 )
 from telemetria_pipeline.steps.reference import ReferenceTables, read_tables
-from telemetria_pipeline.steps.staleness import read_states, stale_days
+from telemetria_pipeline.steps.staleness import STATES, read_states, stale_days
 from telemetria_pipeline.storage.lake import Lake, Written
-from telemetria_pipeline.storage.object_store import ObjectExists
 
-_READERS = 8  # S3 answers each in its own time
 _CHANGED = "A conta do ciclo {} mudou desde que foi feita pela última vez."
+_AT_ONCE = 31  # days
 _BILL_FIRST = "Materialize `billing` para {}, confira a medição e tente de novo"
 
 
@@ -95,20 +101,25 @@ def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
     """Make the cycle's tables again; those of a closed cycle are what was frozen.
 
     Raises:
-        TariffsMissing, CycleRefused: nothing was written.
+        TariffsMissing, CycleRefused: nothing was written. A closed cycle, or a day, that is not what was
+            written is refused with the names of its objects.
     """
-    closing = read_closing(lake, cycle)
+    log = _proven(lake, settings)
+    closing = log.closing(cycle)
     read = _read(lake, cycle)
     rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
     tables = dict(
-        frozen_tables(lake, closing) if closing else _make(lake, read, read_tables(lake), rules, settings)
+        frozen_tables(lake, closing)
+        if closing
+        else _make(lake, read, read_tables(lake), rules, log.before(cycle))
     )
     tables[PATTERNS] = find_patterns(_judged(read.trips, rules))
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
             raise CycleRefused([f"{contract.name}: {problem}"])
     written = _write(lake, cycle, tables)
-    if not closing and read_closing(lake, cycle):  # closed meanwhile, with what somebody saw before
+    # It may have been closed meanwhile, with what somebody saw before.
+    if not closing and lake.store.exists(closing_key(cycle)):
         return bill_cycle(lake, cycle, settings)
     return BilledCycle(cycle, tables, written, read.days_missing, closing)
 
@@ -123,19 +134,21 @@ def close_cycle(
         force: close although days, hours or vehicles are missing; they are named in the closing.
 
     Raises:
-        CycleRefused: it is closed already, not over, not the next one, or not whole; or its bill would be
-            another one by now.
+        CycleRefused: it is closed already (then its `closing.json` is written where it was not), not over,
+            not the next one, or not whole; or its bill would be another one by now.
     """
     now = now or datetime.now(UTC)
-    _refuse(_not_closable(lake, cycle, settings, now))
+    finish(lake, cycle, settings)
+    log = _proven(lake, settings)
+    refuse(_not_closable(lake, log, cycle, settings, now))
     stored = _stored(lake, cycle)
     if stored is None:
         raise CycleRefused([_never_billed(cycle)])
     gaps = [*gaps_of(lake, cycle, settings), *left_out(stored[PRICED_TRIPS])]
     if not force:
-        _refuse([*gaps, *(["Para fechar mesmo assim, use --force."] if gaps else [])])
+        refuse([*gaps, *(["Para fechar mesmo assim, use --force."] if gaps else [])])
     read, reference, rules = _read(lake, cycle), read_tables(lake), AuditRules.of(settings)
-    tables = _make(lake, read, reference, rules, settings)
+    tables = _make(lake, read, reference, rules, log.before(cycle))
     digest = content_hash(tables)
     if content_hash(stored) != digest:
         first = _BILL_FIRST.format(cycle.key)
@@ -155,10 +168,7 @@ def close_cycle(
         reference=_digest_of(reference),
         accepted=gaps,
     )
-    try:
-        freeze(lake, closing, tables)
-    except ObjectExists:
-        _refuse(_not_closable(lake, cycle, settings, now))
+    closing = freeze(lake, log, closing, tables, settings)
     _write(lake, cycle, tables)  # a bill may have been made since the stored one was compared
     return closing
 
@@ -166,16 +176,18 @@ def close_cycle(
 def look_at(lake: Lake, cycle: Cycle, settings: Settings) -> CycleLook:
     """The cycle as it stands, without making anything.
 
-    Raises `CycleRefused` where it was never billed, or where what was frozen is not there any more.
+    Raises `CycleRefused` where it was never billed, or where a closed cycle is not what was frozen.
     """
-    if closing := read_closing(lake, cycle):
+    log = _proven(lake, settings)
+    if closing := log.closing(cycle):
         return CycleLook(cycle, frozen_tables(lake, closing), [], closing)
     tables = _stored(lake, cycle)
     if tables is None:
         raise CycleRefused([_never_billed(cycle)])
     missing = [*gaps_of(lake, cycle, settings), *left_out(tables[PRICED_TRIPS])]
     try:
-        now = _make(lake, _read(lake, cycle), read_tables(lake), AuditRules.of(settings), settings)
+        read, rules = _read(lake, cycle), AuditRules.of(settings)
+        now = _make(lake, read, read_tables(lake), rules, log.before(cycle))
     except CycleRefused as error:
         missing += error.reasons
     else:
@@ -199,8 +211,10 @@ def what_if(
 
     Raises:
         TariffsMissing: a vehicle would be in use without terms.
+        CycleRefused: the log of closings, or a day, is not what was written.
     """
-    closing, read, reference = read_closing(lake, cycle), _read(lake, cycle), read_tables(lake)
+    closing = read_log(lake, settings).closing(cycle)
+    read, reference = _read(lake, cycle), read_tables(lake)
     rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
     others, otherwise = reference.contracts if contracts is None else contracts, rules.but(**changed)
     trips = read.trips if contracts is None else price_trips(read.trips, contracts, read.trips["data"], rules)
@@ -210,6 +224,22 @@ def what_if(
         _bill(replace(read, trips=trips), otherwise, reference.vehicles, others),
         closing,
     )
+
+
+def verify(lake: Lake, settings: Settings) -> tuple[ClosingLog, list[date], list[str]]:
+    """The log of closings, the days that were audited, and what of them is not what was written.
+
+    The last in Portuguese: sentences that name the object.
+    """
+    log, problems = look_into_log(lake, settings.seal_secret)
+    written = {partition["data"] for partition in lake.partitions(VALIDATED_TRIPS.name)}
+    known = {info.key.split("=")[1].removesuffix(".json") for info in lake.store.list(STATES)}
+    days = [date.fromisoformat(day) for day in sorted(written | known)]
+    for first in range(0, len(days), _AT_ONCE):  # so many days' trips are in memory
+        problems += [d.problem for d in read_days(lake, days[first : first + _AT_ONCE]) if d.problem]
+    if not chain_problems(log.bodies, settings.seal_secret):  # else nobody knows what was frozen
+        problems += altered(lake, log.closings)
+    return log, days, problems
 
 
 def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
@@ -233,10 +263,9 @@ def _hours_missing(lake: Lake, day: date) -> int:
     return max(table["horas_sem_telemetria"].to_pylist(), default=0) if table is not None else 0
 
 
-def _not_closable(lake: Lake, cycle: Cycle, settings: Settings, now: datetime) -> list[str]:
+def _not_closable(lake: Lake, log: ClosingLog, cycle: Cycle, settings: Settings, now: datetime) -> list[str]:
     """Why the cycle cannot be closed, whatever is missing of it."""
-    closing = read_closing(lake, cycle)
-    if closing:
+    if closing := log.closing(cycle):
         at = closing.closed_at.astimezone(settings.timezone)
         return [
             f"O ciclo {cycle.key} já foi fechado em {at:%d/%m/%Y às %H:%M}; o que chega depois vira ajuste."
@@ -244,22 +273,28 @@ def _not_closable(lake: Lake, cycle: Cycle, settings: Settings, now: datetime) -
     if now < settings.calendar.day(cycle.last)[1]:
         return [f"O ciclo {cycle.key} vai até {cycle.last:%d/%m/%Y} e ainda não terminou."]
     before = cycle.before
-    if before.partition in lake.partitions(BILLING.name) and not read_closing(lake, before):
+    if before.partition in lake.partitions(BILLING.name) and not log.closing(before):
         return [f"O ciclo anterior, {before.key}, ainda está aberto; feche-o primeiro."]
     return []
 
 
+def _proven(lake: Lake, settings: Settings) -> ClosingLog:
+    """The log of closings. Raises `CycleRefused` where it, or what was frozen, is not what was written."""
+    log = read_log(lake, settings)
+    refuse(changed_files(lake, log.closings))
+    return log
+
+
 def _read(lake: Lake, cycle: Cycle) -> _Read:
-    # The digests first: a day that is audited meanwhile then counts as changed, never as known.
-    digests = {day: state.digest for day, state in read_states(lake, cycle.days).items()}
-    with ThreadPoolExecutor(_READERS) as readers:
-        found = readers.map(lambda day: lake.read_table(VALIDATED_TRIPS.name, {"data": str(day)}), cycle.days)
-        tables = {day: table for day, table in zip(cycle.days, found, strict=True) if table is not None}
+    days = read_days(lake, cycle.days)
+    refuse([day.problem for day in days if day.problem])
+    tables = {str(day.day): day.trips for day in days if day.trips is not None}
     every = [VALIDATED_TRIPS.arrow_schema.empty_table(), *tables.values()]
     trips = VALIDATED_TRIPS.frame(pa.concat_tables(every, promote_options="default"))
-    days = np.repeat(np.array([str(day) for day in tables], object), [len(t) for t in tables.values()])
-    trips["data"] = pd.Series(days, dtype="str")
-    return _Read(cycle, trips, [day for day in cycle.days if day not in tables], digests)
+    dates = np.repeat(np.array(list(tables), object), [len(table) for table in tables.values()])
+    trips["data"] = pd.Series(dates, dtype="str")
+    digests = {day.day: day.digest for day in days if day.digest}
+    return _Read(cycle, trips, [day.day for day in days if day.trips is None], digests)
 
 
 def _judged(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
@@ -286,27 +321,25 @@ def _bill(
 
 
 def _make(
-    lake: Lake, read: _Read, reference: ReferenceTables, rules: AuditRules, settings: Settings
+    lake: Lake, read: _Read, reference: ReferenceTables, rules: AuditRules, before: list[Closing]
 ) -> Tables:
-    """The tables that a closing freezes, for a cycle that is open."""
+    """The tables that a closing freezes, for a cycle that is open; `before` are closings that it follows."""
     bill = _bill(read, rules, reference.vehicles, reference.contracts)
-    adjustments = _owed(lake, read.cycle, settings, reference)
-    return {BILLING: bill.billing, PRICED_TRIPS: bill.priced, ADJUSTMENTS: adjustments}
+    return {BILLING: bill.billing, PRICED_TRIPS: bill.priced, ADJUSTMENTS: _owed(lake, before, reference)}
 
 
-def _owed(lake: Lake, cycle: Cycle, settings: Settings, reference: ReferenceTables) -> pd.DataFrame:
-    """The adjustments of the closed cycles for which this open one is the first that can charge them."""
-    closings = closed_before(lake, cycle)
+def _owed(lake: Lake, closings: list[Closing], reference: ReferenceTables) -> pd.DataFrame:
+    """The adjustments of these closed cycles that the open one after them is the first to charge."""
     empty = ADJUSTMENTS.empty()
     charged = pd.concat([empty, *(frozen_table(lake, c, ADJUSTMENTS) for c in closings)], ignore_index=True)
     found = [empty]
     for closing in closings:
         origin, since = Cycle.from_key(closing.cycle), charged[charged["ciclo_origem"] == closing.cycle]
-        read = _read(lake, origin)
-        if since.empty and (read.digests, _digest_of(reference)) == (closing.days, closing.reference):
-            continue
-        frozen = frozen_tables(lake, closing)
-        _refuse(_forgotten(frozen[BILLING], closing, read, reference))
+        known = {day: state.digest for day, state in read_states(lake, origin.days).items()}
+        if since.empty and (known, _digest_of(reference)) == (closing.days, closing.reference):
+            continue  # its trips need not even be read
+        read, frozen = _read(lake, origin), frozen_tables(lake, closing)
+        refuse(_forgotten(frozen[BILLING], closing, read, reference))
         now = _bill(read, AuditRules.from_json(closing.rules), reference.vehicles, reference.contracts)
         found.append(find_adjustments(origin, frozen[BILLING], frozen[PRICED_TRIPS], since, now))
     return pd.concat(found, ignore_index=True)
@@ -354,8 +387,3 @@ def _digest_of(reference: ReferenceTables) -> str:
 
 def _contracts(reference: ReferenceTables) -> pd.DataFrame:
     return CONTRACTS.empty() if reference.contracts is None else reference.contracts
-
-
-def _refuse(reasons: list[str]) -> None:
-    if reasons:
-        raise CycleRefused(reasons)

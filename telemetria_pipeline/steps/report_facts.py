@@ -32,7 +32,7 @@ from telemetria_pipeline.reports.measurement import Measurement
 from telemetria_pipeline.reports.text import brl, day_of, missing, word
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import read_day
-from telemetria_pipeline.steps.closed_cycles import read_closing
+from telemetria_pipeline.steps.closed_cycles import read_log
 from telemetria_pipeline.steps.day_index import files_declaring
 from telemetria_pipeline.steps.hours import expected_hours, read_manifest
 from telemetria_pipeline.steps.intake import RAW, partition_of, read_file_manifest
@@ -57,7 +57,8 @@ class UnknownDivergence(PipelineError):
 def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
     """The cycle's tables, and the divergences of those of its days that are audited.
 
-    Raises `NothingToReport` where the cycle was never billed.
+    Raises `NothingToReport` where the cycle was never billed, `CycleRefused` where the log of closings is not
+    what was written.
     """
     billing, priced, adjustments, patterns = (
         _table(lake, contract, cycle.partition) for contract in (BILLING, PRICED_TRIPS, ADJUSTMENTS, PATTERNS)
@@ -73,7 +74,7 @@ def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
         adjustments=adjustments,
         divergences=DIVERGENCES.frame(pa.concat_tables(found, promote_options="default")),
         patterns=patterns,
-        closing=read_closing(lake, cycle),
+        closing=read_log(lake, settings).closing(cycle),
         left_out=left_out(priced),
     )
 

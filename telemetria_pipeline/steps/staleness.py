@@ -213,12 +213,15 @@ def _stale(snapshot: Snapshot, state: DayState | None, day: date) -> tuple[list[
     return state.made_from.differs_in(made_from), made_from.digest
 
 
-def make_state(day: date, trips: pd.DataFrame, segments: pd.DataFrame, snapshot: Snapshot) -> DayState:
+def make_state(
+    day: date, trips: pd.DataFrame, segments: pd.DataFrame, snapshot: Snapshot, file: str
+) -> DayState:
     """The state of a day that was audited from what the snapshot shows.
 
     Args:
         trips: the day's, under contract VALIDATED_TRIPS.
         segments: all that were looked at.
+        file: the SHA-256 of the object that the trips were written to.
     """
     settings = snapshot.settings
     reach = Reach.of(trips, segments, settings.calendar.day(day), settings.pseudonyms)
@@ -229,26 +232,27 @@ def make_state(day: date, trips: pd.DataFrame, segments: pd.DataFrame, snapshot:
         reach=reach,
         rows=len(trips),
         digest=rows_digest(VALIDATED_TRIPS, trips),
+        file=file,
         audited_at=datetime.now(UTC),
     )
 
 
 def write_state(lake: Lake, state: DayState) -> None:
     """Say what is known of the day, in place of what was."""
-    lake.write_json(_state_key(state.day), state.model_dump(mode="json"))
+    lake.write_json(state_key(state.day), state.model_dump(mode="json"))
 
 
 def read_state(lake: Lake, day: date) -> DayState | None:
     """What is known of the day; None where it was never audited, or where nobody can tell any more."""
     try:
-        return lake.read_model(_state_key(day), DayState)
+        return lake.read_model(state_key(day), DayState)
     except StorageError:
         return None
 
 
 def read_states(lake: Lake, days: list[date]) -> dict[date, DayState]:
     """The states of those of these days (in order) that were ever audited."""
-    wanted = {_state_key(day): day for day in days}
+    wanted = {state_key(day): day for day in days}
     listed = lake.store.list(STATES, after=f"{STATES}/data={days[0] - _DAY}.json")
     found = [info for info in listed if info.key in wanted]
     with ThreadPoolExecutor(_AT_ONCE) as readers:
@@ -273,5 +277,6 @@ def _reference(lake: Lake, contract: Contract) -> tuple[pd.DataFrame | None, str
     return *cached(lake, info, parse), info.modified
 
 
-def _state_key(day: date) -> str:
+def state_key(day: date) -> str:
+    """Where the state of a day lies in the lake."""
     return f"{STATES}/data={day}.json"

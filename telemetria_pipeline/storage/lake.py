@@ -5,6 +5,7 @@ layout, so that DuckDB, Athena, Spark and Power BI read the folders as they are.
 their manifest under keys that the caller names, and are never overwritten.
 """
 
+import hashlib
 import random
 import re
 import time
@@ -32,11 +33,12 @@ _UPDATE_WAITS = (0.0, *(min(0.01 * 2**n, 1.0) for n in range(35)))
 
 @dataclass(frozen=True)
 class Written:
-    """A partition that was written: where it lies, its rows and its size in bytes."""
+    """A partition that was written: where it lies, its rows, its size in bytes, and the SHA-256 of these."""
 
     uri: str
     rows: int
     bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ class Lake:
             # Texts repeat; a dictionary of measured numbers costs time and saves nothing.
             use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type)],
         )
-        info = self.store.put(key, sink.getvalue().to_pybytes())
-        return Written(self.store.uri(key), table.num_rows, info.size)
+        body = sink.getvalue().to_pybytes()
+        self.store.put(key, body)
+        return Written(self.store.uri(key), table.num_rows, len(body), _sha256(body))
 
     def read_table(
         self, name: str, partition: Partition, columns: Sequence[str] | None = None
@@ -82,13 +85,13 @@ class Lake:
         """The partition's rows, all columns or these in this order; None when it was never written."""
         key = self.table_key(name, partition)
         body = self._get(key)
-        if body is None:
-            return None
-        try:
-            table = pq.ParquetFile(pa.BufferReader(body)).read(columns=columns)
-        except (pa.ArrowException, OSError) as error:
-            raise self._unreadable(key, error) from error
-        return table if columns is None else table.select(columns)
+        return None if body is None else self._table(key, body, columns)
+
+    def read_written(self, name: str, partition: Partition) -> tuple[pa.Table, str] | None:
+        """The partition's rows, and the SHA-256 that `Written` says of what was written."""
+        key = self.table_key(name, partition)
+        body = self._get(key)
+        return None if body is None else (self._table(key, body), _sha256(body))
 
     def read_tables(
         self, name: str, partitions: Iterable[Partition], columns: Sequence[str] | None = None
@@ -180,6 +183,13 @@ class Lake:
         except ValidationError as error:
             raise self._unreadable(key, error) from None
 
+    def _table(self, key: str, body: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+        try:
+            table = pq.ParquetFile(pa.BufferReader(body)).read(columns=columns)
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(key, error) from error
+        return table if columns is None else table.select(columns)
+
     def _parsed(self, key: str, body: bytes | None) -> Any:
         try:
             return None if body is None else orjson.loads(body)
@@ -197,6 +207,11 @@ class Lake:
             f"{self.store.uri(key)} cannot be read ({error}): it was damaged or written by something else. "
             "Restore it, or remove it and run its partition again."
         )
+
+
+def _sha256(body: bytes) -> str:
+    """The SHA-256 of an object, in hexadecimal."""
+    return hashlib.sha256(body).hexdigest()
 
 
 def _json(value: object) -> bytes:

@@ -9,9 +9,11 @@ from typing import Any
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
+from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.audit.trips import SEGMENTS
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.closed_cycles import read_log
 from telemetria_pipeline.steps.staleness import Snapshot, make_state, write_state
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, trips
@@ -37,8 +39,19 @@ def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date
     for day in cycle.days if days is None else days:
         of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
         frame = trips(*of_day)
-        lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
-        write_state(lake, make_state(day, frame, SEGMENTS.empty(), snapshot))
+        written = lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
+        write_state(lake, make_state(day, frame, SEGMENTS.empty(), snapshot, written.sha256))
+
+
+def lose(lake: Lake, day: str) -> None:
+    """The day as if it had never been audited."""
+    lake.store.delete(lake.table_key(VALIDATED_TRIPS.name, {"data": day}))
+    lake.store.delete(f"audited_days/data={day}.json")
+
+
+def closing_of(lake: Lake, cycle: Cycle = CYCLE) -> Closing | None:
+    """How the log says that the cycle was closed, if it is sound."""
+    return read_log(lake, SETTINGS).closing(cycle)
 
 
 def filled(lake: Lake) -> Lake:

@@ -12,7 +12,7 @@ import pytest
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.audit import DAILY_KM, VALIDATED_TRIPS
+from telemetria_pipeline.contracts.audit import DAILY_KM
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.billing.bill import totals
@@ -20,13 +20,14 @@ from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.billing.automation import cycle_daily
 from telemetria_pipeline.defs.billing.checks import parts_sum_to_totals
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.steps import closed_cycles
 from telemetria_pipeline.steps.closed_cycles import (
     CycleRefused,
     closing_key,
+    entry_key,
     freeze,
     frozen_tables,
-    read_closing,
+    look_into_log,
+    read_log,
 )
 from telemetria_pipeline.steps.cycle import (
     TariffsMissing,
@@ -39,11 +40,20 @@ from telemetria_pipeline.steps.cycle import (
 from telemetria_pipeline.steps.day_index import HourEntry, record_hour
 from telemetria_pipeline.steps.report_facts import measurement_of
 from telemetria_pipeline.storage.lake import Lake
-from telemetria_pipeline.storage.object_store import ObjectExists
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, on, terms, vehicle
-from telemetria_pipeline_tests.defs.cycles import AFTER, LATER, SETTINGS, audited, drove, filled, put
-from telemetria_pipeline_tests.defs.test_day_index import before_write
+from telemetria_pipeline_tests.defs.cycles import (
+    AFTER,
+    LATER,
+    SETTINGS,
+    audited,
+    closing_of,
+    drove,
+    filled,
+    lose,
+    put,
+)
+from telemetria_pipeline_tests.defs.test_day_index import PowerCut, before_write
 from telemetria_pipeline_tests.one_source import hour_of
 
 
@@ -76,8 +86,8 @@ def test_a_cycle_is_billed_from_its_audited_days_and_an_outsider_reads_it(cycle_
 
 
 def test_a_running_cycle_names_the_days_to_come(cycle_lake):
-    for day in CYCLE.days[20:]:
-        cycle_lake.store.delete(cycle_lake.table_key(VALIDATED_TRIPS.name, {"data": str(day)}))
+    for day in DAYS[20:]:
+        lose(cycle_lake, day)
     assert bill_cycle(cycle_lake, CYCLE, SETTINGS).days_missing == CYCLE.days[20:]
 
 
@@ -106,7 +116,7 @@ def test_what_arrives_after_the_closing_never_changes_it_and_is_charged_in_the_n
     bill_cycle(cycle_lake, CYCLE, SETTINGS)
     for contract, before in frozen.items():
         pd.testing.assert_frame_equal(table(cycle_lake, contract), before)
-    assert read_closing(cycle_lake, CYCLE) == closing
+    assert closing_of(cycle_lake) == closing
 
     audited(cycle_lake, CYCLE.after)
     bill_cycle(cycle_lake, CYCLE.after, SETTINGS)
@@ -164,12 +174,11 @@ def test_what_was_looked_at_is_what_is_closed(cycle_lake):
     bill_cycle(cycle_lake, CYCLE, SETTINGS)
     audited(cycle_lake, CYCLE, drove(DAYS[0], 10))
     assert "mudou desde que foi feita" in refusal(cycle_lake)
-    assert read_closing(cycle_lake, CYCLE) is None
+    assert closing_of(cycle_lake) is None
 
 
 def test_what_is_missing_is_named_and_accepted_only_on_purpose(cycle_lake):
-    cycle_lake.store.delete(cycle_lake.table_key(VALIDATED_TRIPS.name, {"data": DAYS[3]}))
-    cycle_lake.store.delete(f"audited_days/data={DAYS[3]}.json")
+    lose(cycle_lake, DAYS[3])
     row = {"veiculo": PLATES[0], "horas_sem_telemetria": 3, "fonte_leitura": "nenhuma"}
     zeros = {c.name: 0 for c in DAILY_KM.columns if c.ge == 0}
     flags = {c.name: False for c in DAILY_KM.columns if c.pandas_dtype == "bool"}
@@ -217,31 +226,23 @@ def test_a_bill_that_is_older_than_audit_or_contracts_is_told(cycle_lake):
 
 def test_a_closing_that_was_cut_short_leaves_the_cycle_open_and_is_made_again(cycle_lake, monkeypatch):
     bill_cycle(cycle_lake, CYCLE, SETTINGS)
-    writes = 0
-    real_write, real_put = Lake.write_table, closed_cycles.orjson.dumps
 
-    for survived in range(4):
-        writes = 0
+    def cut() -> None:
+        raise PowerCut
 
-        def write(self, name, *more, survived=survived):
-            nonlocal writes
-            if name.startswith("closed_") and (writes := writes + 1) > survived:
-                raise OSError("power")
-            return real_write(self, name, *more)
+    def close() -> None:
+        close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER)
 
-        def dumps(*more, survived=survived, **named):
-            if survived == 3:
-                raise OSError("power")
-            return real_put(*more, **named)
-
-        with monkeypatch.context() as cut:
-            cut.setattr(Lake, "write_table", write)
-            cut.setattr(closed_cycles.orjson, "dumps", dumps)
-            with pytest.raises(OSError, match="power"):
-                close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER)
-        assert read_closing(cycle_lake, CYCLE) is None
-    closing = close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER)
-    assert set(frozen_tables(cycle_lake, closing)) == {BILLING, PRICED_TRIPS, ADJUSTMENTS}
+    for number in range(1, 5):  # three tables, and the entry of the log
+        assert before_write(monkeypatch, number, cut, close)
+        assert closing_of(cycle_lake) is None
+        bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    assert before_write(monkeypatch, 5, cut, close)
+    with pytest.raises(CycleRefused, match=rf"{closing_key(CYCLE)} .*`telemetria cycle close {CYCLE.key}`"):
+        bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    assert "já foi fechado" in refusal(cycle_lake)
+    assert set(frozen_tables(cycle_lake, closing_of(cycle_lake))) == {BILLING, PRICED_TRIPS, ADJUSTMENTS}
+    assert bill_cycle(cycle_lake, CYCLE, SETTINGS).closing == closing_of(cycle_lake)
 
 
 def test_a_bill_made_while_the_cycle_is_closed_does_not_outlive_the_closing(cycle_lake, monkeypatch):
@@ -270,10 +271,11 @@ def test_a_bill_made_while_the_cycle_is_closed_does_not_outlive_the_closing(cycl
             audited(cycle_lake, CYCLE, *before, days=driven)
             with suppress(CycleRefused):  # one that finds the other's tables half written closes nothing
                 interleaved += before_write(monkeypatch, number, meanwhile, work)
-            closing = read_closing(cycle_lake, CYCLE)
+            closing = look_into_log(cycle_lake, "")[0].closing(CYCLE)
             for contract, frozen in frozen_tables(cycle_lake, closing).items() if closing else ():
                 pd.testing.assert_frame_equal(table(cycle_lake, contract), frozen)
-            cycle_lake.store.delete(closing_key(CYCLE))
+            for info in cycle_lake.store.list("closed_cycles"):
+                cycle_lake.store.delete(info.key)
     assert interleaved > 6
 
 
@@ -282,17 +284,17 @@ def test_a_frozen_table_that_somebody_changed_is_noticed(cycle_lake):
     changed = table(cycle_lake, BILLING).assign(rota="outra")
     cycle_lake.write_table("closed_billing", closing.partition, BILLING.table(changed))
     with pytest.raises(CycleRefused, match="não são as que foram fechadas"):
-        bill_cycle(cycle_lake, CYCLE, SETTINGS)
+        frozen_tables(cycle_lake, closing)
     cycle_lake.store.delete(cycle_lake.table_key("closed_billing", closing.partition))
     with pytest.raises(CycleRefused, match="não são as que foram fechadas"):
-        bill_cycle(cycle_lake, CYCLE, SETTINGS)
+        frozen_tables(cycle_lake, closing)
 
 
 def test_nobody_is_paid_back_because_a_vehicle_or_a_day_was_lost(cycle_lake):
     closed(cycle_lake)
     audited(cycle_lake, CYCLE.after)
     put(cycle_lake, VEHICLES, vehicle(PLATES[1]))
-    cycle_lake.store.delete(cycle_lake.table_key(VALIDATED_TRIPS.name, {"data": DAYS[9]}))
+    lose(cycle_lake, DAYS[9])
     with pytest.raises(CycleRefused) as raised:
         bill_cycle(cycle_lake, CYCLE.after, SETTINGS)
     said = str(raised.value)
@@ -452,11 +454,14 @@ def test_the_job_bills_and_writes_the_medicao(run):
     assert run.lake.store.exists(f"reports/measurement/ciclo={CYCLE.key}/medicao_{CYCLE.key}.xlsx")
 
 
-def test_two_that_close_at_once_close_it_once(cycle_lake):
+def test_two_that_close_at_once_close_it_once(lake):
+    cycle_lake = filled(lake)  # in a folder and on S3
+    read_before = read_log(cycle_lake, SETTINGS)
     closing = closed(cycle_lake)
     before = everything(cycle_lake)
     late = closing.model_copy(update={"hash": "f" * 64})
-    with pytest.raises(ObjectExists):
-        freeze(cycle_lake, late, {BILLING: BILLING.empty()})
+    with pytest.raises(CycleRefused, match="ao mesmo tempo"):
+        freeze(cycle_lake, read_before, late, {BILLING: BILLING.empty()}, SETTINGS)
     after = everything(cycle_lake)
     assert {key: after[key] for key in before} == before
+    assert not cycle_lake.store.exists(entry_key(2))

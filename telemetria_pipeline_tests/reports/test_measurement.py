@@ -46,6 +46,7 @@ CLOSED = Closing(
     rows={},
     days={},
     reference="",
+    seal="sha256:0a1b",
 )
 
 
@@ -192,7 +193,7 @@ def test_the_heading_says_period_state_and_versions():
         "Regras 1-abc123 · Tarifas def456",
     ]
     closed = sheets_of(medicao(closing=CLOSED)).book["AGR"]["A3"].value
-    assert closed == f"Ciclo fechado em 17/11/2026 às 08:12 · hash {CLOSED.hash}"
+    assert closed == f"Ciclo fechado em 17/11/2026 às 08:12 · hash {CLOSED.hash} · selo sha256:0a1b"
 
 
 @pytest.mark.parametrize("text", [FORMULA, "+1", "-1", "@SUM(A1)", HOSTILE])

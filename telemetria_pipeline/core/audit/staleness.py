@@ -135,7 +135,8 @@ class DayState(BaseModel):
     versions: dict[str, str]
     reach: Reach
     rows: int
-    digest: str  # of its validated trips
+    digest: str  # of what its validated trips say
+    file: str  # SHA-256 of the object that holds them
     audited_at: datetime
 
 

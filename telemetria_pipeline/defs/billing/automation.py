@@ -10,7 +10,7 @@ from telemetria_pipeline.defs.billing.assets import billing
 from telemetria_pipeline.defs.partitions import BILLING_CYCLE
 from telemetria_pipeline.defs.reports.assets import measurement
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.steps.closed_cycles import read_closing
+from telemetria_pipeline.steps.closed_cycles import closing_key
 
 cycle_job = dg.define_asset_job(
     "cycle_job",
@@ -36,7 +36,7 @@ def cycle_daily(context: dg.ScheduleEvaluationContext, pipeline: PipelineResourc
     cycle = Cycle.of(now.astimezone(settings.timezone).date() - timedelta(days=1))
     before = cycle.before
     due = [cycle]
-    if before.last >= settings.start and not read_closing(pipeline.lake(), before):
+    if before.last >= settings.start and not pipeline.lake().store.exists(closing_key(before)):
         due.insert(0, before)
     for each in due:
         yield dg.RunRequest(run_key=f"{each.key} at {now:%Y-%m-%d}", partition_key=each.key)

@@ -187,7 +187,7 @@ def test_a_driver_concerns_the_days_that_looked_the_id_up():
 def test_a_table_that_is_the_same_as_a_whole_is_not_compared():
     state = DayState(
         day=DAY, made_from=made_from(AROUND), versions=dict(AROUND.versions), reach=reach(), rows=1,
-        digest="", audited_at=datetime.now(UTC),
+        digest="", file="", audited_at=datetime.now(UTC),
     )  # fmt: skip
     unread = replace(AROUND, vehicles=None, drivers=None, contracts=None)
     assert state.made_from.differs_in(made_from(unread, known=state)) == []
