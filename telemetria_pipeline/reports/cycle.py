@@ -69,7 +69,7 @@ def verified_text(cycles: Sequence[str], days: int, seal: str, problems: Sequenc
         problems: sentences.
     """
     checked = (
-        f"Conferidos: ciclos fechados {', '.join(cycles) or '(nenhum)'}; {number(days, 0)} dias auditados."
+        f"Conferidos: ciclos fechados {', '.join(cycles) or '(nenhum)'}; dias auditados: {number(days, 0)}."
     )
     end = problems or ["Tudo é o que foi escrito."]
     return "\n".join([checked, *([f"Último selo: {seal}"] if seal else []), *end])

@@ -151,7 +151,7 @@ def test_what_nobody_touched_is_verified_with_its_seal(sound):
     days = len(CYCLE.days) + len(NEXT.days)
     seal = closing_of(sound).seal
     assert said.splitlines() == [
-        f"Conferidos: ciclos fechados {CYCLE.key}; {days} dias auditados.",
+        f"Conferidos: ciclos fechados {CYCLE.key}; dias auditados: {days}.",
         f"Último selo: {seal}",
         "Tudo é o que foi escrito.",
     ]
