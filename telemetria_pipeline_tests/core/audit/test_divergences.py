@@ -172,7 +172,7 @@ NOTHING_MEASURED = (
         ),
         (
             PHANTOM | {"veredito": "inconclusivo", "sinal": "desconhecido"},
-            f"{NOTHING_MEASURED} Faltam leituras seguras do odômetro antes e depois dela. Vale o boletim.",
+            f"{NOTHING_MEASURED} Faltam leituras boas do odômetro em volta desse intervalo. Vale o boletim.",
         ),
         (
             UNDECLARED | {"saida_utc": DEPARTURE + timedelta(hours=16, minutes=30)},
