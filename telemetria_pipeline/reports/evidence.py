@@ -27,9 +27,9 @@ _BASES = {
     "acordo": "os dois lados concordam: vale o declarado",
     "medido": "vale o que a telemetria comprova",
     "boletim_substitui": "não há prova suficiente em contrário: vale o boletim",
-    "telemetria_substitui": "não há boletim do veículo neste dia: vale a telemetria",
+    "telemetria_substitui": "a viagem não foi declarada, e o contrato paga assim mesmo: vale a telemetria",
     "nao_comprovado": "a telemetria não mostra esta viagem",
-    "nao_declarado": "a viagem não foi declarada",
+    "a_declarar": "a viagem não foi declarada: espera que alguém a declare ou aceite",
 }
 _SIGNALS = {
     "presente": "o equipamento foi ouvido antes e depois da viagem",

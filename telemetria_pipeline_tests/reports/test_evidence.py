@@ -106,7 +106,7 @@ def test_the_decision_is_told_step_by_step():
             ["O odômetro andou 12,500 km sem que", "não há prova suficiente em contrário: vale o boletim"],
         ),
         (
-            {"km_declarado": None, "km_medido": 20, "fonte": "telemetria", "base_auditoria": "nao_declarado"},
+            {"km_declarado": None, "km_medido": 20, "fonte": "telemetria", "base_auditoria": "a_declarar"},
             {"tipo": "nao_declarada", "km_declarado": None, "km_medido": 20, "valor_brl": "54.60"},
             ["Nenhum boletim declara esta viagem", "20,000 km × R$ 2,7300/km = R$ 54,60"],
         ),
