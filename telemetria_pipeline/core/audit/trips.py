@@ -258,12 +258,31 @@ def _measured_columns(segments: Side, pairs: Pairs) -> dict[str, Any]:
     situation, different = pd.factorize(segments.frame["situacao_odometro"])
     flags = np.array([_FLAGS.index(s) for s in different], np.int64)[situation[rows]]
     km = pairs.fold(np.add, segments.metres[pairs.segment])
+    said = segments.frame["distancia_telemetria_km"].to_numpy()[rows]
+    reported, unsaid = pairs.fold(np.add, metres(said)), pairs.fold(np.logical_or, np.isnan(said))
     return {
         "segmentos": pairs.fold(np.add, np.ones(len(rows), np.int64)),
         "km_medido": decimals(km, KM, pd.RangeIndex(len(km)), none),
         "fonte_distancia": _labels(np.select([none, every, ~some], [-1, 0, 1], 2), _SOURCES),
         "situacao_odometro": _labels(np.where(none, -1, pairs.fold(np.bitwise_or, flags)), _FLAGS),
+        "km_telemetria": decimals(reported, KM, pd.RangeIndex(len(km)), none | unsaid),
+        **_readings(segments, pairs, rows, _good(segments)[pairs.segment]),
     }
+
+
+def _readings(segments: Side, pairs: Pairs, rows: np.ndarray, good: np.ndarray) -> dict[str, Any]:
+    """The device of each trip's segments, and its odometer as the first departs and as the last arrives."""
+    device, names = pd.factorize(segments.frame["fonte"] + ":" + segments.frame["veiculo_id"])
+    device = device[rows]
+    least, most = pairs.fold(np.minimum, device, -1), pairs.fold(np.maximum, device, -1)
+    found: dict[str, Any] = {"aparelho": _labels(np.where(least == most, least, -1), names)}
+    after = np.append(pairs.begin, len(rows))[1:]
+    for name, at in (("saida", pairs.begin), ("chegada", after - 1)):
+        reading = np.full(len(pairs.ids), np.nan)
+        odometer = segments.frame[f"odometro_{name}_km"].to_numpy()[rows[at]]
+        reading[pairs.trip[at]] = np.where(good[at], odometer, np.nan)
+        found[f"leitura_{name}_km"] = reading
+    return found
 
 
 def _driver_columns(sides: Sides, pairs: Pairs, pseudonym_key: str) -> dict[str, Any]:
