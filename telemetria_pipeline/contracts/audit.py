@@ -142,8 +142,8 @@ VALIDATED_TRIPS = Contract(
         Column(
             "base_auditoria",
             TEXT,
-            "Why they count: the sides agree, the measured ones, one side stands in for the other, or none; in "
-            "a bill also what the odometer moved",
+            "Why they count: the sides agree, the measured ones, one side stands in for the other, or none; "
+            "in a bill also what the odometer moved",
             required=True,
             isin=(
                 "acordo",

@@ -84,7 +84,9 @@ ODOMETER_RECONCILIATION = Contract(
         Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
         Column("transportadora", TEXT, "Carrier"),
         Column("operacao", TEXT, "Operation"),
-        Column("aparelho", TEXT, "Device that was read before, as `source:veiculo_id`; none without readings"),
+        Column(
+            "aparelho", TEXT, "Device that was read before, as `source:veiculo_id`; none without readings"
+        ),
         Column("leitura_inicial_utc", INSTANT, "When it was read before the trips, UTC; none: it was not"),
         Column("leitura_inicial_km", KM, "Odometer then, km"),
         Column("leitura_final_utc", INSTANT, "When it was read after them, UTC; none: it was not"),
@@ -102,8 +104,8 @@ ODOMETER_RECONCILIATION = Contract(
         Column(
             "valor_brl",
             MONEY,
-            "This cycle's trips at their tariffs, R$: what exceeds where `divergente`, what is paid without a "
-            "proof where `inconclusivo`, 0 where `ok`; none without a tariff",
+            "This cycle's trips at their tariffs, R$: what exceeds where `divergente`, what is paid without "
+            "a proof where `inconclusivo`, 0 where `ok`; none without a tariff",
             ge=0,
         ),
         Column("veredito", TEXT, "Whether what was asked fits", required=True, isin=VERDICTS),

@@ -275,7 +275,7 @@ def _readings(segments: Side, pairs: Pairs, rows: np.ndarray, good: np.ndarray) 
     device, names = pd.factorize(segments.frame["fonte"] + ":" + segments.frame["veiculo_id"])
     device = device[rows]
     least, most = pairs.fold(np.minimum, device, -1), pairs.fold(np.maximum, device, -1)
-    found: dict[str, Any] = {"aparelho": _labels(np.where(least == most, least, -1), names)}
+    found: dict[str, Any] = {"aparelho": _labels(np.where(least == most, least, -1), names.tolist())}
     after = np.append(pairs.begin, len(rows))[1:]
     for name, at in (("saida", pairs.begin), ("chegada", after - 1)):
         reading = np.full(len(pairs.ids), np.nan)

@@ -159,7 +159,8 @@ def not_enclosed(
     before, after = (at >= 0 for at in (found.before, found.after))
     sought_before = ~before | (instant[found.before] < microsecond(since))
     sought_after = before & (~after | (instant[found.after] > microsecond(until)))
-    return tuple(set(spans.names[found.vehicle[sought]]) for sought in (sought_before, sought_after))
+    names = spans.names[found.vehicle]
+    return set(names[sought_before]), set(names[sought_after])
 
 
 def _unproven(rows: pd.DataFrame) -> np.ndarray:
@@ -225,7 +226,9 @@ class _Spans:
         for name, instant in (("saida", first), ("chegada", last)):
             reading = rows[f"leitura_{name}_km"].to_numpy()
             good = np.flatnonzero((reading > 0) & (reading < _READABLE_KM) & (device >= 0) & measured)
-            at.append(instant[good]), km.append(metres(reading[good])), row.append(good)
+            at.append(instant[good])
+            km.append(metres(reading[good]))
+            row.append(good)
         instant, metre, of = np.concatenate(at), np.concatenate(km), np.concatenate(row)
 
         slack = rules.match_minutes * _MINUTE + 1
