@@ -1,6 +1,7 @@
 """What earlier versions of boletins declared of a cycle's trips. Without Dagster."""
 
 from concurrent.futures import ThreadPoolExecutor
+
 import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_VERSIONS
