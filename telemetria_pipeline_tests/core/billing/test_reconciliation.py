@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.billing import ODOMETER_RECONCILIATION
 from telemetria_pipeline.core.audit.rules import AuditRules
@@ -161,3 +163,88 @@ def test_vehicles_are_apart():
     other = {"placa": "ABC1C34", "veiculo": "ABC1C34"}
     rows = [read(0, 1_000), *WEEKEND, read(MONDAY, 1_200, **other), read(1, 1_000, **other)]
     assert reconciled(rows).intervals["veredito"].tolist() == ["inconclusivo"]
+
+
+@st.composite
+def worlds(draw: st.DrawFn, honest: bool) -> list[dict]:
+    """Trips of two vehicles, some unheard, whose odometers go on: driven as declared if `honest`."""
+    rows = []
+    for plate in ("ABC1C34", "GDP4J68"):
+        odometer, hours = draw(st.integers(1, 900_000)), 0.0
+        for _ in range(draw(st.integers(0, 9))):
+            hours += draw(st.integers(1, 40))
+            km = draw(st.integers(1, 90))
+            said = {"placa": plate, "veiculo": plate}
+            if draw(st.booleans()):
+                device = draw(st.sampled_from(["sol:v-1"] * 5 + ["lua:v-1"]))
+                rows.append(read(hours, odometer, km, aparelho=device, **said))
+                odometer += km
+            else:
+                part = 0 if honest else draw(st.integers(0, km))
+                measured = {"km_medido": part, "segmentos": 1, "aparelho": "sol:v-1"} if part else {}
+                rows.append(unheard(hours, km, **said) | _heard_within(measured, hours))
+                odometer += km if honest else draw(st.integers(part, 120))
+            odometer += draw(st.sampled_from([0, 0, 0, 7] + ([] if honest else [-30])))
+    return rows
+
+
+def _heard_within(measured: dict, hours: float) -> dict:
+    if not measured:
+        return {}
+    departure = FRIDAY + timedelta(hours=hours)
+    arrival = departure + timedelta(minutes=20)
+    return measured | {"saida_medida_utc": departure, "chegada_medida_utc": arrival}
+
+
+@settings(max_examples=60)
+@given(worlds(honest=True))
+def test_whoever_drove_what_was_declared_is_never_accused(rows):
+    found = reconciled(rows)
+    assert "divergente" not in set(found.trips["veredito"])
+    assert "divergente" not in set(found.intervals["veredito"])
+
+
+@settings(max_examples=80)
+@given(worlds(honest=False))
+def test_between_two_readings_no_more_is_paid_than_the_odometer_moved(rows):
+    frame, found = trips(*rows), reconciled(rows)
+    after = found.trips.set_index("viagem_id")["km_auditado"]
+    assert (after <= frame.set_index("viagem_id")["km_auditado"]).all()
+    for row in found.intervals.to_dict("records"):
+        assert row["km_pagos"] + row["km_excedentes"] == row["km_pedidos_ciclo"]
+        if row["veredito"] == "inconclusivo":
+            assert row["km_excedentes"] == 0
+            continue
+        # By hand: all that lies between the two instants.
+        inside = [
+            r
+            for r in rows
+            if r["veiculo"] == row["veiculo"]
+            and row["leitura_inicial_utc"] <= r["saida_utc"] < row["leitura_final_utc"]
+        ]
+        asked = [r for r in inside if r["veredito"] == "inconclusivo"]
+        others = sum(r["km_medido"] for r in inside if r["veredito"] == "ok")
+        own = sum(r["km_medido"] or 0 for r in asked)
+        moved = row["leitura_final_km"] - row["leitura_inicial_km"]
+        room, claimed = max(moved - others, own), sum(r["km_declarado"] for r in asked)
+        assert (row["km_pedidos"], row["km_que_cabem"]) == (claimed, room)
+        paid = sum(after[r["viagem_id"]] for r in asked)
+        if row["veredito"] == "divergente":
+            assert paid == room
+            assert all(after[r["viagem_id"]] >= (r["km_medido"] or 0) for r in asked)
+        else:
+            assert paid == claimed <= max(room * Decimal("1.1"), room + 1)
+
+
+@settings(max_examples=40)
+@given(worlds(honest=False), st.integers(0, 18), st.randoms(use_true_random=False))
+def test_order_changes_nothing_and_two_cycles_share_what_is_between_them(rows, at, random):
+    whole = reconciled(rows)
+    shuffled = random.sample(rows, len(rows))
+    pd.testing.assert_frame_equal(reconciled(shuffled).intervals, whole.intervals)
+    parts = [reconciled(rows[:at], rows[at:]), reconciled(rows[at:], rows[:at])]
+    both = pd.concat([part.trips for part in parts]).set_index("viagem_id")
+    names = ["veredito", "base_auditoria", "km_auditado"]
+    pd.testing.assert_frame_equal(
+        both.sort_index()[names], whole.trips.set_index("viagem_id").sort_index()[names]
+    )
