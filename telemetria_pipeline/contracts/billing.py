@@ -79,7 +79,7 @@ PRICED_TRIPS = Contract(
 ODOMETER_RECONCILIATION = Contract(
     "odometer_reconciliation",
     "What was asked without a proof, against what the odometer moved from one good reading to the next: one "
-    "row an interval with such trips of the cycle, and one a vehicle for those that no readings enclose.",
+    "row an interval with such trips of the cycle, also before a vehicle's first reading and after its last.",
     (
         Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
         Column("transportadora", TEXT, "Carrier"),

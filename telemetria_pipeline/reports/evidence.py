@@ -30,6 +30,7 @@ _BASES = {
     "telemetria_substitui": "não há boletim do veículo neste dia: vale a telemetria",
     "nao_comprovado": "a telemetria não mostra esta viagem",
     "nao_declarado": "a viagem não foi declarada",
+    "odometro": "vale o que o odômetro andou entre as leituras antes e depois dela",
 }
 _SIGNALS = {
     "presente": "o equipamento foi ouvido antes e depois da viagem",
