@@ -14,6 +14,7 @@ by the tolerance of clocks. So each of these lies in one interval as a whole, al
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,21 @@ from telemetria_pipeline.core.audit.timeline import (
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, apportioned, decimals, half_up, metres, units
 from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM
 
+_USED = [
+    *("viagem_id", "veiculo", "transportadora", "operacao", "aparelho", "segmentos"),
+    *("saida_utc", "chegada_utc", "saida_medida_utc", "chegada_medida_utc"),
+    *("leitura_saida_km", "leitura_chegada_km", "km_declarado", "km_medido", "km_auditado"),
+    *(
+        "veredito",
+        "base_auditoria",
+        "cobertura",
+        "cobertura_busca",
+        "sinal",
+        "km_sem_sinal",
+        "km_outra_fonte",
+    ),
+    *("tarifa_brl_km", "tolerancia_pct", "tolerancia_km"),
+]
 _MINUTE, _DAY = 60_000_000, 86_400_000_000
 _READABLE_KM = 10_000_000  # no bus gets there: what is more is no reading, and would not fit the sums
 
@@ -83,13 +99,13 @@ def reconcile(
         rules: how far apart in time trips may be.
         zone: whose clocks the sentences show.
     """
-    rows = pd.concat([trips, around], ignore_index=True)
+    rows, at = _of_vehicles(trips, around, _unproven(trips))
     paid, measured = units(rows["km_auditado"]), units(rows["km_medido"])
     spans = _Spans.of(rows, _unproven(rows), rules)
     asked = np.flatnonzero(spans.asked)
     departures = microseconds(rows["saida_utc"])[asked]
     asked = asked[sorting(departures, rows.take(asked).reset_index(drop=True), ["viagem_id"])]
-    slots, cell = np.unique(spans.slot(asked), return_inverse=True)
+    slots, cell = np.unique(spans.slot[asked], return_inverse=True)
     intervals = _Intervals.of(spans, slots, biased)
 
     def sums(values: np.ndarray) -> np.ndarray:
@@ -116,11 +132,10 @@ def reconcile(
     rest = apportioned((claim - floor)[cut] * (room - floors)[of], (claims - floors)[of], of)
     now[asked[cut]] = floor[cut] + rest
 
-    own = np.arange(len(rows)) < len(trips)
-    judged = np.zeros(len(rows), bool)
-    judged[asked[cut]] = True
-    judged = judged[own]
-    mine = own[asked]
+    mine = asked < len(at)
+    judged, km = np.zeros(len(trips), bool), units(trips["km_auditado"])
+    judged[at[asked[cut & mine]]] = True
+    km[at] = now[: len(at)]
     of_cycle = rows.take(asked[mine]).assign(
         cell=cell[mine], pedidos_m=paid[asked[mine]], pagos_m=now[asked[mine]]
     )
@@ -130,7 +145,7 @@ def reconcile(
         trips.assign(
             veredito=trips["veredito"].mask(judged, "divergente"),
             base_auditoria=trips["base_auditoria"].mask(judged, "odometro"),
-            km_auditado=decimals(now[own], KM, trips.index),
+            km_auditado=decimals(km, KM, trips.index),
         ),
         _table(intervals.frame().join(found), of_cycle, spans, zone),
     )
@@ -149,11 +164,9 @@ def not_enclosed(
         since, until: a reading that is not between them does not end the search, for a trip of a day that
             was not read yet may lie across it.
     """
-    rows = pd.concat([trips, around], ignore_index=True)
-    doubtful = (rows["cobertura"] < 1) | (rows["cobertura_busca"] < 1) | (rows["sinal"] != "presente")
-    doubtful |= rows["km_outra_fonte"].notna()
-    spans = _Spans.of(rows, doubtful.to_numpy() & (units(rows["km_declarado"]) > 0), rules)
-    slots = np.unique(spans.slot(np.flatnonzero(spans.asked[: len(trips)])))
+    rows, at = _of_vehicles(trips, around, _doubtful(trips))
+    spans = _Spans.of(rows, _doubtful(rows), rules)
+    slots = np.unique(spans.slot[: len(at)][spans.asked[: len(at)]])
     found = _Intervals.of(spans, slots, pd.DataFrame())
     instant = np.append(spans.instant, 0)
     before, after = (at >= 0 for at in (found.before, found.after))
@@ -161,6 +174,23 @@ def not_enclosed(
     sought_after = before & (~after | (instant[found.after] > microsecond(until)))
     names = spans.names[found.vehicle]
     return set(names[sought_before]), set(names[sought_after])
+
+
+def _of_vehicles(
+    trips: pd.DataFrame, around: pd.DataFrame, where: np.ndarray
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """All trips of the vehicles that have one `where` it says so: the cycle's, whose positions are given too,
+    then those around it."""
+    vehicles = trips.loc[where, "veiculo"].unique()
+    at = np.flatnonzero(trips["veiculo"].isin(vehicles))
+    beside = around.loc[around["veiculo"].isin(vehicles), _USED]
+    return pd.concat([trips[_USED].take(at), beside], ignore_index=True), at
+
+
+def _doubtful(rows: pd.DataFrame) -> np.ndarray:
+    """Whether a trip may be without a proof, under whatever tolerances."""
+    doubt = (rows["cobertura"] < 1) | (rows["cobertura_busca"] < 1) | (rows["sinal"] != "presente")
+    return (doubt | rows["km_outra_fonte"].notna()).to_numpy(bool) & (units(rows["km_declarado"]) > 0)
 
 
 def _unproven(rows: pd.DataFrame) -> np.ndarray:
@@ -177,9 +207,9 @@ def _measured_beside(spans: "_Spans", slots: np.ndarray, measured: np.ndarray) -
     found = np.zeros(len(slots), np.int64)
     if len(slots):
         beside = np.flatnonzero(~spans.asked & spans.measured)
-        slot = spans.slot(beside)
+        slot = spans.slot[beside]
         at = np.minimum(np.searchsorted(slots, slot), len(slots) - 1)
-        inside = (slots[at] == slot) & (slot == spans.slot_of_end(beside))
+        inside = (slots[at] == slot) & (slot == spans.slot_of_end[beside])
         np.add.at(found, at[inside], measured[beside[inside]])
     return found
 
@@ -266,19 +296,20 @@ class _Spans:
             leaps=np.cumsum(leap)[parts],
         )
 
-    def slot(self, rows: np.ndarray) -> np.ndarray:
-        """The slot in which each of these rows departs."""
-        return self._slots(rows, self.start, "right")
+    @cached_property
+    def slot(self) -> np.ndarray:
+        """The slot in which each row departs."""
+        return self._slots(self.start, "right")
 
-    def slot_of_end(self, rows: np.ndarray) -> np.ndarray:
+    @cached_property
+    def slot_of_end(self) -> np.ndarray:
         """That in which it arrives."""
-        return self._slots(rows, self.end, "left")
+        return self._slots(self.end, "left")
 
-    def _slots(self, rows: np.ndarray, instant: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
-        vehicle = self.vehicle[rows]
-        passed = np.searchsorted(self.key, self.axis.at(vehicle, instant[rows]), side)
-        before = np.searchsorted(self.of_vehicle, vehicle, "left")
-        return vehicle * (len(self.key) + 1) + np.where(passed > before, passed, 0)
+    def _slots(self, instant: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+        passed = np.searchsorted(self.key, self.axis.at(self.vehicle, instant), side)
+        before = np.searchsorted(self.of_vehicle, np.arange(len(self.names)))[self.vehicle]
+        return self.vehicle * (len(self.key) + 1) + np.where(passed > before, passed, 0)
 
 
 @dataclass(frozen=True)
@@ -306,7 +337,7 @@ class _Intervals:
         )
         heard = np.flatnonzero(spans.measured)
         other = device[before] != device[after]
-        for slot in (spans.slot(heard), spans.slot_of_end(heard)):
+        for slot in (spans.slot[heard], spans.slot_of_end[heard]):
             at = np.minimum(np.searchsorted(slots, slot), max(len(slots) - 1, 0))
             if len(slots):
                 strange = (slots[at] == slot) & (spans.device[heard] != device[before[at]])

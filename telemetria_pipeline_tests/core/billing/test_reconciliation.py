@@ -248,3 +248,8 @@ def test_order_changes_nothing_and_two_cycles_share_what_is_between_them(rows, a
     pd.testing.assert_frame_equal(
         both.sort_index()[names], whole.trips.set_index("viagem_id").sort_index()[names]
     )
+
+
+def test_nothing_to_judge_is_an_empty_table():
+    assert reconciled([]).intervals.empty
+    assert reconciled([read(0, 1_000)], [*WEEKEND, read(MONDAY, 1_020)]).intervals.empty
