@@ -39,7 +39,7 @@ _NAMED = 10
 _BRAZILIAN = str.maketrans(",.", ".,")
 _BILLED_BY = [
     *("viagem_id", "veiculo", "transportadora", "operacao", "data", "saida_utc", "fonte", "arquivo", "turno"),
-    *("veredito", "km_declarado", "km_medido", "km_auditado"),
+    *("veredito", "base_auditoria", "km_declarado", "km_medido", "km_auditado"),
 ]
 _ROSTER = ["placa", "equipamento", "transportadora", "tipo", "operacao", "rota", "entrada", "saida"]
 
