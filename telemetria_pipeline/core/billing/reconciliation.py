@@ -38,7 +38,7 @@ from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, apportioned, deci
 from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM
 
 _USED = [
-    *("viagem_id", "veiculo", "transportadora", "operacao", "aparelho", "segmentos"),
+    *("viagem_id", "veiculo", "transportadora", "operacao", "aparelho", "fontes_discordam", "segmentos"),
     *("saida_utc", "chegada_utc", "saida_medida_utc", "chegada_medida_utc"),
     *("leitura_saida_km", "leitura_chegada_km", "km_declarado", "km_medido", "km_auditado"),
     *(
@@ -243,7 +243,9 @@ class _Spans:
     @classmethod
     def of(cls, rows: pd.DataFrame, asked: np.ndarray, rules: AuditRules) -> "_Spans":
         vehicle, names = pd.factorize(rows["veiculo"], sort=True)
-        device, devices = pd.factorize(rows["aparelho"], sort=True)
+        # Where two sources disagree, the one that counts proves no kilometres.
+        alone = rows["aparelho"].mask(rows["fontes_discordam"])
+        device, devices = pd.factorize(alone, sort=True)
         measured = rows["segmentos"].to_numpy() > 0
         said = rows["km_declarado"].notna().to_numpy()
         start, end = (microseconds(rows[f"{name}_utc"]) for name in ("saida", "chegada"))
