@@ -33,6 +33,7 @@ WORDS = {
     "motorista": "Motorista",
     "transportadora": "Transportadora",
     "viagem_nova": "Viagem nova",
+    "viagem_substituida": "Viagem substituída",
     "viagem_retirada": "Viagem retirada",
     "km_alterado": "Quilometragem alterada",
     "tarifa_alterada": "Tarifa alterada",
