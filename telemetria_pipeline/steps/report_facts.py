@@ -71,6 +71,7 @@ def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
         last=cycle.last,
         zone=settings.timezone,
         billing=billing,
+        priced=priced,
         adjustments=adjustments,
         divergences=DIVERGENCES.frame(pa.concat_tables(found, promote_options="default")),
         patterns=patterns,

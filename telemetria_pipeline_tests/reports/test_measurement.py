@@ -7,9 +7,10 @@ from io import BytesIO
 from zipfile import ZipFile
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from telemetria_pipeline.contracts.billing import PRICED_TRIPS
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.reports import measurement as reports
 from telemetria_pipeline.reports.measurement import Measurement, measurement_markdown, measurement_workbook
@@ -28,11 +29,11 @@ from telemetria_pipeline_tests.reports.rows import (
 )
 from telemetria_pipeline_tests.reports.sheets import Sheets
 
-# DOMAIN's medição, in its order.
+# DOMAIN's medição, in its order, with what explains it.
 COLUMNS = [
-    "Período", "Placa", "Frota", "Rota", "Turnos atendidos", "Regime", "Contrato/spot", "Tipo do veículo",
-    "Km rodado", "Custo variável (R$/km)", "Total variável", "Custo fixo", "Parcela",
-    "Total mensal a faturar",
+    "Período", "Placa", "Frota", "Rota", "Turnos atendidos", "Contrato", "Regime", "Contrato/spot",
+    "Tipo do veículo", "Km rodado", "Km além da franquia", "Custo variável (R$/km)", "Total variável",
+    "Custo fixo", "Parcela", "Total mensal a faturar", "Por que não é km × tarifa",
 ]  # fmt: skip
 CLOSED = Closing(
     cycle="2026-10-16",
@@ -53,6 +54,7 @@ CLOSED = Closing(
 def medicao(**said) -> Measurement:
     frames = {
         "billing": bill(bill_line(), bill_line(veiculo="ABC1C34", operacao="IND", contrato_linha=3)),
+        "priced": PRICED_TRIPS.empty(),
         "adjustments": adjustments(adjustment()),
         "divergences": divergences(divergence()),
         "patterns": patterns(pattern()),
@@ -66,7 +68,9 @@ def sheets_of(measurement: Measurement) -> Sheets:
 
 def test_a_sheet_an_operation_with_the_columns_that_finance_knows():
     sheets = sheets_of(medicao())
-    assert sheets.book.sheetnames == ["AGR", "IND", "Ajustes", "Totais", "Divergências", "Padrões"]
+    assert sheets.book.sheetnames == [
+        *("AGR", "IND", "Comprovação", "Ajustes", "Totais", "Transportadoras", "Divergências", "Padrões")
+    ]
     for operation in ("AGR", "IND"):
         assert list(sheets.table(operation)[0]) == COLUMNS
     assert sheets.column("AGR", "Placa") == ["GDP4J68"]
@@ -104,8 +108,8 @@ changes = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(bill_lines, max_size=8), st.lists(changes, max_size=4))
+@settings(max_examples=15, deadline=None, phases=(Phase.generate,))
+@given(st.lists(bill_lines, max_size=8, unique_by=lambda line: line["veiculo"]), st.lists(changes, max_size=4))
 def test_every_sum_is_a_formula_that_agrees_to_the_cent(lines, changed):
     billing, adjusted = bill(*lines), adjustments(*changed)
     sheets = sheets_of(medicao(billing=billing, adjustments=adjusted))
@@ -117,7 +121,10 @@ def test_every_sum_is_a_formula_that_agrees_to_the_cent(lines, changed):
         "Parcela": billing["fixo_brl"].sum(),
         "Ajustes": adjusted["ajuste_brl"].sum(),
         "Total a faturar": billing["total_brl"].sum() + adjusted["ajuste_brl"].sum(),
-        "Economia no variável": billing["variavel_declarado_brl"].sum() - billing["variavel_brl"].sum(),
+        "Economia no declarado": billing["economia_brl"].sum(),
+        "Pago sem declaração": billing["variavel_brl"].sum()
+        - billing["variavel_declarado_brl"].sum()
+        + billing["economia_brl"].sum(),
     }
     assert {header: sheets.total("Totais", header) for header in expected} == expected
     for name in sheets.book.sheetnames[:2]:
@@ -135,15 +142,27 @@ def test_what_has_no_operation_is_shown_apart_and_in_the_totals():
     assert sheets.column("Totais", "Km rodado") == [0, 0, Decimal("1234.567")]
 
 
-def test_a_franchise_is_explained_where_the_kilometres_stand():
-    sheets = sheets_of(medicao(billing=bill(bill_line(franquia_km=500))))
-    letters, rows = sheets.table("AGR")
-    said = sheets.book["AGR"][f"{letters['Km rodado']}{rows[0]}"].comment.text
-    assert said == "Franquia de 500,000 km: o total variável é de 734,567 km"
-    beneath = sheets.book["AGR"].cell(rows[-1] + 3, 1).value
-    assert beneath == "GDP4J68: franquia de 500,000 km, dos 1.234,567 km rodados pagam-se 734,567 km."
-    sheets = sheets_of(medicao())
-    assert sheets.book["AGR"].cell(sheets.table("AGR")[1][-1] + 3, 1).value is None
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"km_auditado": 1000, "tarifa_brl_km": "2.73"}, None),
+        ({"km_auditado": "1234.567"}, "1.234,567 km × R$ 2,7300/km = R$ 3.370,36791, ao centavo"),
+        (
+            {"km_auditado": 1500, "franquia_km": 500},
+            "Franquia: 500,000 km dos 1.500,000 km rodados não se pagam por km",
+        ),
+        ({"km_auditado": 1000, "dias": 12}, "Parcela de 12 dos 31 dias"),
+    ],
+)
+def test_a_row_says_why_it_is_not_km_times_tariff(said, why):
+    assert sheets_of(medicao(billing=bill(bill_line(**said)))).column("AGR", COLUMNS[-1]) == [why]
+
+
+def test_several_contract_rows_of_a_vehicle_are_told_on_each():
+    rows = [bill_line(km_auditado=0, contrato_linha=n, contrato="C-2", clausula="5") for n in (2, 3)]
+    sheets = sheets_of(medicao(billing=bill(*rows)))
+    assert sheets.column("AGR", COLUMNS[-1]) == ["O veículo tem 2 linhas de contrato no ciclo"] * 2
+    assert sheets.column("AGR", "Contrato") == ["C-2, cláusula 5"] * 2
 
 
 def test_what_nobody_pays_stands_beneath_the_totals():
