@@ -121,8 +121,8 @@ class Measurement:
     def _carriers(self, rows: pd.DataFrame) -> pd.Series:
         """Whose each row is: as it says, else as the cycle's trips of its vehicle do."""
         declared = self.priced.dropna(subset="transportadora").drop_duplicates("veiculo")
-        known = declared.set_index("veiculo")["transportadora"]
-        return rows["transportadora"].fillna(rows["veiculo"].map(known)).fillna(NO_CARRIER)
+        of_trips = declared.set_index("veiculo")["transportadora"].reindex(rows["veiculo"])
+        return rows["transportadora"].fillna(of_trips.set_axis(rows.index)).fillna(NO_CARRIER)
 
     @property
     def seal(self) -> str:
@@ -270,20 +270,20 @@ def _lines(book: Workbook, measurement: Measurement, operation: str) -> Table:
         _heading(measurement, _TITLES[operation]),
         [
             Column("Período", (begins + " a " + ends).tolist(), "long", width=13),
-            Column("Placa", bill["veiculo"].tolist(), width=11),
+            Column("Placa", bill["veiculo"].tolist(), width=10),
             Column("Frota", bill["equipamento"].tolist(), width=8),
-            Column("Rota", bill["rota"].tolist(), "long", width=19),
+            Column("Rota", bill["rota"].tolist(), "long", width=15),
             Column("Turnos atendidos", bill["turnos"].tolist(), "long", width=10),
             Column("Contrato", [contract_of(line) for line in bill.to_dict("records")], "long", width=14),
-            Column("Regime", bill["regime"].map(word).tolist(), width=15),
+            Column("Regime", bill["regime"].map(word).tolist(), width=14),
             Column("Contrato/spot", bill["modalidade"].map(word).tolist(), width=10),
-            Column("Tipo do veículo", bill["tipo"].tolist(), width=14),
+            Column("Tipo do veículo", bill["tipo"].tolist(), "long", width=10),
             Column("Km rodado", bill["km_auditado"].tolist(), "km", 11, summed=True),
             Column("Km além da franquia", bill["km_faturado"].tolist(), "km", 11, summed=True),
-            Column("Custo variável (R$/km)", bill["tarifa_brl_km"].tolist(), "tariff", 11),
-            Column("Total variável", bill["variavel_brl"].tolist(), "brl", 15, summed=True),
-            Column("Custo fixo", bill["custo_fixo_mensal_brl"].tolist(), "brl", 14),
-            Column("Parcela", bill["fixo_brl"].tolist(), "brl", 15, summed=True),
+            Column("Custo variável (R$/km)", bill["tarifa_brl_km"].tolist(), "tariff", 10),
+            Column("Total variável", bill["variavel_brl"].tolist(), "brl", 14, summed=True),
+            Column("Custo fixo", bill["custo_fixo_mensal_brl"].tolist(), "brl", 13),
+            Column("Parcela", bill["fixo_brl"].tolist(), "brl", 14, summed=True),
             Column(
                 "Total mensal a faturar",
                 [Formula("={Total variável}+{Parcela}", total) for total in bill["total_brl"]],
@@ -291,7 +291,7 @@ def _lines(book: Workbook, measurement: Measurement, operation: str) -> Table:
                 16,
                 summed=True,
             ),
-            Column("Por que não é km × tarifa", bill["porque"].tolist(), "long", 34),
+            Column("Por que não é km × tarifa", bill["porque"].tolist(), "long", 28),
         ],
         frozen=2,
     )
@@ -341,8 +341,8 @@ def _adjustments(book: Workbook, measurement: Measurement) -> Table:
             Column("Valor antes", changed["valor_antes_brl"].tolist(), "brl", 13, summed=True),
             Column("Valor depois", changed["valor_depois_brl"].tolist(), "brl", 13, summed=True),
             Column("Ajuste", changed["ajuste_brl"].tolist(), "brl", 13, summed=True),
-            Column("Explicação", changed["frase"].tolist(), "long", 40),
-            Column("Boletim", changed["arquivo"].tolist(), "long", width=20),
+            Column("Explicação", changed["frase"].tolist(), "long", 38),
+            Column("Boletim", changed["arquivo"].tolist(), "long", width=18),
         ],
     )
 
@@ -477,19 +477,19 @@ def _divergences(book: Workbook, measurement: Measurement) -> None:
         [
             Column("Data", [t.date() if t else None for t in departures], "day", 11),
             Column("Saída", [t.time() if t else None for t in departures], "clock", 7),
-            Column("Tipo", shown["tipo"].map(word).tolist(), "long", width=16),
+            Column("Tipo", shown["tipo"].map(word).tolist(), "long", width=14),
             Column("Veredito", shown["veredito"].map(word).tolist(), width=12),
-            Column("R$ em jogo", shown["valor_brl"].tolist(), "brl", 12),
-            Column("Na franquia", shown["franquia_brl"].tolist(), "brl", 12),
-            Column("Confiança", shown["confianca"].tolist(), "share", 10),
-            Column("Transportadora", shown["transportadora"].tolist(), "long", width=15),
-            Column("Placa", shown["veiculo"].tolist(), "long", width=10),
-            Column("Km declarado", shown["km_declarado"].tolist(), "km", 10),
-            Column("Km medido", shown["km_medido"].tolist(), "km", 10),
-            Column("Km auditado", shown["km_auditado"].tolist(), "km", 10),
-            Column("Explicação", shown["frase"].tolist(), "long", 42),
-            Column("Boletim", place_in_boletim(shown), "long", width=20),
-            Column("Divergência", shown["divergencia_id"].tolist(), "long", width=13),
+            Column("R$ em jogo", shown["valor_brl"].tolist(), "brl", 11),
+            Column("Na franquia", shown["franquia_brl"].tolist(), "brl", 11),
+            Column("Confiança", shown["confianca"].tolist(), "share", 8),
+            Column("Transportadora", shown["transportadora"].tolist(), "long", width=13),
+            Column("Placa", shown["veiculo"].tolist(), "long", width=9),
+            Column("Km declarado", shown["km_declarado"].tolist(), "km", 9),
+            Column("Km medido", shown["km_medido"].tolist(), "km", 9),
+            Column("Km auditado", shown["km_auditado"].tolist(), "km", 9),
+            Column("Explicação", shown["frase"].tolist(), "long", 36),
+            Column("Boletim", place_in_boletim(shown), "long", width=17),
+            Column("Divergência", shown["divergencia_id"].tolist(), "long", width=12),
         ],
     )
 

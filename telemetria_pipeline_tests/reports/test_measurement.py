@@ -1,11 +1,13 @@
 """The medição workbook: read back, its sums computed, and held against the tables to the cent."""
 
 import dataclasses
+import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO
 from zipfile import ZipFile
 
+import pandas as pd
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -13,8 +15,15 @@ from hypothesis import strategies as st
 from telemetria_pipeline.contracts.billing import PRICED_TRIPS
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.reports import measurement as reports
-from telemetria_pipeline.reports.measurement import Measurement, measurement_markdown, measurement_workbook
-from telemetria_pipeline_tests.core.audit.rows import ZONE
+from telemetria_pipeline.reports.measurement import (
+    Measurement,
+    file_name,
+    measurement_markdown,
+    measurement_workbook,
+)
+from telemetria_pipeline.reports.measurement_page import measurement_page
+from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, ZONE, frame_of, trip_id
+from telemetria_pipeline_tests.reports.html import assert_alone, text_of
 from telemetria_pipeline_tests.reports.rows import (
     FORMULA,
     HOSTILE,
@@ -253,3 +262,116 @@ def test_markdown_says_the_totals_and_carries_both_plots():
     assert "| **Total** | R$ 6.740,74 | R$ 80.628,28 | R$ 87.369,02 | R$ 7.098,00 | R$ 54,60 |" in said
     assert said.count("](data:image/png;base64,") == 2
     assert "Ciclo fechado em 17/11/2026" in said
+
+
+OTHER = {"veiculo": "ABC1C34", "transportadora": "EXPRESSO OUTRO"}
+
+
+def two_carriers() -> Measurement:
+    return medicao(
+        billing=bill(bill_line(), bill_line(**OTHER, tarifa_brl_km="3.1017", contrato="C-9", clausula="9")),
+        priced=priced(
+            {"viagem_id": trip_id(1), "base_auditoria": "boletim_substitui", "valor_brl": "100.00"},
+            {"viagem_id": trip_id(2), "base_auditoria": "acordo", "valor_brl": "50.00"},
+            {
+                "viagem_id": trip_id(3),
+                "km_declarado": None,
+                "km_medido": 20,
+                "km_auditado": 0,
+                "valor_brl": 0,
+                "base_auditoria": "a_declarar",
+            },
+        ),
+        adjustments=adjustments(adjustment(), adjustment(**OTHER, ajuste_brl="-7.77")),
+        divergences=divergences(
+            divergence(), divergence(**OTHER, frase="do outro", valor_brl="88.88"), divergence(**OTHER)
+        ),
+    )
+
+
+def priced(*rows: dict) -> pd.DataFrame:
+    """Trips of the first line, of R$ 2.73 a km, under contract PRICED_TRIPS."""
+    trip = {
+        "veiculo": "GDP4J68", "contrato": "C-1", "contrato_linha": 2, "data": "2026-10-20", "fonte": "ambos",
+        "saida_utc": DEPARTURE, "veredito": "ok", "km_declarado": 20, "km_auditado": 20, "km_faturado": 20,
+        "tarifa_brl_km": "2.73",
+    }  # fmt: skip
+    return frame_of(PRICED_TRIPS, [trip | row for row in rows])
+
+
+def test_a_carriers_files_hold_nothing_of_another():
+    both = two_carriers()
+    assert both.carriers == ["EXPRESSO OUTRO", "VIAÇÃO TESTE"]
+    own = both.of_carrier("VIAÇÃO TESTE")
+    sheets = sheets_of(own)
+    assert sheets.book.sheetnames == ["AGR", "Comprovação", "Ajustes", "Totais", "Divergências"]
+    texts = [text_of(measurement_page(own)), *(sheets.text(page) for page in sheets.book.worksheets)]
+    said = "\n".join(texts)
+    for foreign in ("OUTRO", "ABC1C34", "C-9", "3,1017", "3.1017", "7,77", "88,88", "-7.77", "88.88", "do outro"):
+        assert foreign not in said, foreign
+    for ours in ("GDP4J68", "C-1, cláusula 4.1", "boletim atrasado.xlsx", "tolerância de 10 %"):
+        assert ours in texts[0] and ours in said.removeprefix(texts[0]), ours
+    assert sheets.total("Totais", "Total a faturar") == own.billing["total_brl"].sum() + Decimal("54.60")
+
+
+def test_the_carriers_add_up_to_the_cycle():
+    both = two_carriers()
+    sheets = sheets_of(both)
+    assert sheets.column("Transportadoras", "Transportadora") == ["EXPRESSO OUTRO", "VIAÇÃO TESTE"]
+    for header in ("Total variável", "Parcela", "Ajustes", "Total a faturar", "Km rodado"):
+        assert sheets.total("Transportadoras", header) == sheets.total("Totais", header), header
+    assert sheets.total("Comprovação", "Total variável") == both.billing["variavel_brl"].sum()
+    line = [sheets.column("Comprovação", name)[1] for name in ("Só boletim", "A declarar (retido)")]
+    assert line == [both.billing["variavel_brl"].iloc[0] - 50, Decimal("54.60")]
+    assert all(sheets.value(s, c) == sheets.stored(s, c) for s, c in sheets.formulas())
+
+
+def test_the_page_is_signed_under_the_seal():
+    open_, closed = (
+        text_of(measurement_page(medicao(closing=c).of_carrier("VIAÇÃO TESTE"))) for c in (None, CLOSED)
+    )
+    assert "Selo: em aberto" in open_
+    assert "Ciclo em aberto: os valores ainda podem mudar" in open_
+    assert f"Selo: {CLOSED.seal}" in closed
+    assert f"hash {CLOSED.hash}" in closed
+    assert "Pela transportadora Nome e cargo: Data: Pela contratante Nome e cargo: Data:" in closed
+    totals = sheets_of(medicao(closing=CLOSED).of_carrier("VIAÇÃO TESTE"))
+    assert "Pela contratante: ____" in totals.text(totals.book["Totais"])
+    assert f"Selo: {CLOSED.seal}" in totals.text(totals.book["Totais"])
+
+
+@pytest.mark.parametrize("hostile", [HOSTILE, FORMULA, "{{ 7 * 7 }}", "</td></table>"])
+def test_what_senders_wrote_is_text_on_the_page(hostile):
+    page = measurement_page(
+        medicao(
+            billing=bill(bill_line(equipamento=hostile, transportadora=hostile)),
+            adjustments=adjustments(adjustment(frase=hostile, transportadora=hostile)),
+            divergences=divergences(divergence(arquivo=hostile, transportadora=hostile)),
+        ).of_carrier(hostile)
+    )
+    assert_alone(page)
+    assert text_of(page).count(hostile) == 4  # no row of another spelling, all of this one
+
+
+def test_a_vehicle_without_a_carrier_goes_by_what_its_trips_say():
+    nobody = medicao(billing=bill(bill_line(transportadora=None)), adjustments=adjustments())
+    assert nobody.carriers == ["Sem transportadora"]
+    said = dataclasses.replace(nobody, priced=priced({"viagem_id": "a", "transportadora": "Viação Teste"}))
+    assert said.carriers == ["Viação Teste"]
+
+
+def test_file_names_are_safe_and_never_meet():
+    names = ["Viação Teste", "A/B", "A-B", "A B", "../../etc", "Fulano & Cia. Ltda", "ÇÇ", "日本", "x" * 300]
+    made = [file_name("2026-10-16", name) for name in names]
+    assert made[0] == file_name("2026-10-16", "VIACAO  TESTE") == "medicao_2026-10-16_viacao-teste"
+    assert made[3] == "medicao_2026-10-16_a-b"
+    assert len(set(made)) == len(made)
+    assert all(re.fullmatch(r"[a-z0-9_-]{1,100}", name) for name in made)
+    assert file_name("2026-10-16") == "medicao_2026-10-16"
+
+
+def test_each_sheet_prints_in_a_size_that_can_be_read():
+    book = sheets_of(two_carriers()).book
+    for name, most in {"Divergências": 200, "Ajustes": 200, "Comprovação": 200, "AGR": 235}.items():
+        page = book[name]
+        assert sum(d.width * (d.max - d.min + 1) for d in page.column_dimensions.values()) <= most, name
