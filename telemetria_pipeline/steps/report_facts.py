@@ -4,7 +4,6 @@ A report shows tables as they were written; it computes nothing that a table alr
 """
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,9 +20,11 @@ from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGM
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.contracts.telemetry import LEDGER
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.billing.bill import left_out
+from telemetria_pipeline.core.billing.bill import left_out, make_bill
+from telemetria_pipeline.core.billing.franchise import left_of_franchise
 from telemetria_pipeline.core.billing.tariffs import terms_in_force
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.reports.daily import DailyFacts
@@ -35,7 +36,7 @@ from telemetria_pipeline.steps.audit_day import read_day
 from telemetria_pipeline.steps.closed_cycles import read_log
 from telemetria_pipeline.steps.day_index import files_declaring
 from telemetria_pipeline.steps.hours import expected_hours, read_manifest
-from telemetria_pipeline.steps.intake import RAW, partition_of, read_file_manifest
+from telemetria_pipeline.steps.intake import files_received, partition_of, read_file_manifest
 from telemetria_pipeline.steps.reference import read_tables
 from telemetria_pipeline.steps.staleness import Snapshot
 from telemetria_pipeline.storage.lake import Lake
@@ -101,6 +102,7 @@ def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
         divergences=divergences,
         hours=pd.DataFrame(hours, columns=["fonte", "hora", "estado", "tentativas", "erro"]),
         boletins=_boletins(lake, day, window),
+        franchise=_franchise(lake, day, trips, settings),
     )
 
 
@@ -140,6 +142,29 @@ def _table(lake: Lake, contract: Contract, partition: dict[str, str]) -> pd.Data
     return contract.frame(table)
 
 
+def _franchise(lake: Lake, day: date, trips: pd.DataFrame, settings: Settings) -> pd.Series:
+    """Free metres left when each trip of the day departs, by its id: what earlier trips of the cycle used.
+
+    Only of vehicles that drove under a contract with a franchise: most days read no other day.
+    """
+    reference, cycle = read_tables(lake), Cycle.of(day)
+    contracts = CONTRACTS.empty() if reference.contracts is None else reference.contracts
+    with_one = contracts.loc[contracts["franquia_km"] > 0, "contrato"]
+    vehicles = trips.loc[trips["contrato"].isin(with_one), "veiculo"].unique()
+    if not len(vehicles):
+        return pd.Series(dtype="int64")
+    so_far = [d for d in cycle.days if d <= day]
+    found = [VALIDATED_TRIPS.empty().assign(data="")]
+    for partition, table in lake.read_tables(VALIDATED_TRIPS.name, [{"data": str(d)} for d in so_far]):
+        own = table.filter(pc.field("veiculo").isin(list(vehicles)))
+        found.append(VALIDATED_TRIPS.frame(own).assign(data=partition["data"]))
+    ran = pd.concat(found, ignore_index=True).astype({"data": "str"})
+    registered = VEHICLES.empty() if reference.vehicles is None else reference.vehicles
+    registered = registered[registered["placa"].isin(vehicles)]
+    bill = make_bill(ran, registered, contracts, cycle, AuditRules.of(settings))
+    return left_of_franchise(bill.billing, bill.priced)
+
+
 def _hour(lake: Lake, hour: Hour) -> dict[str, Any]:
     """The hour as the audit sees it: what its tables say; and what the last tries without an answer met."""
     ledger = lake.read_table(LEDGER.name, hour.partition, ["state"])
@@ -161,7 +186,7 @@ def _boletins(lake: Lake, day: date, window: Window) -> pd.DataFrame:
     """
     start, end = window
     declaring = files_declaring(lake, [day])
-    landed = _landed(lake, start, end + _DAY)
+    landed = files_received(lake, start, end + _DAY)
     manifests = [m for f in sorted({*declaring, *landed}) if (m := read_file_manifest(lake, f))]
     about = [m for m in manifests if m.file in declaring or m.received_at < end or not m.days]
     found = pd.DataFrame(
@@ -179,14 +204,6 @@ def _boletin(manifest: FileManifest) -> dict[str, Any]:
         "recebido_utc": manifest.received_at,
         **{name: manifest.rows.get(row, 0) for name, row in _ROWS.items()},
     }
-
-
-def _landed(lake: Lake, start: datetime, end: datetime) -> Iterator[str]:
-    """The files received in the window, told by their originals, which are written once."""
-    for info in lake.store.list(RAW):
-        found = re.fullmatch(rf"{RAW}/arquivo=([^/]+)/original[^/]*", info.key)
-        if found and info.modified and start <= info.modified < end:
-            yield found[1]
 
 
 def _day_of(divergence_id: str) -> date:

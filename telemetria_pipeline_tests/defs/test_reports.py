@@ -29,7 +29,17 @@ from telemetria_pipeline.steps.report_facts import (
     measurement_of,
 )
 from telemetria_pipeline.storage import Lake, ObjectStore
-from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE, frame_of, segment, segments, trip, trips
+from telemetria_pipeline_tests.core.audit.rows import (
+    DAY,
+    DEPARTURE,
+    PLATE,
+    ZONE,
+    frame_of,
+    segment,
+    segments,
+    trip,
+    trips,
+)
 from telemetria_pipeline_tests.core.boletim.rows import csv_of
 from telemetria_pipeline_tests.core.boletim.rows import trip as declared
 from telemetria_pipeline_tests.one_source import hour_of
@@ -135,6 +145,28 @@ def test_the_daily_report_lies_in_the_lake_and_its_plots_in_the_metadata(run, fo
     assert book.sheetnames[0] == "Resumo"
 
 
+def test_what_lies_in_a_franchise_is_told_by_the_cycles_trips_to_date(lake):
+    """60 of 100 free km were used on the day before; what comes later in the cycle changes nothing."""
+    day = {"km_declarado": 60, "km_medido": 60, "km_auditado": 60}
+    ran = {
+        DAY - timedelta(days=1): trip(viagem_id="a", saida_utc=DEPARTURE - timedelta(days=1), **day),
+        DAY: trip(viagem_id="b", **day),
+        DAY + timedelta(days=1): trip(viagem_id="c", saida_utc=DEPARTURE + timedelta(days=1), **day),
+        CYCLE.first - timedelta(days=1): trip(viagem_id="d", **day),
+    }
+    write_day(lake)
+    for when, row in ran.items():
+        write(lake, VALIDATED_TRIPS, trips(row), data=str(when))
+    assert daily_facts(lake, DAY, SETTINGS).franchise.empty
+    terms = {
+        "contrato": "C-1", "clausula": "4.1", "contrato_linha": 2, "modalidade": "contrato",
+        "placa": PLATE, "tarifa_brl_km": "2.73", "custo_fixo_mensal_brl": 0, "franquia_km": 100,
+        "vigencia_inicio": "2026-01-01",
+    }  # fmt: skip
+    write(lake, CONTRACTS, frame_of(CONTRACTS, [terms]))
+    assert daily_facts(lake, DAY, SETTINGS).franchise.to_dict() == {"a": 100_000, "b": 40_000}
+
+
 def test_a_range_of_days_is_reported_day_by_day_and_one_that_fails_costs_only_itself(run, folder_lake):
     write_day(folder_lake)
     write_day(folder_lake, DAY + timedelta(days=2))
@@ -211,6 +243,62 @@ def test_the_medicao_lies_in_the_lake_and_its_totals_in_the_metadata(run, folder
     assert said["dagster/uri"] == folder_lake.store.uri(key)
     book = openpyxl.load_workbook(BytesIO(folder_lake.store.get(key)))
     assert "Período: 16/02/2026 a 15/03/2026" in [c.value for c in book["AGR"]["A"]]
+
+
+def test_each_carriers_medicao_lies_beside_it_and_one_that_counts_no_more_is_removed(run, folder_lake):
+    write_cycle(folder_lake)
+    folder = f"reports/measurement/ciclo={CYCLE.key}"
+    folder_lake.store.put(f"{folder}/medicao_{CYCLE.key}_outra.html", b"of another day")
+    result = run("cycle_job", "measurement", partition_key=CYCLE.key)
+    stem = f"{folder}/medicao_{CYCLE.key}"
+    files = [f"{stem}.xlsx", f"{stem}_viacao-teste.html", f"{stem}_viacao-teste.xlsx"]
+    assert sorted(info.key for info in folder_lake.store.list(folder)) == files
+    assert sorted(metadata_of(result)["of_carriers"]) == [folder_lake.store.uri(key) for key in files[1:]]
+    page = folder_lake.store.get(files[1]).decode()
+    assert_alone(page)
+    assert "Medição · VIAÇÃO TESTE" in text_of(page)
+
+
+BROWSER = """#!/bin/sh
+for word in "$@"; do case "$word" in --print-to-pdf=*) out="${word#*=}";; file://*) page="${word#file://}";; esac; done
+printf '%%PDF of ' > "$out" && cat "$page" >> "$out"
+"""
+
+
+def print_cycle(tmp_path, monkeypatch, program: str | None) -> tuple[int, str]:
+    """What `telemetria cycle print` says on a machine with this program, and no other, to print with."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    if program:
+        (folder / "chromium").write_text(program)
+        (folder / "chromium").chmod(0o755)
+    (folder / "cat").symlink_to("/bin/cat")
+    monkeypatch.setenv("PATH", str(folder))
+    done = CliRunner().invoke(main, ["cycle", "print", CYCLE.key, "--output", "signed"])
+    return done.exit_code, done.output
+
+
+def test_a_cycle_is_printed_by_the_browser_that_is_there(folder_lake, tmp_path, monkeypatch):
+    write_cycle(folder_lake)
+    code, said = print_cycle(tmp_path, monkeypatch, BROWSER)
+    assert code == 0, said
+    stem = tmp_path / "signed" / f"medicao_{CYCLE.key}_viacao-teste"
+    assert stem.with_suffix(".pdf").read_bytes() == b"%PDF of " + stem.with_suffix(".html").read_bytes()
+    assert said.splitlines()[-1] == f"signed/{stem.name}.pdf"
+
+
+def test_without_a_browser_it_says_how_to_print(folder_lake, tmp_path, monkeypatch):
+    write_cycle(folder_lake)
+    code, said = print_cycle(tmp_path, monkeypatch, None)
+    assert code == 0
+    assert "open the .html in any browser and print it as PDF" in said
+    assert not list((tmp_path / "signed").glob("*.pdf"))
+
+
+def test_a_browser_that_prints_nothing_is_told(folder_lake, tmp_path, monkeypatch):
+    write_cycle(folder_lake)
+    code, said = print_cycle(tmp_path, monkeypatch, "#!/bin/sh\necho no display >&2\n")
+    assert (code, "did not print" in said, "no display" in said) == (1, True, True)
 
 
 def test_the_medicao_takes_the_divergences_of_its_own_days(lake):
