@@ -1,18 +1,20 @@
 """One divergence as a page for the carrier's desk: both sides, the day, the rule, the money, the proof."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from telemetria_pipeline.contracts.audit import TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.core.audit.tolerances import in_words
-from telemetria_pipeline.reports.pages import render
+from telemetria_pipeline.reports.pages import SIGNING, render
 from telemetria_pipeline.reports.text import (
     brl,
     clock,
     day_of,
+    exact_sum,
     km,
     missing,
     percent,
@@ -30,6 +32,8 @@ _BASES = {
     "telemetria_substitui": "não há boletim do veículo neste dia: vale a telemetria",
     "nao_comprovado": "a telemetria não mostra esta viagem",
     "nao_declarado": "a viagem não foi declarada",
+    "a_declarar": "a viagem não foi declarada: o valor fica retido até que se declare",
+    "odometro": "vale o que o odômetro andou entre duas leituras",
 }
 _SIGNALS = {
     "presente": "o equipamento foi ouvido antes e depois da viagem",
@@ -52,6 +56,10 @@ class Evidence:
         zone: the contract's, whose clocks the page shows; `declared_zone`: the one of the boletim's clocks.
         terms: the row of CONTRACTS that gave the price; None where there is none (any more).
         rules: today's tolerances, as AuditRules writes them; `rules_version`: their version.
+        around: TRIP_SEGMENTS of the vehicle on the nearest other days with good odometer readings, where the
+            day itself has none before or after the trip; `between`: VALIDATED_TRIPS of the vehicle on the
+            days from the one to the other.
+        boletim_sha256: of the boletim's bytes as received; None where there is none.
     """
 
     divergence: pd.Series
@@ -63,6 +71,9 @@ class Evidence:
     rules_version: str
     zone: ZoneInfo
     declared_zone: ZoneInfo
+    around: pd.DataFrame = field(default_factory=TRIP_SEGMENTS.empty)
+    between: pd.DataFrame = field(default_factory=VALIDATED_TRIPS.empty)
+    boletim_sha256: str | None = None
 
     @property
     def trip(self) -> pd.Series:
@@ -76,14 +87,53 @@ class Evidence:
         return own.sort_values("saida_utc")
 
     @property
+    def judged_together(self) -> pd.DataFrame:
+        """The trips that were judged as one with it, by departure, itself among them; none where it was alone."""
+        group = self.trip.get("grupo")
+        if missing(group):
+            return self.trips[:0]
+        own = self.trips[self.trips["grupo"] == group].sort_values(["saida_utc", "viagem_id"])
+        return own if len(own) > 1 else own[:0]
+
+    @property
     def readings_around(self) -> dict[str, pd.Series]:
-        """The segments with the last good odometer before, and the first after, a trip without segments."""
-        good = self.segments[self.segments["situacao_odometro"] == "ok"]
-        if missing(self.trip["km_declarado"]) or len(self.own_segments):
+        """The segments with the last good odometer before, and the first after, a declared trip that has no
+        segments or is paid by the odometer."""
+        trip = self.trip
+        by_odometer = trip["base_auditoria"] == "odometro"
+        if missing(trip["km_declarado"]) or (len(self.own_segments) and not by_odometer):
             return {}
-        before = good[good["saida_utc"] <= self.trip["saida_utc"]].nlargest(1, "saida_utc")
-        after = good[good["chegada_utc"] >= self.trip["chegada_utc"]].nsmallest(1, "chegada_utc")
+        others = pd.concat([self.around, self.segments[self.segments["viagem_id"] != trip["viagem_id"]]])
+        before, after = readings_around(others, trip)
         return {when: found.iloc[0] for when, found in (("Antes", before), ("Depois", after)) if len(found)}
+
+    @property
+    def odometer_account(self) -> str | None:
+        """What the odometer moved between those two readings, and what was declared there, in a sentence."""
+        readings = self.readings_around
+        if len(readings) < 2 or readings["Antes"]["fonte"] != readings["Depois"]["fonte"]:
+            return None
+        before, after = readings["Antes"], readings["Depois"]
+        moved = after["odometro_saida_km"] - before["odometro_chegada_km"]
+        known = pd.concat([self.between, self.trips]).drop_duplicates("viagem_id")
+        inside = known[
+            (known["saida_utc"] >= before["chegada_utc"]) & (known["chegada_utc"] <= after["saida_utc"])
+        ]
+        declared = inside[inside["km_declarado"].notna()]
+        trips = "1 viagem declarada" if len(declared) == 1 else f"{len(declared)} viagens declaradas"
+        return (
+            f"Da chegada de uma à saída da outra o odômetro andou {km(moved)}; nesse intervalo há {trips}, "
+            f"de {km(exact_sum(declared['km_declarado']))} ao todo."
+        )
+
+
+def readings_around(segments: pd.DataFrame, trip: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The last segment with good odometers before a trip, and the first after it; each may be none."""
+    good = segments[segments["situacao_odometro"] == "ok"]
+    return (
+        good[good["saida_utc"] <= trip["saida_utc"]].nlargest(1, "saida_utc"),
+        good[good["chegada_utc"] >= trip["chegada_utc"]].nsmallest(1, "chegada_utc"),
+    )
 
 
 def evidence_page(evidence: Evidence) -> str:
@@ -105,8 +155,20 @@ def evidence_page(evidence: Evidence) -> str:
         in_boletim=None if evidence.declared_zone == zone else _clocks(trip, evidence.declared_zone),
         segments=[{**row, **_clocks(row, zone)} for row in evidence.own_segments.to_dict("records")],
         around=[
-            {**row, **_clocks(row, zone), "when": when} for when, row in evidence.readings_around.items()
+            {**row, **_clocks(row, zone), "when": when, "date": day_of(row["saida_utc"].astimezone(zone))}
+            for when, row in evidence.readings_around.items()
         ],
+        account=evidence.odometer_account,
+        together=[
+            {**row, **_clocks(row, zone), "place": place}
+            for row, place in zip(
+                evidence.judged_together.to_dict("records"),
+                place_in_boletim(evidence.judged_together),
+                strict=True,
+            )
+        ],
+        boletim_sha256=evidence.boletim_sha256,
+        signing=SIGNING,
         steps=[_sentence(step) for step in _steps(evidence)],
         pages=[] if missing(pages) else pages.split("; "),
         basis=_BASES[trip["base_auditoria"]],

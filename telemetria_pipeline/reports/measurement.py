@@ -17,6 +17,7 @@ from telemetria_pipeline.contracts.reference import OPERATIONS
 from telemetria_pipeline.core.billing.franchise import after_franchise, left_of_franchise
 from telemetria_pipeline.core.billing.proof import PAID, UNPAID, by_proof
 from telemetria_pipeline.core.names import plain_name
+from telemetria_pipeline.reports.pages import SIGNING
 from telemetria_pipeline.reports.plots import at_stake_by_carrier, cost_by_carrier, markdown_image
 from telemetria_pipeline.reports.text import (
     brl,
@@ -51,7 +52,6 @@ NOT_PAID = (
     "Não se pagam: o que se mediu e ninguém declarou fica retido até que se declare, e o que a franquia cobre "
     "já está na parcela fixa."
 )
-SIGNING = ("Pela transportadora", "Pela contratante")
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ from telemetria_pipeline.reports.measurement import (
     NO_OPERATION,
     NOT_PAID,
     PROOFS,
-    SIGNING,
     Measurement,
     contract_of,
     file_name,
     measurement_workbook,
 )
-from telemetria_pipeline.reports.pages import render
+from telemetria_pipeline.reports.pages import SIGNING, render
 from telemetria_pipeline.reports.text import brl, day_of, exact_sum, km, missing, place_in_boletim
 from telemetria_pipeline.reports.workbook import local
 

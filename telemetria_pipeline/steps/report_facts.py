@@ -28,7 +28,7 @@ from telemetria_pipeline.core.billing.franchise import left_of_franchise
 from telemetria_pipeline.core.billing.tariffs import terms_in_force
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.reports.daily import DailyFacts
-from telemetria_pipeline.reports.evidence import Evidence
+from telemetria_pipeline.reports.evidence import Evidence, readings_around
 from telemetria_pipeline.reports.measurement import Measurement
 from telemetria_pipeline.reports.text import brl, day_of, missing, word
 from telemetria_pipeline.settings import Settings
@@ -44,6 +44,7 @@ from telemetria_pipeline.storage.lake import Lake
 _READERS = 8  # S3 answers each in its own time
 _DAY = timedelta(days=1)
 _NEAREST = 5
+_FAR_DAYS = 31  # so far away a reading still says something of a trip
 _ROWS = {"recebidas": "received", "aceitas": "accepted", "repetidas": "duplicate", "rejeitadas": "rejected"}
 
 
@@ -120,10 +121,16 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
     divergence = found.iloc[0]
     trips, segments = (_table(lake, contract, partition) for contract in (VALIDATED_TRIPS, TRIP_SEGMENTS))
     rules, snapshot = AuditRules.of(settings), Snapshot.read(lake, day, day, settings)
+    segments = segments[segments["veiculo"] == divergence["veiculo"]]
+    boletim = None if missing(divergence["arquivo_id"]) else read_file_manifest(lake, divergence["arquivo_id"])
+    around = _readings_around(lake, divergence, segments, day)
     return Evidence(
         divergence=divergence,
         trips=trips[trips["veiculo"] == divergence["veiculo"]],
-        segments=segments[segments["veiculo"] == divergence["veiculo"]],
+        segments=segments,
+        around=around,
+        between=_between(lake, divergence["veiculo"], around, day, settings),
+        boletim_sha256=boletim.sha256 if boletim else None,
         hours=read_day(lake, day, snapshot).sources.of_vehicle(divergence["veiculo"]),
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
@@ -131,6 +138,34 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
         zone=settings.timezone,
         declared_zone=_declared_zone(lake, divergence) or settings.timezone,
     )
+
+
+def _readings_around(lake: Lake, divergence: pd.Series, segments: pd.DataFrame, day: date) -> pd.DataFrame:
+    """The vehicle's segments of the nearest days with a good odometer before and after the trip, where its own
+    day has none; a bus may stand, or be silent, for weeks."""
+    found = [TRIP_SEGMENTS.empty()]
+    for step, of_day in zip((-_DAY, _DAY), readings_around(segments, divergence), strict=True):
+        days = [] if len(of_day) else [day + n * step for n in range(1, _FAR_DAYS + 1)]
+        for partition in ({"data": str(d)} for d in days):
+            table = lake.read_table(TRIP_SEGMENTS.name, partition)
+            if table is None:
+                continue
+            own = TRIP_SEGMENTS.frame(table.filter(pc.field("veiculo") == divergence["veiculo"]))
+            if (own["situacao_odometro"] == "ok").any():
+                found.append(own)
+                break
+    return pd.concat(found, ignore_index=True)
+
+
+def _between(lake: Lake, vehicle: str, around: pd.DataFrame, day: date, settings: Settings) -> pd.DataFrame:
+    """The vehicle's trips from the day of the reading before to the day of the one after."""
+    days = {day, *around["saida_utc"].dt.tz_convert(settings.timezone).dt.date}
+    every = [{"data": str(min(days) + n * _DAY)} for n in range((max(days) - min(days)).days + 1)]
+    found = [
+        VALIDATED_TRIPS.frame(table.filter(pc.field("veiculo") == vehicle))
+        for _, table in lake.read_tables(VALIDATED_TRIPS.name, every)
+    ]
+    return pd.concat([VALIDATED_TRIPS.empty(), *found], ignore_index=True)
 
 
 def _table(lake: Lake, contract: Contract, partition: dict[str, str]) -> pd.DataFrame:
