@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -59,6 +60,7 @@ class Evidence:
         around: TRIP_SEGMENTS of the vehicle on the nearest other days with good odometer readings, where the
             day itself has none before or after the trip; `between`: VALIDATED_TRIPS of the vehicle on the
             days from the one to the other.
+        beyond: what a franchise leaves of the R$ at stake, and the rest; see `after_franchise`.
         boletim_sha256: of the boletim's bytes as received; None where there is none.
     """
 
@@ -73,6 +75,7 @@ class Evidence:
     declared_zone: ZoneInfo
     around: pd.DataFrame = field(default_factory=TRIP_SEGMENTS.empty)
     between: pd.DataFrame = field(default_factory=VALIDATED_TRIPS.empty)
+    beyond: tuple[Decimal | None, Decimal] = (None, Decimal(0))
     boletim_sha256: str | None = None
 
     @property
@@ -263,6 +266,7 @@ def _money(evidence: Evidence) -> dict[str, Any]:
         "at_stake_km": at_stake,
         "calculation": calculation,
         "allowance": allowance,
+        "beyond": evidence.beyond,
     }
 
 

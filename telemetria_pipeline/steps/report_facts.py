@@ -24,7 +24,7 @@ from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.contracts.telemetry import LEDGER
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.billing.bill import left_out, make_bill
-from telemetria_pipeline.core.billing.franchise import left_of_franchise
+from telemetria_pipeline.core.billing.franchise import after_franchise, left_of_franchise
 from telemetria_pipeline.core.billing.tariffs import terms_in_force
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.reports.daily import DailyFacts
@@ -124,12 +124,15 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
     segments = segments[segments["veiculo"] == divergence["veiculo"]]
     boletim = None if missing(divergence["arquivo_id"]) else read_file_manifest(lake, divergence["arquivo_id"])
     around = _readings_around(lake, divergence, segments, day)
+    free = _franchise(lake, day, trips[trips["veiculo"] == divergence["veiculo"]], settings)
+    beyond = after_franchise(found, free).iloc[0]
     return Evidence(
         divergence=divergence,
         trips=trips[trips["veiculo"] == divergence["veiculo"]],
         segments=segments,
         around=around,
         between=_between(lake, divergence["veiculo"], around, day, settings),
+        beyond=(beyond["valor_brl"], beyond["franquia_brl"]),
         boletim_sha256=boletim.sha256 if boletim else None,
         hours=read_day(lake, day, snapshot).sources.of_vehicle(divergence["veiculo"]),
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),

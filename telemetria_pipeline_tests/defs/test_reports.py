@@ -1,6 +1,8 @@
 """What people open, made from a lake: the daily report, the medição, the page of a divergence."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
 from io import BytesIO
 
 import dagster as dg
@@ -38,6 +40,7 @@ from telemetria_pipeline_tests.core.audit.rows import (
     segment,
     segments,
     trip,
+    trip_id,
     trips,
 )
 from telemetria_pipeline_tests.core.boletim.rows import csv_of
@@ -341,6 +344,34 @@ def test_evidence_has_both_sides_the_hours_and_the_clause_that_priced_it(lake):
     assert (len(found.trips), len(found.segments)) == (1, 1)
     assert found.terms["clausula"] == "7.2"
     assert len(found.hours) == 72  # with its neighbours': a trip may cross midnight
+
+
+def test_evidence_takes_readings_of_other_days_and_what_lies_beyond_the_franchise(lake):
+    write_day(lake)
+    write(lake, TRIP_SEGMENTS, segments(), data=str(DAY))
+    write(lake, CONTRACTS, frame_of(CONTRACTS, [terms(placa=PLATE, tipo=None, franquia_km=40)]))
+    for days in (-5, -3, 9, 40):
+        far = timedelta(days=days)
+        read = segment(viagem_id=f"{days}", saida_utc=DEPARTURE + far, chegada_utc=DEPARTURE + far)
+        write(lake, TRIP_SEGMENTS, segments(read), data=str(DAY + far))
+        write(lake, VALIDATED_TRIPS, trips(trip(viagem_id=f"{days}", saida_utc=DEPARTURE + far)), data=str(DAY + far))
+    write(lake, TRIP_SEGMENTS, segments(segment(situacao_odometro="salto")), data=str(DAY - timedelta(days=1)))
+    found = evidence_of(lake, "20260310-0000000001", SETTINGS)
+    assert found.around["viagem_id"].tolist() == ["-3", "9"]
+    assert set(found.between["viagem_id"]) == {"-3", trip_id(1), "9"}
+    # 40 km were used on two days before, by 20 each: nothing is left of the franchise.
+    assert found.beyond == (Decimal("45.86"), 0)
+
+
+def test_evidence_names_the_bytes_of_the_boletim(lake, address):
+    inbox = ObjectStore.open(f"{address}/inbox")
+    data = csv_of(declared(DATA="10/03/2026"))
+    inbox.put("bom.csv", data)
+    (landed,) = landed_files(inbox)
+    judge_file(lake, receive_file(lake, inbox, landed.file_id), RuleSettings(), Reference())
+    write_day(lake)
+    write(lake, DIVERGENCES, divergences(divergence(arquivo_id=landed.file_id)), data=str(DAY))
+    assert evidence_of(lake, "20260310-0000000001", SETTINGS).boletim_sha256 == sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize(

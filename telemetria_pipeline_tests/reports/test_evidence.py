@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -249,9 +250,13 @@ def test_the_money_names_clause_and_validity():
 
 
 def test_a_franchise_is_told_beside_the_money_at_stake():
-    told = "antes da franquia do contrato, de 500,000 km por mês"
+    told = (
+        "Além da franquia R$ 12,00 o contrato tem franquia de 500,000 km por mês, gasta na ordem das partidas; "
+        "R$ 33,86 deste valor ficam nela"
+    )
     free = terms(franquia_km=500)
-    assert told in text_of(evidence_page(evidence(terms=free)))
+    partly = evidence(terms=free, beyond=(Decimal("12.00"), Decimal("33.86")))
+    assert told in text_of(evidence_page(partly))
     assert "franquia" not in text_of(evidence_page(evidence()))
     late = evidence(about={"tipo": "horario_divergente", "valor_brl": 0}, terms=free)
     assert "franquia" not in text_of(evidence_page(late))
