@@ -278,7 +278,7 @@ def cycle_close(key: "Cycle", force: bool) -> None:
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("."),
+    default=Path(),
     show_default="here",
     help="The folder to write into.",
 )

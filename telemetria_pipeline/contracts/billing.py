@@ -97,7 +97,9 @@ ADJUSTMENTS = Contract(
         Column("saida_utc", INSTANT, "Departure, UTC"),
         *_UNTIL,
         Column("arquivo", TEXT, "The sender's name for the boletim that declares it now, else that did"),
-        Column("substitui", TEXT, "The trips that gave place to it, joined by `;`; their price is the one before"),
+        Column(
+            "substitui", TEXT, "The trips that gave place to it, joined by `;`; their price is the one before"
+        ),
         Column("km_antes", KM, "Kilometres billed before", required=True),
         Column("km_depois", KM, "Kilometres that count now", required=True),
         Column("valor_antes_brl", MONEY, "Price before, R$", required=True),

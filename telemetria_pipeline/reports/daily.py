@@ -119,7 +119,9 @@ class DailyFacts:
             sums = sums.join(some.groupby(of(some))["valor_brl"].sum().rename(f"{verdict}_brl"), how="outer")
         sums = sums.join(found.groupby(of(found)).size().rename("divergencias"), how="outer")
         tolerated = self.trips[
-            (self.trips["veredito"] == "ok") & self.trips["km_declarado"].notna() & (self.trips["km_medido"] > 0)
+            (self.trips["veredito"] == "ok")
+            & self.trips["km_declarado"].notna()
+            & (self.trips["km_medido"] > 0)
         ]
         apart = units(tolerated["km_declarado"]) - units(tolerated["km_medido"])
         by = tolerated.assign(
@@ -209,13 +211,18 @@ class DailyFacts:
         returned = self.boletins[
             (self.boletins["veredito"] == "rejected") & ~self.boletins["arquivo"].isin(came)
         ]
-        by_carrier = self.unsent.groupby(self.unsent["transportadora"].fillna(NO_CARRIER))
+        unsent = self.unsent
+        told = pd.Series(
+            [f"{v} ({km(d)})" for v, d in zip(unsent["veiculo"], unsent["km_medido"], strict=True)],
+            index=unsent.index,
+            dtype="str",
+        )
+        by_carrier = told.groupby(unsent["transportadora"].fillna(NO_CARRIER))
         return [
             *(f"{file}: devolvido, e ainda não voltou corrigido." for file in returned["arquivo"].unique()),
             *(
-                f"{carrier}: rodaram e não têm boletim de {day_of(self.day)}: "
-                f"{', '.join(f'{v} ({km(d)})' for v, d in zip(own['veiculo'], own['km_medido'], strict=True))}."
-                for carrier, own in by_carrier
+                f"{carrier}: rodaram e não têm boletim de {day_of(self.day)}: {', '.join(vehicles)}."
+                for carrier, vehicles in by_carrier
             ),
         ]
 
@@ -247,7 +254,8 @@ class DailyFacts:
     def remarks(self) -> list[str]:
         """What a reader of the numbers must know."""
         said = [
-            "O gasto é o dos km auditados à tarifa do dia, antes da franquia do ciclo; em jogo é o que passa dela."
+            "O gasto é o dos km auditados à tarifa do dia, antes da franquia do ciclo; "
+            "em jogo é o que passa dela."
         ]
         if self.without_tariff:
             said.append(f"Viagens sem tarifa, fora do gasto: {number(self.without_tariff, 0)}.")

@@ -91,7 +91,7 @@ class Evidence:
 
     @property
     def judged_together(self) -> pd.DataFrame:
-        """The trips that were judged as one with it, by departure, itself among them; none where it was alone."""
+        """The trips that were judged as one with it, itself among them; none where it was alone."""
         group = self.trip.get("grupo")
         if missing(group):
             return self.trips[:0]

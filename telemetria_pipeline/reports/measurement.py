@@ -1,4 +1,4 @@
-"""The medição of a cycle: the workbook that finance opens, one for each carrier, and the totals for Dagster."""
+"""The medição of a cycle: the workbook that finance opens, one for each carrier, the totals for Dagster."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,13 +24,12 @@ from telemetria_pipeline.reports.text import (
     day_of,
     exact_sum,
     km,
-    missing,
     number,
     place_in_boletim,
     tariff,
     word,
 )
-from telemetria_pipeline.reports.workbook import Column, Formula, Table, Workbook, days, local
+from telemetria_pipeline.reports.workbook import Column, Formula, Kind, Table, Workbook, days, local
 
 NO_OPERATION = "Sem operação"
 _TITLES = {
@@ -49,8 +48,8 @@ PROOFS = {
 }
 """What money rests on, as people read it: the first three are paid, the others are not."""
 NOT_PAID = (
-    "Não se pagam: o que se mediu e ninguém declarou fica retido até que se declare, e o que a franquia cobre "
-    "já está na parcela fixa."
+    "Não se pagam: o que se mediu e ninguém declarou fica retido até que se declare, e o que a franquia "
+    "cobre já está na parcela fixa."
 )
 
 
@@ -95,7 +94,7 @@ class Measurement:
 
     @cached_property
     def carriers(self) -> list[str]:
-        """Whom the medição pays or charges, by name; `NO_CARRIER` only where nobody knows whose a vehicle is."""
+        """Whom the medição is about, by name; `NO_CARRIER` only where nobody knows whose a vehicle is."""
         named = pd.concat([self.lines["transportadora"], self._carriers(self.adjustments)])
         return sorted(named.groupby(named.map(plain_name)).first())
 
@@ -155,8 +154,11 @@ class Measurement:
 
     @property
     def operations(self) -> list[str]:
-        """The groups that are billed apart; `NO_OPERATION`, and of one carrier all, only where there is one."""
-        there = {*self.billing["operacao"].fillna(NO_OPERATION), *self.adjustments["operacao"].fillna(NO_OPERATION)}
+        """The groups that are billed apart; one carrier's, and `NO_OPERATION`, only where there is one."""
+        there = {
+            *self.billing["operacao"].fillna(NO_OPERATION),
+            *self.adjustments["operacao"].fillna(NO_OPERATION),
+        }
         always = () if self.carrier else OPERATIONS
         return [o for o in (*OPERATIONS, NO_OPERATION) if o in always or o in there]
 
@@ -428,11 +430,20 @@ def carrier_totals(measurement: Measurement) -> pd.DataFrame:
             }
         )
     found = pd.DataFrame(rows, columns=_CARRIER_TOTALS, dtype=object)
-    return found.sort_values(["Total a faturar", "Transportadora"], ascending=[False, True], ignore_index=True)
+    return found.sort_values(
+        ["Total a faturar", "Transportadora"], ascending=[False, True], ignore_index=True
+    )
 
 
 _CARRIER_TOTALS = [
-    *("Transportadora", "Veículos", "Km rodado", *(PROOFS[name] for name in PAID), "Total variável", "Parcela"),
+    *(
+        "Transportadora",
+        "Veículos",
+        "Km rodado",
+        *(PROOFS[name] for name in PAID),
+        "Total variável",
+        "Parcela",
+    ),
     *("Ajustes", "Total a faturar", *(PROOFS[name] for name in UNPAID), "Economia no declarado"),
     *("Em jogo, divergente", "Em jogo, inconclusivo"),
 ]
@@ -443,7 +454,11 @@ def _carriers(book: Workbook, measurement: Measurement) -> None:
     charged = "={Total variável}+{Parcela}+{Ajustes}"
     values: dict[str, list[Any]] = {str(name): found[name].tolist() for name in found}
     values["Total a faturar"] = [Formula(charged, total) for total in values["Total a faturar"]]
-    kinds = {"Transportadora": ("text", 22), "Veículos": ("count", 9), "Km rodado": ("km", 12)}
+    kinds: dict[str, tuple[Kind, int]] = {
+        "Transportadora": ("text", 22),
+        "Veículos": ("count", 9),
+        "Km rodado": ("km", 12),
+    }
     book.add(
         "Transportadoras",
         _heading(measurement, "Resumo por transportadora"),

@@ -105,7 +105,7 @@ def returned_files(lake: Lake, start: datetime, end: datetime) -> list[FileManif
         rejected = [m for m in found if m and m.verdict == "rejected"]
     waiting = [m for m in rejected if all(v.verdict == "rejected" for v in _versions(lake, m)[1])]
     # Of one that was returned time and again, the first time.
-    first = {m.key: m for m in reversed(sorted(waiting, key=lambda m: m.received_at))}
+    first = {m.key: m for m in sorted(waiting, key=lambda m: m.received_at, reverse=True)}
     return sorted(first.values(), key=lambda m: m.received_at)
 
 

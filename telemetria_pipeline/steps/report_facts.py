@@ -122,7 +122,9 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
     trips, segments = (_table(lake, contract, partition) for contract in (VALIDATED_TRIPS, TRIP_SEGMENTS))
     rules, snapshot = AuditRules.of(settings), Snapshot.read(lake, day, day, settings)
     segments = segments[segments["veiculo"] == divergence["veiculo"]]
-    boletim = None if missing(divergence["arquivo_id"]) else read_file_manifest(lake, divergence["arquivo_id"])
+    boletim = (
+        None if missing(divergence["arquivo_id"]) else read_file_manifest(lake, divergence["arquivo_id"])
+    )
     around = _readings_around(lake, divergence, segments, day)
     free = _franchise(lake, day, trips[trips["veiculo"] == divergence["veiculo"]], settings)
     beyond = after_franchise(found, free).iloc[0]
@@ -144,8 +146,8 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
 
 
 def _readings_around(lake: Lake, divergence: pd.Series, segments: pd.DataFrame, day: date) -> pd.DataFrame:
-    """The vehicle's segments of the nearest days with a good odometer before and after the trip, where its own
-    day has none; a bus may stand, or be silent, for weeks."""
+    """The vehicle's segments of the nearest days with a good odometer before and after the trip, where its
+    own day has none; a bus may stand, or be silent, for weeks."""
     found = [TRIP_SEGMENTS.empty()]
     for step, of_day in zip((-_DAY, _DAY), readings_around(segments, divergence), strict=True):
         days = [] if len(of_day) else [day + n * step for n in range(1, _FAR_DAYS + 1)]

@@ -263,7 +263,9 @@ def test_each_carriers_medicao_lies_beside_it_and_one_that_counts_no_more_is_rem
 
 
 BROWSER = """#!/bin/sh
-for word in "$@"; do case "$word" in --print-to-pdf=*) out="${word#*=}";; file://*) page="${word#file://}";; esac; done
+for word in "$@"; do
+  case "$word" in --print-to-pdf=*) out="${word#*=}";; file://*) page="${word#file://}";; esac
+done
 printf '%%PDF of ' > "$out" && cat "$page" >> "$out"
 """
 
@@ -354,8 +356,15 @@ def test_evidence_takes_readings_of_other_days_and_what_lies_beyond_the_franchis
         far = timedelta(days=days)
         read = segment(viagem_id=f"{days}", saida_utc=DEPARTURE + far, chegada_utc=DEPARTURE + far)
         write(lake, TRIP_SEGMENTS, segments(read), data=str(DAY + far))
-        write(lake, VALIDATED_TRIPS, trips(trip(viagem_id=f"{days}", saida_utc=DEPARTURE + far)), data=str(DAY + far))
-    write(lake, TRIP_SEGMENTS, segments(segment(situacao_odometro="salto")), data=str(DAY - timedelta(days=1)))
+        write(
+            lake,
+            VALIDATED_TRIPS,
+            trips(trip(viagem_id=f"{days}", saida_utc=DEPARTURE + far)),
+            data=str(DAY + far),
+        )
+    write(
+        lake, TRIP_SEGMENTS, segments(segment(situacao_odometro="salto")), data=str(DAY - timedelta(days=1))
+    )
     found = evidence_of(lake, "20260310-0000000001", SETTINGS)
     assert found.around["viagem_id"].tolist() == ["-3", "9"]
     assert set(found.between["viagem_id"]) == {"-3", trip_id(1), "9"}

@@ -174,7 +174,8 @@ def test_what_the_franchise_covers_is_not_at_stake_and_comes_last():
     free = pd.Series([100_000], [trip_id(1)])
     day = facts(
         divergences=divergences(
-            divergence(frase="coberta", valor_brl="45.86"), divergence(**OTHER, viagem_id=trip_id(2), frase="cara")
+            divergence(frase="coberta", valor_brl="45.86"),
+            divergence(**OTHER, viagem_id=trip_id(2), frase="cara"),
         ),
         franchise=free,
     )
@@ -210,7 +211,9 @@ def test_boletins_that_were_returned_or_never_sent_are_told():
         vehicle_day(veiculo="XYZ9J99", sem_boletim=True),  # under no contract
     )
     sent = boletins_of_day(("a.xlsx", "rejected"), ("b.xlsx", "rejected"), ("b.xlsx", "accepted"))
-    day = facts(km=km, trips=trips(trip(km_declarado=None), trip(veiculo="XYZ9J99", contrato=None)), boletins=sent)
+    day = facts(
+        km=km, trips=trips(trip(km_declarado=None), trip(veiculo="XYZ9J99", contrato=None)), boletins=sent
+    )
     said = [
         "a.xlsx: devolvido, e ainda não voltou corrigido.",
         "VIAÇÃO TESTE: rodaram e não têm boletim de 10/03/2026: GDP4J68 (31,200 km).",

@@ -160,8 +160,8 @@ def test_what_the_odometer_read_before_and_after_is_shown_where_it_accuses():
     assert table.endswith(
         "Antes 10/03/2026 05:30 06:15 950,000 km 970,000 km 20,000 km "
         "Depois 10/03/2026 09:00 09:45 970,300 km 990,300 km 20,000 km "
-        "Da chegada de uma à saída da outra o odômetro andou 0,300 km; nesse intervalo há 1 viagem declarada, "
-        "de 48,000 km ao todo."
+        "Da chegada de uma à saída da outra o odômetro andou 0,300 km; nesse intervalo há 1 viagem "
+        "declarada, de 48,000 km ao todo."
     )
     assert "As leituras do odômetro antes e depois não mostram esse percurso." in text_of(page)
     half = text_of(evidence_page(evidence(of=PHANTOM, segments=segments(read(-1, 950)))))
@@ -184,7 +184,9 @@ def test_readings_of_other_days_and_what_was_declared_between_them_are_shown():
     said = text_of(evidence_page(found))
     assert "Antes 07/03/2026 04:00 04:45" in said
     assert "Depois 12/03/2026 09:00 09:45" in said
-    assert "o odômetro andou 15,000 km; nesse intervalo há 3 viagens declaradas, de 80,000 km ao todo." in said
+    assert (
+        "o odômetro andou 15,000 km; nesse intervalo há 3 viagens declaradas, de 80,000 km ao todo." in said
+    )
 
 
 def test_a_trip_that_the_odometer_pays_shows_its_readings_although_it_was_measured():
@@ -251,8 +253,8 @@ def test_the_money_names_clause_and_validity():
 
 def test_a_franchise_is_told_beside_the_money_at_stake():
     told = (
-        "Além da franquia R$ 12,00 o contrato tem franquia de 500,000 km por mês, gasta na ordem das partidas; "
-        "R$ 33,86 deste valor ficam nela"
+        "Além da franquia R$ 12,00 o contrato tem franquia de 500,000 km por mês, gasta na ordem das "
+        "partidas; R$ 33,86 deste valor ficam nela"
     )
     free = terms(franquia_km=500)
     partly = evidence(terms=free, beyond=(Decimal("12.00"), Decimal("33.86")))

@@ -118,7 +118,9 @@ changes = st.builds(
 
 
 @settings(max_examples=15, deadline=None, phases=(Phase.generate,))
-@given(st.lists(bill_lines, max_size=8, unique_by=lambda line: line["veiculo"]), st.lists(changes, max_size=4))
+@given(
+    st.lists(bill_lines, max_size=8, unique_by=lambda line: line["veiculo"]), st.lists(changes, max_size=4)
+)
 def test_every_sum_is_a_formula_that_agrees_to_the_cent(lines, changed):
     billing, adjusted = bill(*lines), adjustments(*changed)
     sheets = sheets_of(medicao(billing=billing, adjustments=adjusted))
@@ -307,7 +309,18 @@ def test_a_carriers_files_hold_nothing_of_another():
     assert sheets.book.sheetnames == ["AGR", "Comprovação", "Ajustes", "Totais", "Divergências"]
     texts = [text_of(measurement_page(own)), *(sheets.text(page) for page in sheets.book.worksheets)]
     said = "\n".join(texts)
-    for foreign in ("OUTRO", "ABC1C34", "C-9", "3,1017", "3.1017", "7,77", "88,88", "-7.77", "88.88", "do outro"):
+    for foreign in (
+        "OUTRO",
+        "ABC1C34",
+        "C-9",
+        "3,1017",
+        "3.1017",
+        "7,77",
+        "88,88",
+        "-7.77",
+        "88.88",
+        "do outro",
+    ):
         assert foreign not in said, foreign
     for ours in ("GDP4J68", "C-1, cláusula 4.1", "boletim atrasado.xlsx", "tolerância de 10 %"):
         assert ours in texts[0] and ours in said.removeprefix(texts[0]), ours

@@ -73,8 +73,9 @@ def find_adjustments(
 
     Returns:
         Contract ADJUSTMENTS: one row a trip whose billed km or price differ, and one a vehicle whose fixed
-        cost does. A trip that took the place of others is one row with them. A vehicle that neither was billed nor drove in the cycle owes nothing for it: one that is
-        new in `vehicles` without a first day would owe the fixed cost of every month that ever was.
+        cost does. A trip that took the place of others is one row with them. A vehicle that neither was
+        billed nor drove in the cycle owes nothing for it: one that is new in `vehicles` without a first day
+        would owe the fixed cost of every month that ever was.
     """
     of_trip = since["viagem_id"].notna()
     found = pd.concat(
@@ -173,7 +174,8 @@ def _successors(gone: pd.DataFrame, new: pd.DataFrame) -> pd.Series:
         return pd.DataFrame({"veiculo": trips["veiculo"], "dia": days}).assign(at=np.arange(len(trips)))
 
     # What overlaps departs within a day of it: no vehicle's whole cycle is held against itself.
-    near = pd.concat([keyed(new).assign(dia=lambda k, n=n: k["dia"] + n * _DAY) for n in (-1, 0, 1)])
+    of_day = keyed(new)
+    near = pd.concat([of_day.assign(dia=of_day["dia"] + n * _DAY) for n in (-1, 0, 1)])
     pairs = keyed(gone).merge(near, on=["veiculo", "dia"], suffixes=("_gone", "_new"))
     one, other = gone.iloc[pairs["at_gone"]], new.iloc[pairs["at_new"]]
 
@@ -196,7 +198,9 @@ def _told(place: pd.Series, gone: pd.DataFrame) -> pd.DataFrame:
     by_new = olds.sort_values(["saida_utc", "id"]).groupby("new")
     one = "A viagem " + _named(by_new["arquivo"].first()) + " deu lugar"
     many = by_new.size().astype("str") + " viagens deram lugar"
-    return pd.DataFrame({"substitui": by_new["id"].agg(";".join), "olds": one.where(by_new.size() == 1, many)})
+    return pd.DataFrame(
+        {"substitui": by_new["id"].agg(";".join), "olds": one.where(by_new.size() == 1, many)}
+    )
 
 
 def _named(files: pd.Series) -> pd.Series:

@@ -1,4 +1,4 @@
-"""What the free kilometres of a contract leave of a trip's money: in the order of departures, as the bill does."""
+"""What a contract's free kilometres leave of a trip's money, in the order of departures as in the bill."""
 
 import numpy as np
 import pandas as pd
@@ -39,10 +39,11 @@ def after_franchise(divergences: pd.DataFrame, left: pd.Series) -> pd.DataFrame:
         The same rows, `valor_brl` and `posicao` replaced, and `franquia_brl`: the rest of the R$, which lies
         within the franchise. Those that cost nothing because of it come after those that cost something.
     """
-    sides = np.sort([units(divergences[name]) for name in ("km_declarado", "km_medido")], axis=0)
+    declared, measured = (units(divergences[name]) for name in ("km_declarado", "km_medido"))
+    low, high = np.minimum(declared, measured), np.maximum(declared, measured)
     free = left.reindex(divergences["viagem_id"]).fillna(0).to_numpy(np.int64)
-    stake, cents = sides[1] - sides[0], units(divergences["valor_brl"])
-    paid = half_up(cents * beyond(*sides, free), np.maximum(stake, 1))
+    stake, cents = high - low, units(divergences["valor_brl"])
+    paid = half_up(cents * beyond(low, high, free), np.maximum(stake, 1))
     paid = np.where(stake > 0, paid, cents)
     unpriced = divergences["valor_brl"].isna().to_numpy()
     weight = np.where(unpriced, -1, paid * divergences["confianca"])

@@ -63,8 +63,8 @@ def daily_report(context: dg.AssetExecutionContext, pipeline: PipelineResource) 
 
 @dg.asset(
     description="The medição of a billing cycle as a workbook: a sheet an operation, totals, adjustments, "
-    "divergences and patterns; the sums are formulas that agree with `billing` to the cent. Beside it, for each "
-    "carrier, a workbook and a page to sign that hold nothing of another's.",
+    "divergences and patterns; the sums are formulas that agree with `billing` to the cent. Beside it, for "
+    "each carrier, a workbook and a page to sign that hold nothing of another's.",
     deps=[BILLING.name, DIVERGENCES.name],
     partitions_def=BILLING_CYCLE,
     **asset_facts("reports", kinds=("excel", "html")),

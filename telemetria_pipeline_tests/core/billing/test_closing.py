@@ -92,7 +92,8 @@ def test_a_trip_that_was_held_and_is_declared_now_says_so_too():
 
 def test_one_trip_may_take_the_place_of_several():
     parts = [
-        on(DAYS[3], time(7, minute), viagem_id=f"{minute}", km_declarado=None, km_auditado=9) for minute in (0, 20)
+        on(DAYS[3], time(7, minute), viagem_id=f"{minute}", km_declarado=None, km_auditado=9)
+        for minute in (0, 20)
     ]
     row = only(owed(a_bill(*parts), a_bill(TRIP)))
     assert (row["substitui"], row["km_antes"], row["km_depois"]) == ("0;20", 18, 10)
@@ -174,7 +175,9 @@ def test_a_hash_that_an_earlier_version_wrote_is_of_the_columns_that_it_knew():
     made = a_bill(TRIP)
     fewer = [name for name in PRICED_TRIPS.names if name != "contrato_linha"]
     old = content_hash({PRICED_TRIPS: made.priced}, {PRICED_TRIPS: fewer})
-    assert old == content_hash({PRICED_TRIPS: made.priced.assign(contrato_linha=pd.NA)}, {PRICED_TRIPS: fewer})
+    assert old == content_hash(
+        {PRICED_TRIPS: made.priced.assign(contrato_linha=pd.NA)}, {PRICED_TRIPS: fewer}
+    )
     assert old != content_hash({PRICED_TRIPS: made.priced})
 
 

@@ -73,7 +73,14 @@ def test_the_money_of_a_line_is_split_by_what_it_rests_on():
         on(DAYS[2], viagem_id="c", km_auditado=30, base_auditoria="boletim_substitui"),
         on(DAYS[3], viagem_id="d", km_declarado=None, km_auditado=40, base_auditoria="telemetria_substitui"),
         on(DAYS[4], viagem_id="e", km_declarado=None, km_medido=50, km_auditado=0),
-        on(DAYS[5], viagem_id="f", km_declarado=9, km_medido=None, km_auditado=0, base_auditoria="nao_comprovado"),
+        on(
+            DAYS[5],
+            viagem_id="f",
+            km_declarado=9,
+            km_medido=None,
+            km_auditado=0,
+            base_auditoria="nao_comprovado",
+        ),
     ]
     made = bill(rows, [vehicle()], [terms(franquia_km=5)])
     assert by_proof(made.billing, made.priced).to_dict("records") == [
@@ -113,7 +120,14 @@ def test_the_parts_add_up_to_the_line(rows, tariff, free):
     row = {"franquia_km": free, "tarifa_brl_km": tariff * Decimal("0.0001")}
     spans = [terms(2, vigencia_fim=DAYS[9], **row), terms(3, vigencia_inicio=DAYS[10], **row)]
     trips = [
-        on(day, time(n), placa=plate, viagem_id=f"{n}", km_auditado=m * Decimal("0.001"), base_auditoria=basis)
+        on(
+            day,
+            time(n),
+            placa=plate,
+            viagem_id=f"{n}",
+            km_auditado=m * Decimal("0.001"),
+            base_auditoria=basis,
+        )
         for n, (day, plate, m, basis) in enumerate(rows)
     ]
     made = bill(trips, [vehicle(plate) for plate in PLATES[:2]], spans)
