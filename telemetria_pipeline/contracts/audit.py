@@ -22,6 +22,7 @@ KINDS = (
     "km_divergente",
     "sem_telemetria",
     "nao_declarada",
+    "data_ou_horario_a_corrigir",
     "horario_divergente",
     "motorista_divergente",
     "veiculo_desconhecido",
@@ -100,6 +101,13 @@ VALIDATED_TRIPS = Contract(
         Column("fontes_discordam", FLAG, "The two differ by more than the tolerance", required=True),
         Column("motorista_medido", TEXT, "Pseudonym of the first segment's driver"),
         Column("motorista_confere", FLAG, "False where both drivers are known and differ", required=True),
+        # Who else belongs to it
+        Column("grupo", TEXT, "The first of the trips that are judged together; none for a trip alone"),
+        Column("cruza_dia", FLAG, "One measured trip covers it and a trip of another day: nobody can tell"),
+        Column(
+            "medicao_de_outra", FLAG, "Nothing of its own; what was measured at its time is another trip's"
+        ),
+        Column("data_ou_horario_a_corrigir", FLAG, "Its measured trip departs at another hour or date"),
         # How sure we are
         Column("sobreposicao", NUMBER, "Share of the declared window that its segments fill", ge=0, le=1),
         Column("dif_saida_min", NUMBER, "Measured minus declared departure, minutes"),
@@ -133,7 +141,8 @@ VALIDATED_TRIPS = Contract(
         Column(
             "base_auditoria",
             TEXT,
-            "Why they count: the sides agree, the measured ones, one side stands in for the other, or none",
+            "Why they count: the sides agree, the measured ones, one side stands in for the other; or why "
+            "none do: nothing proves them, or nobody has asked for them yet",
             required=True,
             isin=(
                 "acordo",
@@ -141,7 +150,7 @@ VALIDATED_TRIPS = Contract(
                 "boletim_substitui",
                 "telemetria_substitui",
                 "nao_comprovado",
-                "nao_declarado",
+                "a_declarar",
             ),
         ),
         Column("contrato", TEXT, "Contract whose tariff applies on the day of the trip"),
@@ -153,6 +162,7 @@ VALIDATED_TRIPS = Contract(
         Column(
             "tolerancia_do_contrato", FLAG, "The contract says them; else they are defaults", required=True
         ),
+        Column("paga_sem_boletim", FLAG, "The contract pays what was measured and nobody declared"),
         *VERSIONS,
     ),
     key=("viagem_id",),
@@ -160,15 +170,18 @@ VALIDATED_TRIPS = Contract(
 
 TRIP_SEGMENTS = Contract(
     "trip_segments",
-    "Which measured trips each validated trip covers, and where each lies in raw: the evidence.",
+    "Which measured trips each validated trip covers, and where each lies in raw: the evidence. Trips that "
+    "are judged together share them.",
     (
-        Column("viagem_id", TEXT, "The validated trip; each segment belongs to one", required=True),
+        Column("viagem_id", TEXT, "The validated trip", required=True),
         Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
         Column("fonte", TEXT, "Telemetry source that heard it", required=True),
         Column("veiculo_id", TEXT, "The source's id of the vehicle", required=True),
         Column("saida_utc", INSTANT, "Departure, UTC", required=True),
         Column("chegada_utc", INSTANT, "Arrival, UTC", required=True),
-        Column("km_medido", KM, "Measured distance, km", required=True, ge=0),
+        Column(
+            "km_medido", KM, "Measured distance; of a shared one, this trip's part, km", required=True, ge=0
+        ),
         Column("distancia_telemetria_km", NUMBER, "Distance that the carrier reports, km", ge=0),
         Column("odometro_saida_km", NUMBER, "Odometer at departure, km"),
         Column("odometro_chegada_km", NUMBER, "Odometer at arrival, km"),
@@ -183,7 +196,7 @@ TRIP_SEGMENTS = Contract(
         Column("raw_key", TEXT, "Where the page lies in the lake"),
         Column("raw_sha256", TEXT, "Hash of the page as received"),
     ),
-    key=("fonte", "veiculo_id", "saida_utc"),
+    key=("viagem_id", "fonte", "veiculo_id", "saida_utc"),
 )
 
 _COUNTED = (
@@ -236,7 +249,8 @@ DIVERGENCES = Contract(
     (
         Column("posicao", INTEGER, "Rank of the day, from 1: money times confidence", required=True, ge=1),
         Column("divergencia_id", TEXT, "Names the divergence: day and trip and kind", required=True),
-        Column("viagem_id", TEXT, "The validated trip", required=True),
+        Column("viagem_id", TEXT, "The validated trip; of several, the first", required=True),
+        Column("viagens", INTEGER, "How many trips it is about: those judged together", required=True, ge=1),
         Column("tipo", TEXT, "Kind", required=True, isin=KINDS),
         Column("veredito", TEXT, "Verdict", required=True, isin=(*VERDICTS[1:], TO_CLARIFY)),
         Column("severidade", TEXT, "Severity", required=True, isin=("alta", "media", "baixa")),

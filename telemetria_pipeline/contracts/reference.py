@@ -1,6 +1,16 @@
 """The reference tables: the vehicles and drivers that both sides are held against, and what is paid."""
 
-from telemetria_pipeline.contracts.base import INTEGER, KM, MONEY, PERCENT, TARIFF, TEXT, Column, Contract
+from telemetria_pipeline.contracts.base import (
+    FLAG,
+    INTEGER,
+    KM,
+    MONEY,
+    PERCENT,
+    TARIFF,
+    TEXT,
+    Column,
+    Contract,
+)
 from telemetria_pipeline.contracts.boletim import DATE_PATTERN
 from telemetria_pipeline.contracts.telemetry import PLACA_PATTERN
 
@@ -88,6 +98,7 @@ CONTRACTS = Contract(
             le=100,
         ),
         Column("tolerancia_km", KM, "What may differ whatever the share, km; none: the default", ge=0),
+        Column("paga_sem_boletim", FLAG, "Pays at once what was measured and nobody declared"),
         Column("vigencia_inicio", TEXT, "First day in force", required=True, pattern=DATE_PATTERN),
         Column("vigencia_fim", TEXT, "Last day in force; none: open", pattern=DATE_PATTERN),
     ),
@@ -133,6 +144,7 @@ CONTRACT_HEADERS: dict[str, tuple[str, ...]] = {
     "franquia_km": ("FRANQUIA", "FRANQUIA KM", "KM FRANQUIA"),
     "tolerancia_pct": ("TOLERÂNCIA", "TOLERÂNCIA PERCENTUAL"),
     "tolerancia_km": ("TOLERÂNCIA KM", "TOLERÂNCIA MÍNIMA KM"),
+    "paga_sem_boletim": ("PAGA SEM BOLETIM", "PAGA NÃO DECLARADO"),
     "vigencia_inicio": ("VIGÊNCIA INÍCIO", "INÍCIO DA VIGÊNCIA", "VIGENTE DE", "DE"),
     "vigencia_fim": ("VIGÊNCIA FIM", "FIM DA VIGÊNCIA", "VIGENTE ATÉ", "ATÉ"),
 }

@@ -30,10 +30,9 @@ _BASES = {
     "acordo": "os dois lados concordam: vale o declarado",
     "medido": "vale o que a telemetria comprova",
     "boletim_substitui": "não há prova suficiente em contrário: vale o boletim",
-    "telemetria_substitui": "não há boletim do veículo neste dia: vale a telemetria",
+    "telemetria_substitui": "a viagem não foi declarada, e o contrato paga assim mesmo: vale a telemetria",
     "nao_comprovado": "a telemetria não mostra esta viagem",
-    "nao_declarado": "a viagem não foi declarada",
-    "a_declarar": "a viagem não foi declarada: o valor fica retido até que se declare",
+    "a_declarar": "a viagem não foi declarada: espera que alguém a declare ou aceite",
     "odometro": "vale o que o odômetro andou entre duas leituras",
 }
 _SIGNALS = {
@@ -80,23 +79,44 @@ class Evidence:
 
     @property
     def trip(self) -> pd.Series:
-        """The trip in question."""
-        return self.trips[self.trips["viagem_id"] == self.divergence["viagem_id"]].iloc[0]
+        """The trip in question; of trips that were judged together the first, with the sums of all."""
+        trip = self.trips[self.trips["viagem_id"] == self.divergence["viagem_id"]].iloc[0]
+        if self.divergence["viagens"] == 1:
+            return trip
+        sums = ["chegada_utc", "km_declarado", "km_medido", "km_auditado"]
+        return pd.Series(
+            {**trip, **self.divergence[sums], "segmentos": len(self.own_segments)}, index=trip.index
+        )
+
+    @property
+    def own(self) -> set[str]:
+        """The trips that the divergence is about."""
+        return {self.divergence["viagem_id"], *self.judged_together["viagem_id"]}
+
+    @property
+    def whole_segments(self) -> pd.DataFrame:
+        """The vehicle's measured trips, each once and whole, though several trips share it; by departure."""
+        own_first = self.segments.assign(other=~self.segments["viagem_id"].isin(self.own)).sort_values(
+            "other"
+        )
+        by_segment = own_first.groupby(["fonte", "veiculo_id", "saida_utc"], sort=False)
+        km = by_segment["km_medido"].sum().reset_index(drop=True)
+        whole = by_segment.head(1).reset_index(drop=True).assign(km_medido=km)
+        return whole[TRIP_SEGMENTS.names].sort_values("saida_utc")
 
     @property
     def own_segments(self) -> pd.DataFrame:
-        """Its segments, in order of departure."""
-        own = self.segments[self.segments["viagem_id"] == self.divergence["viagem_id"]]
-        return own.sort_values("saida_utc")
+        """Those of the trips that the divergence is about."""
+        whole = self.whole_segments
+        return whole[whole["viagem_id"].isin(self.own)]
 
     @property
     def judged_together(self) -> pd.DataFrame:
-        """The trips that were judged as one with it, itself among them; none where it was alone."""
-        group = self.trip.get("grupo")
-        if missing(group):
+        """The trips that were judged as one, by departure; none where the divergence is about one alone."""
+        if self.divergence["viagens"] == 1:
             return self.trips[:0]
-        own = self.trips[self.trips["grupo"] == group].sort_values(["saida_utc", "viagem_id"])
-        return own if len(own) > 1 else own[:0]
+        (group,) = self.trips.loc[self.trips["viagem_id"] == self.divergence["viagem_id"], "grupo"]
+        return self.trips[self.trips["grupo"] == group].sort_values(["saida_utc", "viagem_id"])
 
     @property
     def readings_around(self) -> dict[str, pd.Series]:
@@ -106,7 +126,7 @@ class Evidence:
         by_odometer = trip["base_auditoria"] == "odometro"
         if missing(trip["km_declarado"]) or (len(self.own_segments) and not by_odometer):
             return {}
-        others = pd.concat([self.around, self.segments[self.segments["viagem_id"] != trip["viagem_id"]]])
+        others = pd.concat([self.around, self.segments[~self.segments["viagem_id"].isin(self.own)]])
         before, after = readings_around(others, trip)
         return {when: found.iloc[0] for when, found in (("Antes", before), ("Depois", after)) if len(found)}
 
@@ -144,7 +164,7 @@ def evidence_page(evidence: Evidence) -> str:
     from markupsafe import Markup
 
     found, trip, zone = evidence.divergence, evidence.trip, evidence.zone
-    timeline = day_timeline(evidence.trips, evidence.segments, evidence.hours, trip["viagem_id"], zone)
+    timeline = day_timeline(evidence.trips, evidence.whole_segments, evidence.hours, evidence.own, zone)
     pages = found["evidencia_telemetria"]
     return render(
         "evidence.html.j2",

@@ -14,6 +14,7 @@ WORDS = {
     "km_divergente": "Quilometragem divergente",
     "sem_telemetria": "Declarada sem telemetria",
     "nao_declarada": "Medida e não declarada",
+    "data_ou_horario_a_corrigir": "Data ou horário a corrigir",
     "horario_divergente": "Horário divergente",
     "motorista_divergente": "Motorista divergente",
     "veiculo_desconhecido": "Veículo desconhecido",

@@ -11,7 +11,7 @@ seen make the day stale.
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
@@ -23,19 +23,25 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.audit.daily import daily_km
 from telemetria_pipeline.core.audit.divergences import find_divergences
-from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
+from telemetria_pipeline.core.audit.trips import (
+    DECLARED,
+    FILE_DAYS,
+    HOUR_DAYS,
+    SEGMENTS,
+    AuditInputs,
+    validate_trips,
+)
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import HourEntry
 from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.steps.intake import partition_of
 from telemetria_pipeline.steps.publish import TablesRefused
-from telemetria_pipeline.steps.staleness import Snapshot, make_state, write_state
+from telemetria_pipeline.steps.staleness import Snapshot, days_around, make_state, write_state
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
 
 _READERS = 8  # S3 answers each in its own time
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -64,26 +70,26 @@ class _HourRead:
 
 
 def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
-    """All that the day's trips may depend on: a day of telemetry and two of boletins on each side.
+    """All that the day's trips may depend on.
 
     An hour is what its tables say, whatever may have been captured since and not been published. An hour
     without tables is missing.
     """
     calendar, reference = snapshot.settings.calendar, snapshot.reference
-    days = [day - _DAY, day, day + _DAY]
-    earliest, latest = calendar.day(days[0])[0], calendar.day(days[-1])[1]
+    days = days_around(day, HOUR_DAYS)
+    around = days_around(day, FILE_DAYS)
+    earliest, latest = calendar.day(around[0])[0], calendar.day(around[-1])[1]
     expected = [
         hour
         for at in days
         for source in snapshot.expected(at)
         for hour in calendar.hours(*calendar.day(at), source)
     ]
-    around = [day + n * _DAY for n in range(-2, 3)]
     with ThreadPoolExecutor(_READERS) as readers:
         hours = list(readers.map(lambda hour: _read_hour(lake, hour, snapshot.index.hour(hour)), expected))
         declared = list(readers.map(_reader(lake), snapshot.index.files_of(around)))
     return AuditInputs(
-        declared=_between(declared, earliest - _DAY, latest + _DAY),
+        declared=_between(declared, earliest, latest),
         segments=_segments(hours),
         hours=_hours_frame(hours),
         vehicles=reference.vehicles,
@@ -124,7 +130,7 @@ def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
         contract.name: lake.write_table(contract.name, {"data": str(day)}, contract.table(frame))
         for contract, frame in tables.items()
     }
-    state = make_state(day, trips, inputs.segments, snapshot, written[VALIDATED_TRIPS.name].sha256)
+    state = make_state(day, audited, inputs.segments, snapshot, written[VALIDATED_TRIPS.name].sha256)
     write_state(lake, state)
     unknown = sorted({*sources.registered().values()} - {*snapshot.sources, *sources.hours["fonte"]})
     return AuditedDay(day, trips, segments, km, found, missing, known, unknown, written, state.digest)

@@ -23,7 +23,7 @@ from telemetria_pipeline.core.audit.tolerances import replace_defaults
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, totals
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
-from telemetria_pipeline.core.billing.gaps import undeclared_days
+from telemetria_pipeline.core.billing.gaps import held, undeclared_days
 from telemetria_pipeline.core.billing.patterns import find_patterns
 from telemetria_pipeline.core.billing.seal import chain_problems
 from telemetria_pipeline.core.billing.tariffs import price_trips, tariffs_version
@@ -251,7 +251,8 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
     unaudited = [day for day in cycle.days if day not in states]
     changed = stale_days(lake, cycle.days, settings)
     hours = {day: n for day in cycle.days if (n := _hours_missing(lake, day))}
-    priced = lake.read_table(PRICED_TRIPS.name, cycle.partition)
+    stored = lake.read_table(PRICED_TRIPS.name, cycle.partition)
+    priced = PRICED_TRIPS.empty() if stored is None else PRICED_TRIPS.frame(stored)
     since, until = settings.calendar.day(cycle.first)[0], settings.calendar.day(cycle.last)[1]
     returned = returned_files(lake, since, until + _SENT_LATE)
     said = {
@@ -263,9 +264,8 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
         "Boletins devolvidos que ainda não voltaram corrigidos": [
             f"{m.name} ({m.received_at.astimezone(settings.timezone):%d/%m})" for m in returned
         ],
-        "Veículos sob contrato que rodaram em dias sem boletim": (
-            [] if priced is None else undeclared_days(PRICED_TRIPS.frame(priced))
-        ),
+        "Veículos sob contrato que rodaram em dias sem boletim": undeclared_days(priced),
+        "Medido e não declarado, retido até que se declare ou aceite": held(priced),
     }
     return [f"{what}: {', '.join(days)}." for what, days in said.items() if days]
 

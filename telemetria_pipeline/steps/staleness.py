@@ -30,6 +30,7 @@ from telemetria_pipeline.core.audit.staleness import (
     fingerprint,
     touching,
 )
+from telemetria_pipeline.core.audit.trips import FILE_DAYS, HOUR_DAYS, AuditedTrips
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex, cached
@@ -57,12 +58,12 @@ class Snapshot:
     changed_at: datetime | None  # when a reference table was last written
     rules: AuditRules
     settings: Settings
-    _pieces: dict[date, list[Piece]] = field(default_factory=dict, repr=False)  # made once for three days
+    _pieces: dict[date, list[Piece]] = field(default_factory=dict, repr=False)  # made once for five days
 
     @classmethod
     def read(cls, lake: Lake, first: date, last: date, settings: Settings) -> "Snapshot":
         """All that the days from `first` to `last` may be made from."""
-        index = DayIndex.read(lake, first - HEARD_DAYS * _DAY, last + 2 * _DAY)
+        index = DayIndex.read(lake, first - HEARD_DAYS * _DAY, last + FILE_DAYS * _DAY)
         tables = {c.name: _reference(lake, c) for c in (VEHICLES, DRIVERS, CONTRACTS)}
         return cls(
             index=index,
@@ -107,20 +108,22 @@ class Snapshot:
     def around(self, day: date) -> Surroundings:
         """What is there around a day."""
         settings = self.settings
-        days = {n: day + n * _DAY for n in range(-2, 3)}
-        beside = [
-            (f"{days[n]} {source}", found.taken_back)
-            for n in (-1, 1)
-            for source, found in self.index.sources.get(days[n], {}).items()
-        ]
-        expected = [self.expected(days[n]) for n in (-1, 0, 1)]
+        days = days_around(day, HOUR_DAYS)
+        beside = {
+            (at - day).days: {
+                f"{at} {source}": found.taken_back for source, found in self.index.sources.get(at, {}).items()
+            }
+            for at in days
+            if at != day
+        }
+        expected = [self.expected(at) for at in days]
         common = f"{self.rules.version} {expected} {pseudonyms(['-'], settings.pseudonyms)}"
         return Surroundings(
             pieces=[
-                *(piece for n in (-1, 0, 1) for piece in self._hours(days[n])),
-                *self._files(days.values()),
+                *(piece for at in days for piece in self._hours(at)),
+                *self._files(days_around(day, FILE_DAYS)),
             ],
-            taken_back=dict(beside),
+            taken_back=beside,
             heard=self.heard(day),
             vehicles=self.reference.vehicles,
             drivers=self.reference.drivers,
@@ -142,7 +145,7 @@ class Snapshot:
 
     def modified(self, day: date) -> datetime | None:
         """When something around the day was last written."""
-        around = [self.index.modified.get(day + n * _DAY) for n in range(-2, 3)]
+        around = [self.index.modified.get(at) for at in days_around(day, FILE_DAYS)]
         return max((at for at in (*around, self.changed_at) if at), default=None)
 
     def _hours(self, day: date) -> list[Piece]:
@@ -167,6 +170,11 @@ class Snapshot:
         for day in days:
             for file, found in self.index.files.get(day, {}).items():
                 yield Piece(f"{day} {file}", found.start, found.end, False, found.digest)
+
+
+def days_around(day: date, days: int) -> list[date]:
+    """The day, and so many before and after it, in order."""
+    return [day + n * _DAY for n in range(-days, days + 1)]
 
 
 def plan_days(lake: Lake, settings: Settings, now: datetime) -> DaysPlan:
@@ -214,17 +222,18 @@ def _stale(snapshot: Snapshot, state: DayState | None, day: date) -> tuple[list[
 
 
 def make_state(
-    day: date, trips: pd.DataFrame, segments: pd.DataFrame, snapshot: Snapshot, file: str
+    day: date, audited: AuditedTrips, segments: pd.DataFrame, snapshot: Snapshot, file: str
 ) -> DayState:
     """The state of a day that was audited from what the snapshot shows.
 
     Args:
-        trips: the day's, under contract VALIDATED_TRIPS.
+        audited: the day's trips.
         segments: all that were looked at.
         file: the SHA-256 of the object that the trips were written to.
     """
     settings = snapshot.settings
-    reach = Reach.of(trips, segments, settings.calendar.day(day), settings.pseudonyms)
+    trips = audited.trips
+    reach = Reach.of(audited, segments, settings.calendar.day(day), settings.pseudonyms)
     return DayState(
         day=day,
         made_from=snapshot.fingerprint(day, reach),

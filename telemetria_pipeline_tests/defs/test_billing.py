@@ -214,6 +214,8 @@ def test_what_nobody_declared_is_missing_from_the_cycle(cycle_lake):
     said = f"Veículos sob contrato que rodaram em dias sem boletim: {PLATES[0]} (16/02, 18/02)."
     assert said in gaps_of(cycle_lake, CYCLE, SETTINGS)
     assert said in refusal(cycle_lake)
+    waiting = f"retido até que se declare ou aceite: {PLATES[0]} (3 viagens, 60,0 km)."
+    assert waiting in refusal(cycle_lake)
     audited(cycle_lake, CYCLE, *(on(day, viagem_id=f"m{day}", **silent) for day in DAYS[:6]))
     bill_cycle(cycle_lake, CYCLE, SETTINGS)
     assert f"rodaram em dias sem boletim: {PLATES[0]} (6 dias)." in refusal(cycle_lake)

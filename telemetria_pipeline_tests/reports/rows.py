@@ -31,6 +31,7 @@ def divergence(**said: Any) -> dict[str, Any]:
         "posicao": 1,
         "divergencia_id": "20260310-0123456789",
         "viagem_id": trip_id(1),
+        "viagens": 1,
         "tipo": "km_divergente",
         "veredito": "divergente",
         "severidade": "media",

@@ -107,7 +107,7 @@ def test_the_decision_is_told_step_by_step():
             ["O odômetro andou 12,500 km sem que", "não há prova suficiente em contrário: vale o boletim"],
         ),
         (
-            {"km_declarado": None, "km_medido": 20, "fonte": "telemetria", "base_auditoria": "nao_declarado"},
+            {"km_declarado": None, "km_medido": 20, "fonte": "telemetria", "base_auditoria": "a_declarar"},
             {"tipo": "nao_declarada", "km_declarado": None, "km_medido": 20, "valor_brl": "54.60"},
             ["Nenhum boletim declara esta viagem", "20,000 km × R$ 2,7300/km = R$ 54,60"],
         ),
@@ -204,16 +204,33 @@ def test_the_boletims_bytes_are_named_by_their_hash():
 def test_trips_that_were_judged_together_stand_together():
     alone = evidence_page(evidence())
     assert "Julgadas em conjunto" not in text_of(alone)
+    shared = {"grupo": trip_id(1), **INFLATED}
     both = trips(
-        trip(**INFLATED | {"km_declarado": 30, "km_medido": 12, "km_auditado": 12}),
-        trip(saida_utc=DEPARTURE + HOUR, km_declarado=18, km_medido="19.2", km_auditado="19.2"),
+        trip(**shared | {"km_declarado": 30, "km_medido": "19.5", "km_auditado": "19.5"}),
+        trip(
+            saida_utc=DEPARTURE + HOUR,
+            **shared | {"km_declarado": 18, "km_medido": "11.7", "km_auditado": "11.7"},
+        ),
         trip(saida_utc=DEPARTURE + 5 * HOUR),
-    ).assign(grupo=pd.Series(["g", "g", None], dtype="str"))
-    said = text_of(evidence_page(evidence(trips=both)))
+    )
+    whole = {"chegada_utc": DEPARTURE + 2 * HOUR}
+    parts = [
+        segment(viagem_id=trip_id(n), km_medido=km, **whole) for n, km in enumerate(("19.5", "11.7"), start=1)
+    ]
+    found = evidence(
+        about={"viagens": 2}, trips=both, segments=segments(*parts, read(5, 1000) | {"viagem_id": trip_id(3)})
+    )
+    page = evidence_page(found)
+    said = text_of(page)
     told = said.partition("Julgadas em conjunto")[2].partition("O que foi medido")[0]
-    assert "07:00 07:45 boletim.csv, linha 2 30,000 km 12,000 km 12,000 km" in told
+    assert "07:00 07:45 boletim.csv, linha 2 30,000 km 19,500 km 19,500 km" in told
     assert "Conjunto 48,000 km 31,200 km 31,200 km" in told
     assert "12:00" not in told
+    measured = said.partition("O que foi medido")[2].partition("Como se chegou")[0]
+    assert measured.count("09:00") == 1 and "31,200 km" in measured  # the segment stands there once, whole
+    assert "uma viagem medida do veículo" in said
+    assert "Declarados 48,000 km, medidos 31,200 km" in said
+    assert {"07:00 às 09:00, 31,2 km", "12:00 às 12:45, 20,0 km"} <= {said for _, _, said in bars(page)}
 
 
 def test_there_is_a_place_to_answer_and_to_sign():
@@ -298,7 +315,7 @@ def bars(svg: str) -> list[tuple[float, float, str]]:
 
 def test_the_timeline_is_to_scale():
     facts = evidence()
-    svg = day_timeline(facts.trips, facts.segments, facts.hours, trip_id(1), ZONE)
+    svg = day_timeline(facts.trips, facts.segments, facts.hours, {trip_id(1)}, ZONE)
     parsed(f"<html>{svg}</html>")
     drawn = {said: (x, width) for x, width, said in bars(svg)}
     assert set(drawn) == {
@@ -317,8 +334,8 @@ def test_the_timeline_is_to_scale():
 def test_hours_without_telemetry_are_shaded_and_a_trip_past_midnight_is_drawn():
     late = trips(trip(saida_utc=DEPARTURE + 16 * HOUR, chegada_utc=DEPARTURE + 18 * HOUR))
     states = {23: "missing", 24: "open", 3: "missing"}
-    svg = day_timeline(late, segments(), hours(states=states), trip_id(1), ZONE)
+    svg = day_timeline(late, segments(), hours(states=states), {trip_id(1)}, ZONE)
     assert svg.count("<title>Hora sem telemetria</title>") == 2
     assert [said for _, _, said in bars(svg)] == ["23:00 às 01:00, 20,0 km"]
     assert "Listrado" in svg
-    assert "Listrado" not in day_timeline(late, segments(), hours(), trip_id(1), ZONE)
+    assert "Listrado" not in day_timeline(late, segments(), hours(), {trip_id(1)}, ZONE)

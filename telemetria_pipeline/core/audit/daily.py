@@ -51,10 +51,12 @@ def daily_km(
     whose, driven = trips["veiculo"], segments["veiculo"]
     by_odometer = segments["fonte_distancia"] == "odometro"
     readings, guesses = total(driven, by_odometer), total(driven, ~by_odometer)
-    declared, measured = total(whose, trips["fonte"] != "telemetria"), total(whose, trips["segmentos"])
+    # Trips that are judged together share segments; each was measured once.
+    once = ~segments.duplicated(["fonte", "veiculo_id", "saida_utc"])
+    declared, measured = total(whose, trips["fonte"] != "telemetria"), total(driven, once)
     kilometres = {
         "km_odometro": total(driven, np.where(by_odometer, units(segments["km_medido"]), 0)),
-        "km_telemetria": total(driven, metres(segments["distancia_telemetria_km"])),
+        "km_telemetria": total(driven, np.where(once, metres(segments["distancia_telemetria_km"]), 0)),
         **{name: total(whose, units(trips[name])) for name in ("km_medido", "km_declarado", "km_auditado")},
     }
     source = np.select(
@@ -70,7 +72,10 @@ def daily_km(
         sem_telemetria=measured == 0,
         sem_boletim=declared == 0,
         sem_dados=(measured == 0) & (declared == 0),
-        **{name: total(driven, segments["situacao_odometro"] == said) for name, said in _COUNTED.items()},
+        **{
+            name: total(driven, once & (segments["situacao_odometro"] == said))
+            for name, said in _COUNTED.items()
+        },
         horas_sem_telemetria=sources.coverage(fleet["veiculo"]).missing(*_midnights(day, zone)),
     )[DAILY_KM.names]
 

@@ -32,6 +32,11 @@ SURE_OF_DRIVER = 60
 SURE_OF_VEHICLE = 100
 SURE_IF_INCONCLUSIVE = 20
 
+OF_KM = ("km_divergente", "sem_telemetria", "nao_declarada")
+"""The kinds that are about kilometres, and so about money."""
+
+_SUMMED = ("km_declarado", "km_medido", "km_auditado", "km_sem_sinal")
+
 
 def find_divergences(
     trips: pd.DataFrame,
@@ -84,52 +89,75 @@ def find_divergences(
 
 
 def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
-    """Why a trip cannot be held against anybody: `horas`, `leituras`, `sinal`, `fontes`, or empty.
+    """Why a trip cannot be held against anybody: `horas`, `dia`, `leituras`, `sinal`, `fontes`, or empty.
 
-    Hours are missing around it, good readings do not enclose it, the odometer moved unseen
-    in it, or two sources disagree. Each leaves its times and its driver open as well as its kilometres.
+    Hours are missing around it, a trip of another day shares its measured one, good readings do not enclose
+    it, the odometer moved unseen in it, or two sources disagree. Each leaves its times and its driver open as
+    well as its kilometres.
     """
     least = float(rules.min_coverage)
     return np.select(
         [
             (trips["cobertura"] < least) | (trips["cobertura_busca"] < least),
+            trips["cruza_dia"],
             trips["sinal"] == "desconhecido",
             trips["sinal"] == "perdido",
             trips["fontes_discordam"],
         ],
-        ["horas", "leituras", "sinal", "fontes"],
+        ["horas", "dia", "leituras", "sinal", "fontes"],
         default="",
     )
 
 
 def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.DataFrame:
     """The trips' rows, one for each kind that they show, with `tipo`, `veredito` and `duvida`."""
-    judged = trips["veredito"] != "ok"
+    trips = trips.assign(viagens=1)
+    journeys = _journeys(trips)
+    judged = journeys["veredito"] != "ok"
+    misplaced = trips["data_ou_horario_a_corrigir"]
     late = np.fmax(trips["dif_saida_min"].abs(), trips["dif_chegada_min"].abs()) > rules.match_minutes
     kinds = {
-        "km_divergente": judged & (trips["fonte"] == "ambos"),
-        "sem_telemetria": judged & (trips["fonte"] == "boletim"),
-        "nao_declarada": judged & (trips["fonte"] == "telemetria"),
-        "horario_divergente": late & (trips["fonte"] == "ambos"),
+        "km_divergente": judged & (journeys["fonte"] == "ambos"),
+        "sem_telemetria": judged & (journeys["fonte"] == "boletim"),
+        "nao_declarada": judged & (journeys["fonte"] == "telemetria"),
+        "data_ou_horario_a_corrigir": misplaced,
+        "horario_divergente": late & (trips["fonte"] == "ambos") & ~misplaced,
         "motorista_divergente": ~trips["motorista_confere"],
         "veiculo_desconhecido": ~trips["veiculo_conhecido"] & vehicles_known,
     }
-    at = {kind: np.flatnonzero(where) for kind, where in kinds.items()}
-    rows = trips.iloc[np.concatenate(list(at.values()))].reset_index(drop=True)
-    kind = pd.Series(np.repeat(list(at), [len(found) for found in at.values()]), dtype="str")
+    found = {kind: (journeys if kind in OF_KM else trips)[where] for kind, where in kinds.items()}
+    rows = pd.concat(found.values(), ignore_index=True)
+    kind = pd.Series(np.repeat(list(found), [len(some) for some in found.values()]), dtype="str")
     doubt = doubts(rows, rules)
     of_segments = kind.isin(["horario_divergente", "motorista_divergente"])
     doubtful = of_segments & (doubt != "")
-    clear = (of_segments & ~doubtful) | (kind == "veiculo_desconhecido")
+    clear = (of_segments & ~doubtful) | kind.isin(["data_ou_horario_a_corrigir", "veiculo_desconhecido"])
     verdict = rows["veredito"].mask(clear, TO_CLARIFY).mask(doubtful, "inconclusivo")
     return rows.assign(tipo=kind, veredito=verdict, duvida=doubt)
+
+
+def _journeys(trips: pd.DataFrame) -> pd.DataFrame:
+    """The trips, of which those judged together are one, the first of them, with their sums and `viagens`."""
+    grouped = trips["grupo"].notna()
+    if not grouped.any():
+        return trips
+    members = trips[grouped].sort_values(["grupo", "saida_utc", "viagem_id"])
+    by_group = members.groupby("grupo")
+    whole = members.drop_duplicates("grupo").set_index("grupo", drop=False)
+    whole = whole.assign(
+        viagens=by_group.size(),
+        chegada_utc=by_group["chegada_utc"].max(),
+        fonte="ambos",  # some segment covers them
+        **{name: by_group[name].sum() for name in _SUMMED},
+    )
+    return pd.concat([trips[~grouped], whole.astype(trips.dtypes)], ignore_index=True)
 
 
 def _at_stake(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """(whole cents, whether there is a price at all): the tariff times the kilometres that differ."""
     metres = np.abs(units(rows["km_declarado"]) - units(rows["km_medido"]))
     cents = half_up(metres * units(rows["tarifa_brl_km"]), PRICE_UNITS_A_CENT)
-    of_km = rows["tipo"].isin(["km_divergente", "sem_telemetria", "nao_declarada"])
+    of_km = rows["tipo"].isin(OF_KM)
     priced = rows["tarifa_brl_km"].notna() & (rows["tipo"] != "veiculo_desconhecido")
     return np.where(of_km, cents, 0), priced.to_numpy()
 
@@ -149,6 +177,7 @@ def _confidence(rows: pd.DataFrame) -> np.ndarray:
             kind == "km_divergente",
             kind == "sem_telemetria",
             kind == "nao_declarada",
+            kind == "data_ou_horario_a_corrigir",
             kind == "horario_divergente",
             kind == "motorista_divergente",
         ],
@@ -157,6 +186,7 @@ def _confidence(rows: pd.DataFrame) -> np.ndarray:
             by_source.astype(np.int64) * filled // 100,
             np.where(rows["odometro_em_volta"], SURE_OF_PHANTOM[True], SURE_OF_PHANTOM[False]),
             by_source.astype(np.int64),
+            SURE_OF_TIME,
             SURE_OF_TIME * filled // 100,
             SURE_OF_DRIVER,
         ],

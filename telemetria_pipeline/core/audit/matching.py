@@ -20,27 +20,49 @@ def match(declared: Timeline, segments: Timeline, rules: AuditRules) -> np.ndarr
     return chosen
 
 
-def _greatest_overlap(declared: Timeline, segments: Timeline, tolerance: int) -> np.ndarray:
+def overlapped(declared: Timeline, segments: Timeline) -> tuple[np.ndarray, np.ndarray]:
+    """Each declared trip and segment that have time in common (two arrays of positions), of the segments that
+    may have some with several trips."""
+    first, after = _in_reach(declared, segments, 0)
+    several = np.flatnonzero(after - first > 1)
+    candidates = (after - first)[several]
+    segment = np.repeat(several, candidates)
+    of_segment = np.arange(len(segment)) - np.repeat(np.cumsum(candidates) - candidates, candidates)
+    trip = first[segment] + of_segment
+    meet = common(declared.take(trip), segments.take(segment)) > 0
+    return trip[meet], segment[meet]
+
+
+def common(one: Timeline, other: Timeline) -> np.ndarray:
+    """How long each pair of trips lasts together, in microseconds; below 0, how far they are apart."""
+    return np.minimum(one.end, other.end) - np.maximum(one.start, other.start)
+
+
+def _in_reach(declared: Timeline, segments: Timeline, tolerance: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each segment where the declared trips begin and end that it may meet."""
     axis = Axis(declared.start, declared.end, segments.start, segments.end)
     # Trips may lie within each other: the greatest end so far tells where the search can begin.
     ends = np.maximum.accumulate(axis.at(declared.vehicle, declared.end))
     first = np.searchsorted(ends, axis.at(segments.vehicle, segments.start - tolerance))
     starts = axis.at(declared.vehicle, declared.start)
     after = np.searchsorted(starts, axis.at(segments.vehicle, segments.end + tolerance), side="right")
+    return first, after
 
+
+def _greatest_overlap(declared: Timeline, segments: Timeline, tolerance: int) -> np.ndarray:
+    first, after = _in_reach(declared, segments, tolerance)
     chosen = np.full(len(segments), -1)
     overlap = np.full(len(segments), -tolerance - 1)
     distance = np.zeros(len(segments), np.int64)
     looking = np.flatnonzero(first < after)
     candidate = first[looking]
     while len(looking):  # once for each candidate that a segment has: rarely more than three times
-        start, end = declared.start[candidate], declared.end[candidate]
-        common = np.minimum(end, segments.end[looking]) - np.maximum(start, segments.start[looking])
-        away = np.abs(start - segments.start[looking])
-        nearer = (common == overlap[looking]) & (away < distance[looking])
-        better = (common > overlap[looking]) | nearer
+        together = common(declared.take(candidate), segments.take(looking))
+        away = np.abs(declared.start[candidate] - segments.start[looking])
+        nearer = (together == overlap[looking]) & (away < distance[looking])
+        better = (together > overlap[looking]) | nearer
         won = looking[better]
-        chosen[won], overlap[won], distance[won] = candidate[better], common[better], away[better]
+        chosen[won], overlap[won], distance[won] = candidate[better], together[better], away[better]
         candidate = candidate + 1
         more = candidate < after[looking]
         looking, candidate = looking[more], candidate[more]

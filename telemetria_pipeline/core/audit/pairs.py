@@ -1,4 +1,4 @@
-"""Which trips there are: each declared one with the segments that chose it, and each segment left over.
+"""Which trips there are: each declared one with what it has of segments, and each segment left over.
 
     declared    d0 07:00-08:00    d1 09:00-10:00                    d: position in the declared side
     segments    s0 07:02-07:30    s1 07:31-07:58    s2 15:00-15:20    s: position in the segments' side
@@ -11,11 +11,11 @@ gives three trips in order of departure, t: position in the result
     t1   09:00      d1        -1                   begin    0, 2         where another trip's begin
     t2   15:00      -1        s2
 
-so that `fold(np.add, metres)` of the three segments is `[s0 + s1, 0, s2]`, one for each trip.
+so that `fold(np.add, pairs.metres)` is `[s0 + s1, 0, s2]`, one for each trip. Trips that are judged together
+share segments: such a segment stands under each of them, with the metres that are its.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from telemetria_pipeline.core.audit.groups import Shares
 from telemetria_pipeline.core.audit.ids import hexadecimal, row_hashes
 from telemetria_pipeline.core.audit.sides import Sides
 
@@ -36,16 +37,17 @@ class Pairs:
     declared: np.ndarray  # [trip], position in the declared side
     first_segment: np.ndarray  # [trip], position in the segments' side
     trip_of_declared: np.ndarray  # [declared], position in the result
-    trip_of_segment: np.ndarray  # [segment], position in the result
-    segment: np.ndarray  # the segments of the trips, those of a trip together, in order of departure
-    begin: np.ndarray  # where in `segment` those of another trip begin
+    segment: np.ndarray  # what the trips have of segments, that of a trip together, in order of departure
+    trip: np.ndarray  # whose each of these is
+    metres: np.ndarray  # how much of the segment it is
+    begin: np.ndarray  # where in `segment` that of another trip begins
 
     @classmethod
-    def of(cls, sides: Sides, chosen: np.ndarray, start: int, end: int) -> "Pairs":
-        """The trips that depart in [start, end), given the declared trip that each segment chose."""
+    def of(cls, sides: Sides, shares: Shares, start: int, end: int) -> "Pairs":
+        """The trips that depart in [start, end), given what each declared trip has of the segments."""
         declared, segments = sides.declared, sides.segments
         # A trip is a declared one or, counted on after those, a segment that found none.
-        alone = np.flatnonzero(chosen < 0)
+        alone = shares.segment[shares.declared < 0]
         departures = np.append(declared.times.start, segments.times.start[alone])
         owned = (departures >= start) & (departures < end)
         numbers = np.append(np.arange(len(declared)), len(declared) + alone)[owned]
@@ -57,27 +59,23 @@ class Pairs:
 
         trip = np.full(len(declared) + len(segments), -1)
         trip[numbers] = np.arange(len(numbers))
-        number = np.where(chosen < 0, len(declared) + np.arange(len(segments)), chosen)
-        segment = np.argsort(number, kind="stable")
-        segment = segment[trip[number[segment]] >= 0]
-        begin = np.flatnonzero(np.diff(number[segment], prepend=-1))
+        number = np.where(shares.declared < 0, len(declared) + shares.segment, shares.declared)
+        share = np.argsort(number, kind="stable")
+        share = share[trip[number[share]] >= 0]
+        segment, begin = shares.segment[share], np.flatnonzero(np.diff(number[share], prepend=-1))
         first_segment = np.full(len(numbers), -1)
-        first_segment[trip[number[segment[begin]]]] = segment[begin]
+        first_segment[trip[number[share[begin]]]] = segment[begin]
         return cls(
             hexadecimal(ids),
             departures[order],
             np.where(numbers < len(declared), numbers, -1),
             first_segment,
             trip[: len(declared)],
-            trip[number],
             segment,
+            trip[number[share]],
+            shares.metres[share],
             begin,
         )
-
-    @cached_property
-    def trip(self) -> np.ndarray:
-        """The trip of each of `segment`."""
-        return self.trip_of_segment[self.segment]
 
     def fold(self, reduce: np.ufunc, values: np.ndarray, without: Any = 0) -> np.ndarray:
         """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""

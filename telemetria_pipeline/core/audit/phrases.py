@@ -24,6 +24,8 @@ _OPENINGS = {
     "(até {minutos} min de distância; {tolerancia}).",
     "nao_declarada": "A telemetria mediu {medido} km {quando}; nenhuma viagem declarada corresponde a eles "
     "({tolerancia}).",
+    "data_ou_horario_a_corrigir": "Viagem de {declarado} km declarada em {dia} {quando}; a telemetria mediu "
+    "{medido} km em {dia_medido} {quando_medido}: data ou hora a corrigir. Conta uma vez só.",
     "horario_divergente": "Viagem declarada {quando}; a telemetria a mediu {quando_medido} "
     "(tolerância de {minutos} min).",
     "motorista_divergente": "Na viagem {quando}, o boletim informa o motorista {declarado_por} e a "
@@ -31,9 +33,18 @@ _OPENINGS = {
     "veiculo_desconhecido": "O veículo {veiculo} (viagem {quando}) não consta do cadastro; se a placa "
     "estiver certa, falta incluí-lo.",
 }
+_OF_A_GROUP = (
+    "Declarados {declarado} km em {viagens} viagens {quando}, que a telemetria mediu juntas: {medido} km "
+    "({diferenca}{tolerancia})."
+)
+_OF_ANOTHER = (
+    "Declarados {declarado} km {quando}; a viagem que a telemetria mediu nesse horário corresponde a outra "
+    "declarada ({tolerancia})."
+)
 _BY_TELEMETRY = " A distância é a do rastreador, sem leitura boa do odômetro."
 _PARTLY_BY_TELEMETRY = " Parte da distância é a do rastreador, sem leitura boa do odômetro."
 _HOURS_MISSING = " Faltam horas de telemetria{horas}."
+_ACROSS_MIDNIGHT = " A viagem medida cobre também uma de outro dia; as duas não se separam."
 _NO_READINGS = " Faltam leituras boas do odômetro em volta desse intervalo."
 _SIGNAL_LOST = " O odômetro avançou {sem_sinal} km sem sinal nesse intervalo."
 _SOURCES_DISAGREE = " Dois rastreadores discordam: {fonte} mediu {medido} km; pelo outro, seriam {outra} km."
@@ -41,8 +52,9 @@ _UNSEEN_IS_LESS = " O odômetro avançou só {sem_sinal} km sem sinal nesse inte
 _ODOMETER_STOOD = " As leituras do odômetro antes e depois não mostram esse percurso."
 _BOLETIM_STANDS = " Vale o boletim."
 _PROVEN_COUNT = " Contam {auditado} km."
-_TELEMETRY_STANDS = " Não veio boletim do veículo nesse dia: vale a telemetria."
-_NOT_CLAIMED = " Sem declaração, não entra na medição."
+_TELEMETRY_STANDS = " Sem declaração, vale a telemetria."
+_NO_BOLETIM = " Não veio boletim do veículo nesse dia."
+_TO_DECLARE = " A declarar: por ora não entra na medição."
 
 _TEXT = pa.large_string()  # what a `str` array holds
 _THOUSANDTHS = pd.array([f",{m:03d}".rstrip("0").ljust(2, "0") for m in range(1000)], dtype="str")
@@ -102,6 +114,11 @@ def _local(instants: pd.Series, zone: ZoneInfo) -> tuple[np.ndarray, pd.Series]:
     return days, pd.Series(_CLOCK.take((local - days).astype(np.int64)))
 
 
+def _day_text(instants: pd.Series, zone: ZoneInfo) -> pd.Series:
+    """The day of each instant as `10/03`."""
+    return _by_distinct(_local(instants, zone)[0], lambda day: f"{day:%d/%m}")
+
+
 def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Series:
     """Why each row stands among the divergences.
 
@@ -117,11 +134,17 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
     claimed = phantom | (kind == "km_divergente")
     measured = undeclared | (kind == "km_divergente")
     unseen = claimed & proven & (units(rows["km_sem_sinal"]) > 0)
+    held = undeclared & (rows["base_auditoria"] == "a_declarar")
+    of_group, of_another = rows["viagens"] > 1, phantom & rows["medicao_de_outra"]
+    usual = ~(of_group & (kind == "km_divergente")) & ~of_another
     parts = [
-        *((kind == one, opening) for one, opening in _OPENINGS.items()),
+        *((usual & (kind == one), opening) for one, opening in _OPENINGS.items()),
+        (of_group & (kind == "km_divergente"), _OF_A_GROUP),
+        (of_another, _OF_ANOTHER),
         (measured & (source == "telemetria"), _BY_TELEMETRY),
         (measured & (source == "mista"), _PARTLY_BY_TELEMETRY),
         (unproven & ~undeclared & (doubt == "horas"), _HOURS_MISSING),
+        (unproven & ~undeclared & (doubt == "dia"), _ACROSS_MIDNIGHT),
         (unproven & ~undeclared & (doubt == "leituras"), _NO_READINGS),
         (unproven & ~undeclared & (doubt == "sinal"), _SIGNAL_LOST),
         (unproven & (kind == "km_divergente") & (doubt == "fontes"), _SOURCES_DISAGREE),
@@ -131,7 +154,8 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
         (claimed & unproven, _BOLETIM_STANDS),
         (claimed & proven, _PROVEN_COUNT),
         (undeclared & (rows["base_auditoria"] == "telemetria_substitui"), _TELEMETRY_STANDS),
-        (undeclared & (rows["base_auditoria"] == "nao_declarado"), _NOT_CLAIMED),
+        (held & unproven & ~rows["fontes_discordam"], _NO_BOLETIM),
+        (held, _TO_DECLARE),
     ]
     at = [np.flatnonzero(where) for where, _ in parts]
     texts = [_filled(template, rows, on, rules, zone) for on, (_, template) in zip(at, parts, strict=True)]
@@ -156,6 +180,9 @@ _WORDS: dict[str, Callable[[_Of, AuditRules, ZoneInfo], pd.Series | str]] = {
     "tolerancia": lambda of, *_: in_words(of("tolerancia_pct"), of("tolerancia_km")),
     "minutos": lambda _, rules, __: str(rules.match_minutes),
     "quando": lambda of, _, zone: window_text(of("saida_utc"), of("chegada_utc"), zone),
+    "viagens": lambda of, *_: of("viagens").astype("str"),
+    "dia": lambda of, _, zone: _day_text(of("saida_utc"), zone),
+    "dia_medido": lambda of, _, zone: _day_text(of("saida_medida_utc"), zone),
     "quando_medido": lambda of, _, zone: window_text(of("saida_medida_utc"), of("chegada_medida_utc"), zone),
     "declarado_por": lambda of, *_: of("motorista_declarado").fillna("outro"),
     "medido_por": lambda of, *_: of("motorista_medido").fillna("outro"),

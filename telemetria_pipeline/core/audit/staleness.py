@@ -19,6 +19,7 @@ from telemetria_pipeline.business_calendar import Window
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
+from telemetria_pipeline.core.audit.trips import FILE_DAYS, HOUR_DAYS, AuditedTrips
 from telemetria_pipeline.core.billing.tariffs import terms_of_day
 from telemetria_pipeline.core.digests import rows_digest
 
@@ -54,7 +55,7 @@ class Surroundings:
     """
 
     pieces: Iterable[Piece]
-    taken_back: Mapping[str, str]
+    taken_back: Mapping[int, Mapping[str, str]]
     heard: Mapping[str, Iterable[str]]
     vehicles: pd.DataFrame | None
     drivers: pd.DataFrame | None
@@ -68,32 +69,37 @@ class Reach(BaseModel):
 
     until: the last arrival of its trips, on either side.
     wide: the signal of some trip rests on what its neighbours' odometers say, or do not say.
+    leans: some trip has one side only, or found the other under a wrong date or hour: whatever is around it
+        may be, or claim, the other.
     vehicles: of its trips; `terms`: what tariffs are looked up by, for each of them.
     drivers: pseudonyms of the ids that were looked up in the register.
     """
 
     until: datetime
     wide: bool
+    leans: bool
     vehicles: list[str]
     terms: list[tuple[str | None, str | None, str | None, str | None]]
     drivers: list[str]
 
     @classmethod
-    def of(cls, trips: pd.DataFrame, segments: pd.DataFrame, window: Window, key: str) -> Self:
+    def of(cls, audited: AuditedTrips, segments: pd.DataFrame, window: Window, key: str) -> Self:
         """The reach of a day.
 
         Args:
-            trips: the day's, under contract VALIDATED_TRIPS.
+            audited: the day's trips.
             segments: all that were looked at: `motorista`, `motorista_id`.
             window: the day's.
             key: the secret of the pseudonyms.
         """
+        trips = audited.trips
         arrivals = pd.concat([trips["chegada_utc"], trips["chegada_medida_utc"]]).dropna()
         terms = trips[_TERMS_BY].drop_duplicates().astype(object)
         nameless = segments.loc[segments["motorista"].isna(), "motorista_id"].dropna().unique()
         return cls(
             until=max([window[1], *([arrivals.max().to_pydatetime()] if len(arrivals) else [])]),
             wide=rests_on_neighbours(trips),
+            leans=audited.leans,
             vehicles=sorted(trips["veiculo"].unique()),
             terms=sorted(terms.where(terms.notna(), None).itertuples(index=False, name=None), key=str),
             drivers=sorted(pseudonyms(nameless, key)),
@@ -151,14 +157,16 @@ def touching(
         tolerance: how far apart a declared and a measured trip may be and still be one.
     """
     start, end = window[0], max(window[1], reach.until) if reach else window[1]
-    near = start - tolerance, end + tolerance
-    far = near
-    if reach and reach.wide:
-        far = start - _DAY - tolerance, max(end, window[1] + _DAY) + tolerance
+
+    def around(days: int) -> Window:
+        return start - days * _DAY - tolerance, max(end, window[1] + days * _DAY) + tolerance
+
+    leans, wide = bool(reach and reach.leans), bool(reach and reach.wide)
+    of_hours, of_files = around(HOUR_DAYS if leans else int(wide)), around(FILE_DAYS if leans else 0)
     return [
         piece
         for piece in pieces
-        if (around := far if piece.telemetry else near)[0] <= piece.end and piece.start <= around[1]
+        if (within := of_hours if piece.telemetry else of_files)[0] <= piece.end and piece.start <= within[1]
     ]
 
 
@@ -195,7 +203,13 @@ def fingerprint(
     return Fingerprint(
         hours=of_pieces(True),
         files=of_pieces(False),
-        taken_back=digest(f"{where}={what}" for where, what in around.taken_back.items() if what),
+        taken_back=digest(
+            f"{where}={what}"
+            for days, found in around.taken_back.items()
+            if abs(days) <= (HOUR_DAYS if reach.leans else 1)
+            for where, what in found.items()
+            if what
+        ),
         heard=digest(
             f"{vehicle}={','.join(sorted(around.heard[vehicle]))}"
             for vehicle in reach.vehicles

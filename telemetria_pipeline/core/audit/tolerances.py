@@ -13,6 +13,8 @@ from telemetria_pipeline.contracts.base import KM, PERCENT
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.exact import decimals, units
 
+ALIKE_PERCENT, ALIKE_M = 10, 1_000
+
 
 def resolve(trips: pd.DataFrame, percent: pd.Series, km: pd.Series, rules: AuditRules) -> pd.DataFrame:
     """The trips with `tolerancia_pct`, `tolerancia_km` and `tolerancia_do_contrato`.
@@ -55,6 +57,13 @@ def agree(trips: pd.DataFrame, declared_m: np.ndarray, measured_m: np.ndarray) -
 def within_km(trips: pd.DataFrame, metres: np.ndarray) -> np.ndarray:
     """Whether so many metres are no more than the kilometres that each trip is forgiven."""
     return metres <= units(trips["tolerancia_km"])
+
+
+def alike(declared_m: np.ndarray, measured_m: np.ndarray) -> np.ndarray:
+    """Whether metres are near enough to be of one trip, whatever any contract tolerates: who belongs together
+    must not hang on what is paid."""
+    apart = np.abs(declared_m - measured_m)
+    return (apart * 100 <= ALIKE_PERCENT * measured_m) | (apart <= ALIKE_M)
 
 
 def in_words(percent: pd.Series, km: pd.Series) -> pd.Series:

@@ -17,8 +17,10 @@ from telemetria_pipeline.contracts.base import KM
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import SITUATIONS, TRIPS
 from telemetria_pipeline.core.audit.coverage import Sources
-from telemetria_pipeline.core.audit.days import business_days
-from telemetria_pipeline.core.audit.matching import match
+from telemetria_pipeline.core.audit.days import business_days, day_numbers
+from telemetria_pipeline.core.audit.groups import Groups, Shares, find_groups, find_shares
+from telemetria_pipeline.core.audit.matching import common, match
+from telemetria_pipeline.core.audit.misplaced import Readings, find_misplaced
 from telemetria_pipeline.core.audit.movements import Movements, count_once
 from telemetria_pipeline.core.audit.pairs import Pairs
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
@@ -55,13 +57,19 @@ _FLAGS = [
 ]
 
 
+# A trip under a wrong date is a day off; who else may claim what it is held against is another day off, and
+# what they have of their own lies around them.
+HOUR_DAYS, FILE_DAYS = 2, 3
+"""How many days of telemetry, and of boletins, on each side of a day its trips may depend on."""
+
+
 @dataclass(frozen=True)
 class AuditInputs:
     """What the audit of a window looks at; rows beyond its reach change nothing.
 
-    declared: under contract DECLARED, and `arquivo_id` (text); two days around the window.
+    declared: under contract DECLARED, and `arquivo_id` (text); `FILE_DAYS` around the window.
     segments: under contract SEGMENTS, `fonte` (text: which source heard it), and `raw_key`, `raw_sha256`
-        (text, may be missing); those that depart from the business day before the window to the one after it.
+        (text, may be missing); those that depart on the `HOUR_DAYS` around the window.
     hours: of those days, see `Sources`.
     vehicles, drivers, contracts: the reference tables, where there are any.
     heard: which sources heard which vehicle lately, see `Sources`.
@@ -83,10 +91,15 @@ class AuditInputs:
 
 @dataclass(frozen=True)
 class AuditedTrips:
-    """The trips of a window (VALIDATED_TRIPS) and the measured trips that they cover (TRIP_SEGMENTS)."""
+    """The trips of a window (VALIDATED_TRIPS) and the measured trips that they cover (TRIP_SEGMENTS).
+
+    `leans`: some have one side only, or found the other under a wrong date or hour, so that days further away
+    may tell more of them.
+    """
 
     trips: pd.DataFrame
     segments: pd.DataFrame
+    leans: bool
 
 
 def validate_trips(
@@ -112,17 +125,16 @@ def validate_trips(
         zone: the contract's; days are cut in it.
         pseudonym_key: secret that drivers' pseudonyms are made with.
     """
-    day = timedelta(days=1)
     sides = Sides.of(
-        _departing(inputs.declared, start - 2 * day, end + 2 * day),
-        _departing(inputs.segments, _midnight(start, -1, zone), _midnight(end, 1, zone)),
+        _departing(inputs.declared, start, end, FILE_DAYS, zone),
+        _departing(inputs.segments, start, end, HOUR_DAYS, zone),
         inputs.vehicles,
         inputs.drivers,
     )
     heard = _heard(sides, inputs.sources, rules)
     sides = replace(sides, segments=sides.segments.take(heard.movements.stays))
-    chosen = match(sides.declared.times, sides.segments.times, rules)
-    pairs = Pairs.of(sides, chosen, microsecond(start), microsecond(end))
+    told = _told(sides, rules, zone)
+    pairs = Pairs.of(sides, told.shares, microsecond(start), microsecond(end))
     days = business_days(pd.Series(instants(pairs.departure)), zone)
     # NumPy and Arrow work without the interpreter's lock: a second core makes half of the columns.
     with ThreadPoolExecutor(_CORES) as cores:
@@ -130,18 +142,62 @@ def validate_trips(
         parts = cores.map(
             lambda make: make(),
             [
-                lambda: _evidence_columns(sides, pairs, inputs.sources, heard, rules, days, zone),
+                lambda: _evidence_columns(
+                    sides, pairs, told.groups, inputs.sources, heard, rules, days, zone
+                ),
                 lambda: _vehicle_columns(sides, pairs, inputs, rules, days),
                 lambda: _declared_columns(sides.declared, pairs),
                 lambda: _measured_columns(sides.segments, pairs),
                 lambda: _source_columns(sides.segments, pairs, heard),
                 lambda: _driver_columns(sides, pairs, pseudonym_key),
-                lambda: _time_columns(sides, pairs),
+                lambda: _time_columns(sides, pairs, told.groups),
+                lambda: _group_columns(pairs, told),
             ],
         )
         columns = {name: column for part in parts for name, column in part.items()}
         trips = pd.DataFrame(columns, copy=False)
-        return AuditedTrips(judge(trips, rules, days), segments.result())
+        leans = told.leans(sides, pairs, microsecond(start), microsecond(end))
+        return AuditedTrips(judge(trips, rules, days), segments.result(), leans)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Which declared trip each segment chose, for its time or as one of a wrong date or hour (`misplaced`);
+    which trips are judged together, and what each has of the segments."""
+
+    chosen: np.ndarray
+    misplaced: np.ndarray  # [segment]
+    groups: Groups
+    shares: Shares
+
+    def leans(self, sides: Sides, pairs: Pairs, start: int, end: int) -> bool:
+        """Whether trips of [start, end) are of one side, or found the other under a wrong date or hour."""
+        segments = np.flatnonzero(self.misplaced)
+        departures = np.append(
+            sides.segments.times.start[segments], sides.declared.times.start[self.chosen[segments]]
+        )
+        one_sided = (pairs.declared < 0) | (pairs.first_segment < 0)
+        return bool(one_sided.any() or ((departures >= start) & (departures < end)).any())
+
+
+def _told(sides: Sides, rules: AuditRules, zone: ZoneInfo) -> _Told:
+    declared, segments = sides.declared, sides.segments
+    by_time = match(declared.times, segments.times, rules)
+    days = [day_numbers(instants(side.times.start), zone) for side in (declared, segments)]
+    groups = find_groups(declared, segments, by_time, days[0], rules)
+    chosen = find_misplaced(
+        declared,
+        segments,
+        (
+            _readings(declared, "km_{}", np.ones(len(declared), bool)),
+            _readings(segments, "odometro_{}_km", _good(segments)),
+        ),
+        (days[0], days[1]),
+        by_time,
+        groups.together,
+        rules.match_minutes * _MINUTE,
+    )
+    return _Told(chosen, chosen != by_time, groups, find_shares(declared, segments, chosen, groups))
 
 
 @dataclass(frozen=True)
@@ -166,7 +222,8 @@ def _heard(sides: Sides, sources: Sources, rules: AuditRules) -> _Heard:
 
 def _source_columns(segments: Side, pairs: Pairs, heard: _Heard) -> dict[str, Any]:
     """Which source measured each trip, why that one, and what another one would have measured."""
-    source, metres = heard.source[pairs.segment], segments.metres[pairs.segment]
+    source, metres = heard.source[pairs.segment], pairs.metres
+    whole = segments.metres[pairs.segment]
     none = pairs.first_segment < 0
     first, last = pairs.fold(np.minimum, source, -1), pairs.fold(np.maximum, source, -1)
     names = _labels(first, heard.names)
@@ -176,6 +233,7 @@ def _source_columns(segments: Side, pairs: Pairs, heard: _Heard) -> dict[str, An
     measured, other = pairs.fold(np.add, metres), np.full(len(none), -1)
     for metres_of_other in heard.movements.other_m.values():
         theirs = metres_of_other[pairs.segment]
+        theirs = np.where((theirs > 0) & (whole > 0), theirs * metres // np.maximum(whole, 1), theirs)
         heard_it = pairs.fold(np.logical_or, theirs >= 0)
         instead = pairs.fold(np.add, np.where(theirs >= 0, theirs, metres))
         farther = (other < 0) | (np.abs(instead - measured) > np.abs(other - measured))
@@ -257,7 +315,7 @@ def _measured_columns(segments: Side, pairs: Pairs) -> dict[str, Any]:
     some, every = (pairs.fold(fold, by_odometer) for fold in (np.logical_or, np.logical_and))
     situation, different = pd.factorize(segments.frame["situacao_odometro"])
     flags = np.array([_FLAGS.index(s) for s in different], np.int64)[situation[rows]]
-    km = pairs.fold(np.add, segments.metres[pairs.segment])
+    km = pairs.fold(np.add, pairs.metres)
     return {
         "segmentos": pairs.fold(np.add, np.ones(len(rows), np.int64)),
         "km_medido": decimals(km, KM, pd.RangeIndex(len(km)), none),
@@ -284,40 +342,63 @@ def _driver_columns(sides: Sides, pairs: Pairs, pseudonym_key: str) -> dict[str,
     }
 
 
-def _time_columns(sides: Sides, pairs: Pairs) -> dict[str, Any]:
-    """When: declared, measured, and how far apart."""
+def _group_columns(pairs: Pairs, told: _Told) -> dict[str, Any]:
+    """With whom it is judged, and what is known of those around it."""
+    groups, declared = told.groups, pairs.declared
+    misplaced = np.zeros(len(groups.first), bool)
+    misplaced[told.chosen[told.misplaced]] = True
+    first = np.append(np.where(groups.together, pairs.trip_of_declared[groups.first], -1), -1)[declared]
+    flags = {
+        "cruza_dia": groups.crosses_day,
+        "medicao_de_outra": groups.spoken_for & ~misplaced,
+        "data_ou_horario_a_corrigir": misplaced,
+    }
+    return {
+        "grupo": pairs.ids.take(first, allow_fill=True),
+        **{name: np.append(flag, False)[declared] for name, flag in flags.items()},
+    }
+
+
+def _time_columns(sides: Sides, pairs: Pairs, groups: Groups) -> dict[str, Any]:
+    """When: declared, measured, and how far apart; between the trips of a group nobody knows."""
     segments = sides.segments.times.take(pairs.segment)
     start, end = pairs.fold(np.minimum, segments.start), pairs.fold(np.maximum, segments.end)
     said, measured = pairs.declared >= 0, pairs.first_segment >= 0
     departure = pairs.departure
     arrival = np.where(said, np.append(sides.declared.times.end, 0)[pairs.declared], end)
     both = said & measured
+    opens, closes = (np.append(ends, False)[pairs.declared] for ends in (groups.opens, groups.closes))
     return {
         "saida_utc": instants(departure),
         "chegada_utc": instants(arrival),
         "saida_medida_utc": instants(np.where(measured, start, MISSING)),
         "chegada_medida_utc": instants(np.where(measured, end, MISSING)),
-        "dif_saida_min": np.where(both, (start - departure) / _MINUTE, np.nan),
-        "dif_chegada_min": np.where(both, (end - arrival) / _MINUTE, np.nan),
+        "dif_saida_min": np.where(both & opens, (start - departure) / _MINUTE, np.nan),
+        "dif_chegada_min": np.where(both & closes, (end - arrival) / _MINUTE, np.nan),
     }
 
 
 def _evidence_columns(
     sides: Sides,
     pairs: Pairs,
+    groups: Groups,
     sources: Sources,
     heard: _Heard,
     rules: AuditRules,
     days: pd.Series,
     zone: ZoneInfo,
 ) -> dict[str, Any]:
-    """How sure we are of what was, or was not, measured in each declared window; missing without one."""
-    said = sides.declared.times
+    """How sure we are of what was, or was not, measured in each declared window, a group's as a whole;
+    missing without one."""
+    said, claimed_m = groups.journeys(sides.declared)
     # One that lasts no time is taken for a microsecond, and so counts as its hour and its gap do.
     said = replace(said, end=np.maximum(said.end, said.start + 1))
-    segments = sides.segments.times.take(pairs.segment)
-    start, end = (np.append(bound, 0)[pairs.declared[pairs.trip]] for bound in (said.start, said.end))
-    common = np.minimum(segments.end, end) - np.maximum(segments.start, start)
+    # What its segments fill of it, each once.
+    first_share = np.full(len(sides.segments), len(pairs.segment))
+    np.minimum.at(first_share, pairs.segment, np.arange(len(pairs.segment)))
+    once = np.flatnonzero((first_share[pairs.segment] == np.arange(len(pairs.segment))) & _is_declared(pairs))
+    of_trip = pairs.declared[pairs.trip[once]]
+    together = np.maximum(common(said.take(of_trip), sides.segments.times.take(pairs.segment[once])), 0)
 
     # In order of vehicle and departure, as searches are fastest.
     owned = np.flatnonzero(pairs.trip_of_declared >= 0)
@@ -325,16 +406,17 @@ def _evidence_columns(
     odometers = _odometers(sides.segments, heard.source)
 
     def filled(metered: np.ndarray) -> np.ndarray:
-        inside = pairs.fold(np.add, np.where(metered, np.maximum(common, 0), 0))
-        return inside[trips] / (declared.end - declared.start)
+        inside = np.zeros(len(said), np.int64)
+        np.add.at(inside, groups.first[of_trip], np.where(metered, together, 0))
+        return inside[groups.first[owned]] / (declared.end - declared.start)
 
     since, until = (bound[trips] for bound in _neighbouring_days(days, zone))
-    covered = filled(odometers.good[pairs.segment]) >= 1
-    signal, unseen = hear(
-        declared, sides.segments.times, odometers, since, until, covered, sides.declared.metres[owned]
-    )
+    covered = filled(odometers.good[pairs.segment[once]]) >= 1
+    signal, unseen = hear(declared, sides.segments.times, odometers, since, until, covered, claimed_m[owned])
     search = declared.start - rules.match_minutes * _MINUTE
     coverage = sources.coverage(sides.vehicles)
+    unseen_m = np.zeros(len(said), np.int64)
+    unseen_m[owned] = unseen
 
     def spread(values: np.ndarray, missing: Any) -> np.ndarray:
         every = np.full(len(pairs.ids), missing, values.dtype)
@@ -342,24 +424,30 @@ def _evidence_columns(
         return every
 
     signal = spread(signal, -1)
+    unseen = spread(groups.parts(unseen_m, sides.declared.metres)[owned], 0)
     return {
-        "sobreposicao": spread(np.minimum(filled(np.ones(len(common), bool)), 1), np.nan),
+        "sobreposicao": spread(np.minimum(filled(np.ones(len(once), bool)), 1), np.nan),
         "cobertura": spread(coverage.share(declared.vehicle, declared.start, declared.end), np.nan),
         "cobertura_busca": spread(coverage.share(declared.vehicle, search, declared.end), np.nan),
         "sinal": _labels(signal, SIGNALS),
-        "km_sem_sinal": decimals(
-            spread(unseen, 0), KM, pd.RangeIndex(len(signal)), (signal < 0) | (signal == UNKNOWN)
-        ),
+        "km_sem_sinal": decimals(unseen, KM, pd.RangeIndex(len(signal)), (signal < 0) | (signal == UNKNOWN)),
     }
 
 
+def _is_declared(pairs: Pairs) -> np.ndarray:
+    return pairs.declared[pairs.trip] >= 0
+
+
 def _odometers(segments: Side, source: np.ndarray) -> Odometers:
-    frame = segments.frame
-    start, end = (frame[f"odometro_{name}_km"].to_numpy()[segments.row] for name in ("saida", "chegada"))
-    good = _good(segments) & ~np.isnan(start + end)
-    return Odometers(
-        source, good, metres(np.where(good, start, 0)), metres(np.where(good, end, 0)), segments.metres
-    )
+    read = _readings(segments, "odometro_{}_km", _good(segments))
+    return Odometers(source, read.known, read.start_m, read.end_m, segments.metres)
+
+
+def _readings(side: Side, name: str, good: np.ndarray) -> Readings:
+    """The odometers of a side's trips, known where both are there and they are `good`."""
+    start, end = (side.frame[name.format(at)].to_numpy()[side.row] for at in ("saida", "chegada"))
+    known = good & ~np.isnan(start + end)
+    return Readings(metres(np.where(known, start, 0)), metres(np.where(known, end, 0)), known)
 
 
 def _good(segments: Side) -> np.ndarray:
@@ -377,12 +465,12 @@ def _neighbouring_days(days: pd.Series, zone: ZoneInfo) -> tuple[np.ndarray, np.
 
 def _segments_of(sides: Sides, pairs: Pairs) -> pd.DataFrame:
     """The segments of the trips under contract TRIP_SEGMENTS, in order of vehicle and departure."""
-    segment = np.flatnonzero(pairs.trip_of_segment >= 0)
-    side = sides.segments
+    order = np.argsort(pairs.segment, kind="stable")
+    segment, side = pairs.segment[order], sides.segments
     made = {
-        "viagem_id": pairs.ids.take(pairs.trip_of_segment[segment]),
+        "viagem_id": pairs.ids.take(pairs.trip[order]),
         "veiculo": sides.vehicles.array.take(side.times.vehicle[segment]),
-        "km_medido": decimals(side.metres[segment], KM, pd.RangeIndex(len(segment))),
+        "km_medido": decimals(pairs.metres[order], KM, pd.RangeIndex(len(segment))),
     }
     rows, at = side.frame[[n for n in TRIP_SEGMENTS.names if n not in made]], side.row[segment]
     if not np.array_equal(at, np.arange(len(rows))):  # a month that is in order need not be moved
@@ -395,8 +483,12 @@ def _labels(numbers: np.ndarray, texts: Sequence[str]) -> pd.api.extensions.Exte
     return pd.array(texts, dtype="str").take(numbers, allow_fill=True)
 
 
-def _departing(frame: pd.DataFrame, start: datetime, end: datetime) -> pd.DataFrame:
-    inside = ((frame["saida_utc"] >= start) & (frame["saida_utc"] < end)).to_numpy()
+def _departing(
+    frame: pd.DataFrame, start: datetime, end: datetime, days: int, zone: ZoneInfo
+) -> pd.DataFrame:
+    """The rows that depart on the days of the window, or on so many around them."""
+    first, after = _midnight(start, -days, zone), _midnight(end, days, zone)
+    inside = ((frame["saida_utc"] >= first) & (frame["saida_utc"] < after)).to_numpy()
     return frame if inside.all() else frame[inside]
 
 

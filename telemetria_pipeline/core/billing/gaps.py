@@ -1,7 +1,8 @@
-"""What a cycle's trips show that nobody declared."""
+"""What a cycle's trips show that somebody has yet to declare."""
 
 import pandas as pd
 
+from telemetria_pipeline.core.audit.phrases import km_text
 from telemetria_pipeline.core.exact import units
 
 _NAMED_DAYS = 5
@@ -23,6 +24,25 @@ def undeclared_days(priced: pd.DataFrame) -> list[str]:
     found = by_day.any()
     days = found[found["drove"] & ~found["declared"]].reset_index()
     return [f"{vehicle} ({_told(own)})" for vehicle, own in days.groupby("veiculo")["data"]]
+
+
+def held(priced: pd.DataFrame) -> list[str]:
+    """The vehicles whose measured and undeclared kilometres are paid by nobody so far, in Portuguese.
+
+    Args:
+        priced: contract PRICED_TRIPS.
+
+    Returns:
+        `GDP4J68 (2 viagens, 31,200 km)`, one text a vehicle.
+    """
+    waits = (priced["base_auditoria"] == "a_declarar") & priced["contrato"].notna()
+    trips = priced[waits]
+    by_vehicle = pd.Series(units(trips["km_medido"])).groupby(trips["veiculo"].to_numpy())
+    found = pd.DataFrame({"trips": by_vehicle.size(), "km": by_vehicle.sum()})
+    return [
+        f"{vehicle} ({n} {'viagem' if n == 1 else 'viagens'}, {km} km)"
+        for vehicle, n, km in zip(found.index, found["trips"], km_text(found["km"].to_numpy()), strict=True)
+    ]
 
 
 def _told(days: pd.Series) -> str:

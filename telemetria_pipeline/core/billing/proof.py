@@ -14,8 +14,6 @@ _OF_BASIS = {
     "medido": "comprovado_brl",
     "odometro": "comprovado_brl",
     "telemetria_substitui": "so_telemetria_brl",
-    "nao_declarado": "so_telemetria_brl",
-    "a_declarar": "so_telemetria_brl",
 }
 _LINE = ["veiculo", "contrato_linha"]
 
@@ -37,7 +35,7 @@ def by_proof(billing: pd.DataFrame, priced: pd.DataFrame) -> pd.DataFrame:
     of_line = [priced["veiculo"], priced["contrato_linha"]]
     basis = priced["base_auditoria"].map(_OF_BASIS)
     tariff, cents = units(billing["tarifa_brl_km"]), units(priced["valor_brl"])
-    held = (priced["km_declarado"].isna() & (units(priced["km_auditado"]) == 0)).to_numpy()
+    held = (priced["base_auditoria"] == "a_declarar").to_numpy()
     measured = np.where(held, units(priced["km_medido"]), 0)
     left = left_of_franchise(billing, priced).reindex(priced["viagem_id"]).to_numpy(np.int64)
 

@@ -50,7 +50,7 @@ def price_trips(
     trips: pd.DataFrame, contracts: pd.DataFrame | None, days: pd.Series, rules: AuditRules
 ) -> pd.DataFrame:
     """The trips with the terms of the day on which they depart: `contrato`, `tarifa_brl_km`, the tolerances,
-    and `versao_tarifas`.
+    `paga_sem_boletim` and `versao_tarifas`.
 
     Args:
         trips: `placa`, `tipo`, `transportadora` and `operacao` of VALIDATED_TRIPS.
@@ -66,7 +66,10 @@ def price_trips(
         return pd.Series(terms[name].array.take(at, allow_fill=True), index=trips.index)
 
     names = ("contrato", "tarifa_brl_km", "versao_tarifas")
-    priced = trips.assign(**{name: of_trips(name) for name in names})
+    priced = trips.assign(
+        **{name: of_trips(name) for name in names},
+        paga_sem_boletim=np.append(terms["paga_sem_boletim"].to_numpy(), False)[at],
+    )
     return resolve(priced, of_trips("tolerancia_pct"), of_trips("tolerancia_km"), rules)
 
 

@@ -12,6 +12,7 @@ from telemetria_pipeline.core.sheets.text import Limits
 _OPTIONAL = ("modalidade", "custo_fixo_mensal_brl", "franquia_km")
 _REGIMES = {"MUNICIPAL": "municipal", "INTERMUNICIPAL": "intermunicipal"}
 _KINDS = {"CONTRATO": "contrato", "SPOT": "spot"}
+_ANSWERS = {"SIM": "sim", "S": "sim", "NAO": "nao", "N": "nao"}
 _LIMITS = Limits(rows=5_000)  # each row is compared with each other
 
 
@@ -36,6 +37,7 @@ def _contracts(sheet: Sheet) -> dict[str, pd.Series]:
         "custo_fixo_mensal_brl": amounts(sheet, "custo_fixo_mensal_brl", MONEY),
         "franquia_km": amounts(sheet, "franquia_km", KM),
         **_tolerances(sheet),
+        "paga_sem_boletim": choices(sheet, "paga_sem_boletim", _ANSWERS, "escreva SIM ou NÃO") == "sim",
         "vigencia_inicio": first,
         "vigencia_fim": last,
     }

@@ -76,7 +76,7 @@ def trip(**said: Any) -> dict[str, Any]:
         "km_sem_sinal": 0,
         "veredito": "ok",
         "km_auditado": 0 if declared is None else declared,
-        "base_auditoria": "nao_declarado" if declared is None else "acordo",
+        "base_auditoria": "a_declarar" if declared is None else "acordo",
         "contrato": "C-1",
         "tarifa_brl_km": "2.73",
         "tolerancia_pct": 10,

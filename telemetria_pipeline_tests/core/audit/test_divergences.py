@@ -177,12 +177,12 @@ NOTHING_MEASURED = (
         (
             UNDECLARED | {"saida_utc": DEPARTURE + timedelta(hours=16, minutes=30)},
             "A telemetria mediu 4,0 km das 23:30 às 00:15 de 11/03; nenhuma viagem declarada corresponde "
-            f"a eles ({TOLERANCE}). Sem declaração, não entra na medição.",
+            f"a eles ({TOLERANCE}). A declarar: por ora não entra na medição.",
         ),
         (
             UNDECLARED | {"veredito": "inconclusivo", "base_auditoria": "telemetria_substitui"},
             "A telemetria mediu 4,0 km das 07:00 às 07:45; nenhuma viagem declarada corresponde a eles "
-            f"({TOLERANCE}). Não veio boletim do veículo nesse dia: vale a telemetria.",
+            f"({TOLERANCE}). Sem declaração, vale a telemetria.",
         ),
         (
             {"dif_saida_min": -31.0, "saida_medida_utc": DEPARTURE - timedelta(minutes=31)},

@@ -181,7 +181,7 @@ def test_a_trip_that_its_segments_fill_needs_no_other_proof():
 
 
 def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tuple[str, int]:
-    """Signal and metres unseen of a declared trip, step by step."""
+    """Signal and metres unseen of a declared trip, or of those judged together, step by step."""
     saida, chegada = (
         trip["saida_utc"],
         max(trip["chegada_utc"], trip["saida_utc"] + timedelta(microseconds=1)),
@@ -227,14 +227,26 @@ def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tup
 @given(said(), seen())
 def test_it_hears_what_the_book_says(said, seen):
     result = audit(said, seen, days=(-1, 4))
-    trip_of = {(s.veiculo_id, s.saida_utc): s.viagem_id for s in result.segments.itertuples()}
-    for _, trip in result.trips[result.trips["km_declarado"].notna()].iterrows():
-        of_vehicle = [s for s in seen if s["placa"] == trip["placa"]]
-        own = [s for s in of_vehicle if trip_of[s["veiculo_id"], s["saida_utc"]] == trip["viagem_id"]]
-        signal, unseen = by_the_book(trip, own, of_vehicle)
-        assert trip["sinal"] == signal
+    covered = {(s.viagem_id, s.veiculo_id, s.saida_utc) for s in result.segments.itertuples()}
+    claimed = result.trips[result.trips["km_declarado"].notna()]
+    for _, members in claimed.groupby(claimed["grupo"].fillna(claimed["viagem_id"])):
+        journey = pd.Series(
+            {
+                "saida_utc": members["saida_utc"].min(),
+                "chegada_utc": members["chegada_utc"].max(),
+                "km_declarado": members["km_declarado"].sum(),
+            }
+        )
+        of_vehicle = [s for s in seen if s["placa"] == members["placa"].iloc[0]]
+        own = [
+            s
+            for s in of_vehicle
+            if any((trip, s["veiculo_id"], s["saida_utc"]) in covered for trip in members["viagem_id"])
+        ]
+        signal, unseen = by_the_book(journey, own, of_vehicle)
+        assert members["sinal"].tolist() == [signal] * len(members)
         if signal != "desconhecido":
-            assert trip["km_sem_sinal"] * 1_000 == unseen
+            assert members["km_sem_sinal"].sum() * 1_000 == unseen
 
 
 def test_the_hours_of_the_test_are_the_days_around_it():

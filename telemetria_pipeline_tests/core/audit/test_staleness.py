@@ -65,10 +65,13 @@ AROUND = Surroundings(
 )
 
 
-def reach(until: datetime = WINDOW[1], wide: bool = False, looked_up: str = "7") -> Reach:
+def reach(
+    until: datetime = WINDOW[1], wide: bool = False, leans: bool = False, looked_up: str = "7"
+) -> Reach:
     return Reach(
         until=until,
         wide=wide,
+        leans=leans,
         vehicles=["ABC1C34"],
         terms=[("ABC1C34", "ÔNIBUS", "Viação Alfa", "AGR")],
         drivers=pseudonyms([looked_up], KEY),
@@ -126,6 +129,15 @@ def test_a_day_that_rests_on_its_neighbours_asks_all_their_hours_and_no_more_bol
     assert changed(wide, **with_pieces(declared(at("20:00", 11), at("21:00", 11)))) == []
 
 
+def test_a_trip_of_one_side_may_find_the_other_two_days_away_or_lose_it_to_another():
+    leans = reach(leans=True)
+    assert changed(leans, **with_pieces(hour(at("20:00", 12)))) == ["hours"]
+    assert changed(leans, **with_pieces(hour(at("02:00", 8)))) == ["hours"]
+    assert changed(leans, **with_pieces(hour(at("02:00", 13)))) == []
+    assert changed(leans, **with_pieces(declared(at("20:00", 13), at("21:00", 13)))) == ["files"]
+    assert changed(leans, **with_pieces(declared(at("20:00", 14), at("21:00", 14)))) == []
+
+
 def test_an_hour_that_says_another_thing_and_one_that_went():
     (seven, file) = AROUND.pieces
     assert changed(pieces=[replace(seven, digest="captured 2"), file]) == ["hours"]
@@ -134,8 +146,10 @@ def test_an_hour_that_says_another_thing_and_one_that_went():
 
 
 def test_trips_taken_back_beside_the_day_and_another_tracker():
-    assert changed(taken_back={"2026-03-11 alfa": ""}) == []
-    assert changed(taken_back={"2026-03-11 alfa": "a1"}) == ["taken_back"]
+    assert changed(taken_back={1: {"2026-03-11 alfa": ""}}) == []
+    assert changed(taken_back={1: {"2026-03-11 alfa": "a1"}}) == ["taken_back"]
+    assert changed(taken_back={-2: {"2026-03-08 alfa": "a1"}}) == []
+    assert changed(reach(leans=True), taken_back={-2: {"2026-03-08 alfa": "a1"}}) == ["taken_back"]
     assert changed(heard={"ABC1C34": {"alfa", "beta"}}) == ["heard"]
     assert changed(heard={**AROUND.heard, "XYZ9J99": {"beta"}}) == []
     assert changed(rules="2") == ["rules"]

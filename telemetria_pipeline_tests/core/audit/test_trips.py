@@ -33,6 +33,10 @@ MORNING = declared(at("07:00"), at("08:00"), 20)
 DRIVEN = measured(at("07:00"), at("08:00"), 20)
 
 
+def in_order(rows: list[dict], key: tuple[str, ...]) -> list[dict]:
+    return sorted(rows, key=lambda row: [row[name] for name in key])
+
+
 def rows_of(frame: pd.DataFrame) -> list[dict]:
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
@@ -122,7 +126,7 @@ def test_a_segment_that_nobody_declared_is_a_trip_of_its_own_day():
     assert (unclaimed["veredito"], unclaimed["km_auditado"]) == ("divergente", 0)
     assert (unclaimed["declaracoes"], unclaimed["transportadora"]) == (0, "API")
     assert unclaimed[["km_declarado", "arquivo", "linha", "cobertura", "sinal", "km_sem_sinal"]].isna().all()
-    assert one([], [alone])["base_auditoria"] == "telemetria_substitui"
+    assert one([], [alone])["base_auditoria"] == "a_declarar"
 
 
 def test_an_overnight_trip_keeps_the_segment_that_departs_after_midnight():
@@ -279,8 +283,12 @@ def test_every_segment_belongs_to_one_trip_and_no_kilometre_is_lost(said, seen):
     trips, segments = result.trips, result.segments
     assert VALIDATED_TRIPS.broken_by(trips) is None
     assert TRIP_SEGMENTS.broken_by(segments) is None
-    assert len(segments) == len(seen)
-    assert trips["segmentos"].sum() == len(seen)
+    key = ["veiculo_id", "saida_utc"]
+    assert len(segments.drop_duplicates(key)) == len(seen)
+    assert trips["segmentos"].sum() == len(segments)
+    shared = segments[segments.duplicated(key, keep=False)].merge(trips[["viagem_id", "grupo"]])
+    assert (shared.groupby(key)["grupo"].nunique(dropna=False) == 1).all()
+    assert shared["grupo"].notna().all()
     of_trips = trips.set_index("viagem_id")["km_medido"].dropna().to_dict()
     assert of_trips == segments.groupby("viagem_id")["km_medido"].sum().to_dict()
     assert sum(of_trips.values(), Decimal(0)) * 1_000 == sum(metres(row["distancia_km"]) for row in seen)
@@ -302,12 +310,12 @@ def test_the_order_in_which_rows_come_changes_nothing(said, seen, chance: random
 @given(said(), seen())
 def test_day_by_day_gives_what_the_days_give_together(said, seen):
     def loaded(day: int) -> tuple[list[dict], list[dict]]:
-        near = [row for row in said if at("00:00", day - 2) <= row["saida_utc"] < at("00:00", day + 3)]
-        return near, [row for row in seen if at("00:00", day - 1) <= row["saida_utc"] < at("00:00", day + 2)]
+        near = [row for row in said if at("00:00", day - 3) <= row["saida_utc"] < at("00:00", day + 4)]
+        return near, [row for row in seen if at("00:00", day - 2) <= row["saida_utc"] < at("00:00", day + 3)]
 
     together = audit(said, seen, days=(0, 3))
     days = [audit(*loaded(day), days=(day, day + 1)) for day in range(3)]
     assert rows_of(pd.concat([day.trips for day in days])) == rows_of(together.trips)
     alone = [row for day in days for row in rows_of(day.segments)]
-    key = ("veiculo", "saida_utc", "veiculo_id")
-    assert sorted(alone, key=lambda row: [row[name] for name in key]) == rows_of(together.segments)
+    key = ("veiculo", "saida_utc", "veiculo_id", "viagem_id")
+    assert in_order(alone, key) == in_order(rows_of(together.segments), key)

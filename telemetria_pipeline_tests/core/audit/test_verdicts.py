@@ -86,18 +86,22 @@ def test_what_moved_unseen_counts_for_the_one_who_declares(declared, measured, u
 @pytest.mark.parametrize(("km", "word"), [("20", "divergente"), ("1.001", "divergente"), ("1", "ok")])
 def test_what_was_not_claimed_is_not_paid(km, word):
     other = trip(saida_utc=DEPARTURE + timedelta(hours=5))
-    assert verdict(trip(km_declarado=None, km_medido=km), other) == (word, "nao_declarado", "0.000")
+    assert verdict(trip(km_declarado=None, km_medido=km), other) == (word, "a_declarar", "0.000")
 
 
 @pytest.mark.parametrize(("km", "word"), [("20", "inconclusivo"), ("1.001", "inconclusivo"), ("1", "ok")])
-def test_where_no_boletim_came_for_the_day_telemetry_stands_in(km, word):
+def test_where_no_boletim_came_for_the_day_it_is_held_and_accuses_nobody(km, word):
     others = [
         trip(saida_utc=DEPARTURE + timedelta(days=1)),
         trip(placa="ABC1C34"),
         trip(saida_utc=DEPARTURE - timedelta(hours=7, minutes=1)),  # 23:59 of the day before
     ]
-    expected = (word, "telemetria_substitui", f"{Decimal(km):.3f}")
-    assert verdict(trip(km_declarado=None, km_medido=km), *others) == expected
+    unclaimed = trip(km_declarado=None, km_medido=km)
+    assert verdict(unclaimed, *others) == (word, "a_declarar", "0.000")
+    paid = (word, "telemetria_substitui", f"{Decimal(km):.3f}")
+    assert verdict(unclaimed | {"paga_sem_boletim": True}, *others) == paid
+    claims = trip(saida_utc=DEPARTURE + timedelta(hours=5))
+    assert verdict(unclaimed | {"paga_sem_boletim": True}, claims) == paid
 
 
 def test_divergence_is_signed_and_needs_a_measured_distance():

@@ -72,7 +72,14 @@ def test_the_money_of_a_line_is_split_by_what_it_rests_on():
         on(DAYS[1], viagem_id="b", km_auditado=20, base_auditoria="odometro"),
         on(DAYS[2], viagem_id="c", km_auditado=30, base_auditoria="boletim_substitui"),
         on(DAYS[3], viagem_id="d", km_declarado=None, km_auditado=40, base_auditoria="telemetria_substitui"),
-        on(DAYS[4], viagem_id="e", km_declarado=None, km_medido=50, km_auditado=0),
+        on(
+            DAYS[4],
+            viagem_id="e",
+            km_declarado=None,
+            km_medido=50,
+            km_auditado=0,
+            base_auditoria="a_declarar",
+        ),
         on(
             DAYS[5],
             viagem_id="f",
