@@ -8,10 +8,10 @@ from typing import Any
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
+from telemetria_pipeline.contracts.audit import TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.audit.trips import SEGMENTS
+from telemetria_pipeline.core.audit.trips import SEGMENTS, AuditedTrips
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.closed_cycles import read_log
 from telemetria_pipeline.steps.staleness import Snapshot, make_state, write_state
@@ -40,7 +40,8 @@ def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date
         of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
         frame = trips(*of_day)
         written = lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
-        write_state(lake, make_state(day, frame, SEGMENTS.empty(), snapshot, written.sha256))
+        made = AuditedTrips(frame, TRIP_SEGMENTS.empty(), leans=False)
+        write_state(lake, make_state(day, made, SEGMENTS.empty(), snapshot, written.sha256))
 
 
 def lose(lake: Lake, day: str) -> None:

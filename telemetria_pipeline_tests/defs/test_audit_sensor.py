@@ -89,7 +89,8 @@ def test_from_an_accepted_file_to_its_audited_days(house):
     assert house.days() == []
     assert read_state(house.lake, LAST_WEEK).rows == 1
     house.declare("late.csv", LAST_WEEK + timedelta(days=1))
-    assert house.days() == [str(LAST_WEEK + timedelta(days=1))]
+    # What nobody measured last week might have been this trip's double.
+    assert house.days() == [str(LAST_WEEK), str(LAST_WEEK + timedelta(days=1))]
 
 
 def test_a_tick_that_is_repeated_asks_with_the_same_key_and_a_further_change_with_another(here):

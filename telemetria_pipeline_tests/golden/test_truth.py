@@ -118,14 +118,37 @@ def test_nobody_is_accused_on_silence() -> None:
 
 
 def test_a_segment_goes_to_the_trip_that_it_overlaps_most() -> None:
-    one, two = said("10:00", "10:30", 20), said("10:30", "11:30", 40, out=120_000)
-    found = judge(one, two, heard("10:10", "10:55", 30))
+    one, two = said("10:00", "10:30", 20), said("10:30", "11:30", 30, out=120_000)
+    found = judge(one, two, heard("10:20", "10:55", 30))
     assert {t.declared: len(t.segments) for t in found} == {one: 0, two: 1}
     near = judge(one, heard("11:00", "11:20", 20))
     assert [len(t.segments) for t in near] == [1]  # exactly 30 minutes after
-    assert [len(t.segments) for t in judge(one, heard("11:01", "11:20", 20))] == [0, 1]
+    assert [len(t.segments) for t in judge(one, heard("11:01", "11:20", 40))] == [0, 1]
     both = judge(said("10:00", "11:00", 40), heard("10:00", "10:20", 18), heard("10:30", "11:00", 22))
     assert [(len(t.segments), t.measured_m) for t in both] == [(2, 40_000)]
+
+
+def test_trips_that_one_segment_covers_are_judged_together() -> None:
+    one, two = said("10:00", "10:30", 20), said("10:35", "11:00", 30, out=120_000)
+    whole = judge(one, two, heard("10:00", "11:00", 50))
+    assert [(t.verdict, t.measured_m, len(t.segments)) for t in whole] == [
+        ("ok", 20_000, 1),
+        ("ok", 30_000, 1),
+    ]
+    short = judge(one, two, heard("10:00", "11:00", 40, out=100_000), *AROUND)
+    claims = [t for t in short if t.declared]
+    assert [outcome(t) for t in claims] == [("divergente", 16, "medido"), ("divergente", 24, "medido")]
+    assert [t.kinds.get("km_divergente") for t in claims] == ["divergente", None]
+    assert claims[0].apart_m == 10_000
+
+
+def test_a_wrong_date_or_hour_is_one_journey() -> None:
+    for left, arrived in (("13:00", "13:30"), ("34:00", "34:30"), ("-14:00", "-13:-30")):
+        (trip,) = judge(said(left, arrived, 20), heard("10:00", "10:30", 21))
+        assert outcome(trip) == ("ok", 20, "acordo")
+        assert trip.kinds["data_ou_horario_a_corrigir"] == "a_esclarecer"
+    assert len(judge(said("13:01", "13:30", 20), heard("10:00", "10:30", 21))) == 2
+    assert len(judge(said("13:01", "13:30", 20), heard("10:00", "10:30", 20, out=100_500))) == 1
 
 
 def test_the_same_row_in_two_files_is_one_trip() -> None:
@@ -134,12 +157,12 @@ def test_the_same_row_in_two_files_is_one_trip() -> None:
 
 def test_what_was_not_declared() -> None:
     lonely = heard("10:00", "10:30", 20)
-    assert [outcome(t) for t in judge(lonely)] == [("inconclusivo", 20, "telemetria_substitui")]
+    assert [outcome(t) for t in judge(lonely)] == [("inconclusivo", 0, "a_declarar")]
     beside = judge(lonely, said("15:00", "15:30", 20))
-    assert [outcome(t) for t in beside if not t.declared] == [("divergente", 0, "nao_declarado")]
+    assert [outcome(t) for t in beside if not t.declared] == [("divergente", 0, "a_declarar")]
     (short,) = [t for t in judge(heard("10:00", "10:30", 1), said("15:00", "15:30", 20)) if not t.declared]
     assert (outcome(short), short.kinds) == (
-        ("ok", 0, "nao_declarado"),
+        ("ok", 0, "a_declarar"),
         {"veiculo_desconhecido": "a_esclarecer"},
     )
     other_day = judge(lonely, said("24:10", "24:40", 20))

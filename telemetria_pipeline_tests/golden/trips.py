@@ -7,7 +7,7 @@ pipeline: where the two differ, one of them is wrong. Distances are whole metres
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
@@ -20,6 +20,7 @@ from telemetria_pipeline.simulator.golden.cast import Member
 from telemetria_pipeline.simulator.golden.reference import Terms
 from telemetria_pipeline.simulator.records import Carrier
 from telemetria_pipeline.simulator.truth import odometer_status
+from telemetria_pipeline_tests.golden.together import judged_together, misplaced, pieces, shares
 
 _Trip = TypeVar("_Trip")
 _ByDay = dict[str, dict[date, list[_Trip]]]
@@ -51,7 +52,8 @@ class Segment:
 class TrueVerdict:
     """A validated trip as it must come out; `kinds` are its divergences with their verdicts.
 
-    `vehicle_id` is the carrier's id, None where nothing was measured; `terms` the contract row of its day.
+    `vehicle_id` is the carrier's id, None where nothing was measured; `terms` the contract row of its day;
+    `apart_m` how far the sides are apart, of trips judged together their sums.
     """
 
     day: date
@@ -68,6 +70,7 @@ class TrueVerdict:
     basis: str
     covered: bool
     kinds: dict[str, str] = field(default_factory=dict)
+    apart_m: int = 0
     terms: Terms | None = None
 
     @property
@@ -82,7 +85,7 @@ class TrueVerdict:
         """R$ between the two sides at the tariff of the day; None where no tariff is."""
         if self.terms is None:
             return None
-        return price(abs((self.declared_m or 0) - (self.measured_m or 0)), self.terms.tariff)
+        return price(self.apart_m, self.terms.tariff)
 
 
 @dataclass(frozen=True)
@@ -173,56 +176,95 @@ class _Audit:
             covered: dict[DeclaredTrip, list[Segment]] = {
                 trip: [] for trips in self.declared[plate].values() for trip in trips
             }
+            alone = []
             for segment in [s for found in self.segments[plate].values() for s in found]:
                 trip = _chosen(segment, _around(self.declared[plate], self._day(segment.departure)))
                 if trip is None:
-                    yield self._told(self._measured_only(segment))
+                    alone.append(segment)
                 else:
                     covered[trip].append(segment)
-            for trip, own in covered.items():
-                yield self._told(self._declared(trip, own))
+            together = judged_together(covered, self._day)
+            grouped = {trip for group in together.groups if len(group) > 1 for trip in group}
+            left = [
+                trip
+                for trip, own in covered.items()
+                if not any(self._day(s.departure) == self._day(trip.departure) for s in own)
+            ]
+            left.sort(key=lambda t: (t.departure, t.arrival, t.km_out_m, t.km_in_m))
+            moved = misplaced(left, alone, self._day, lambda t, c=covered, g=grouped: bool(c[t]) or t in g)
+            for trip, segment in moved:
+                covered[trip].append(segment)
+                alone.remove(segment)
+            for segment in alone:
+                yield self._told(self._measured_only(segment))
+            for group in together.groups:
+                own = sorted((s for trip in group for s in covered[trip]), key=lambda s: s.departure)
+                across = any(trip in together.across for trip in group)
+                for verdict in self._declared(group, own, across, group[0] in dict(moved)):
+                    yield self._told(verdict)
 
     def _day(self, when: datetime) -> date:
         return when.astimezone(self.known.zone).date()
 
-    def _declared(self, trip: DeclaredTrip, own: list[Segment]) -> TrueVerdict:
-        """Rules 2 to 6."""
-        claimed, measured = trip.distance_m, sum(s.metres for s in own)
-        covered = self._is_covered(trip, trip.departure - MATCH)
-        verdict = TrueVerdict(
-            day=self._day(trip.departure),
-            plate=trip.plate,
-            vehicle_id=own[0].vehicle_id if own else None,
-            departure=trip.departure,
-            arrival=trip.arrival,
-            declared=trip,
-            segments=own,
-            declared_m=claimed,
-            measured_m=measured if own else None,
-            verdict="ok",
-            audited_m=claimed,
-            basis="acordo",
-            covered=self._is_covered(trip, trip.departure),
+    def _declared(
+        self, group: list[DeclaredTrip], own: list[Segment], across: bool, moved: bool
+    ) -> list[TrueVerdict]:
+        """Rules 2 to 6, of one trip or of those that are judged together."""
+        journey = replace(
+            group[0],
+            arrival=max(t.arrival for t in group),
+            km_in_m=group[0].km_out_m + sum(t.distance_m for t in group),
         )
-        signal, unseen = self._signal(trip, own)
-        unsure = not covered or signal == "desconhecido"
+        claimed, measured = journey.distance_m, sum(s.metres for s in own)
+        covered = self._is_covered(journey, journey.departure - MATCH)
+        signal, unseen = self._signal(journey, own)
+        unsure = not covered or across or signal == "desconhecido"
         of_segments = "inconclusivo" if unsure or signal == "perdido" else "a_esclarecer"
         agrees = _agree(claimed, measured) if own else claimed == 0
         proven = measured + unseen
+        word, basis, kinds = "ok", "acordo", {}
         if not agrees:
             if unsure or (unseen > 0 and (claimed <= proven or _agree(claimed, proven))):
-                verdict.verdict, verdict.basis = "inconclusivo", "boletim_substitui"
+                word, basis = "inconclusivo", "boletim_substitui"
             else:
-                verdict.verdict, verdict.audited_m = "divergente", min(claimed, proven)
-                verdict.basis = "medido" if own or proven > 0 else "nao_comprovado"
-            verdict.kinds["km_divergente" if own else "sem_telemetria"] = verdict.verdict
-        if own:
-            late = abs(own[0].departure - trip.departure), abs(own[-1].arrival - trip.arrival)
-            if max(late) > MATCH:
-                verdict.kinds["horario_divergente"] = of_segments
-            if not _drivers_may_agree(trip.driver, [s.driver for s in own]):
-                verdict.kinds["motorista_divergente"] = of_segments
-        return verdict
+                word, basis = "divergente", "medido" if own or proven > 0 else "nao_comprovado"
+            kinds["km_divergente" if own else "sem_telemetria"] = word
+        claims = [t.distance_m for t in group]
+        of_each, unseen_of_each = shares(claims, measured), shares(claims, unseen)
+        made = pieces(of_each, [s.metres for s in own]) if own else [set()]
+        verdicts = []
+        for n, trip in enumerate(group):
+            paid = trip.distance_m
+            verdict = TrueVerdict(
+                day=self._day(trip.departure),
+                plate=trip.plate,
+                vehicle_id=own[0].vehicle_id if own else None,
+                departure=trip.departure,
+                arrival=trip.arrival,
+                declared=trip,
+                segments=[own[s] for s in sorted(made[n])],
+                declared_m=paid,
+                measured_m=of_each[n] if own else None,
+                verdict=word,
+                audited_m=min(paid, of_each[n] + unseen_of_each[n]) if word == "divergente" else paid,
+                basis=basis,
+                covered=self._is_covered(trip, trip.departure),
+                kinds=dict(kinds) if n == 0 else {},
+                apart_m=abs(claimed - measured),
+            )
+            if verdict.segments:
+                first, last = verdict.segments[0], verdict.segments[-1]
+                late = [timedelta(0)]
+                late += [abs(first.departure - trip.departure)] if n == 0 else []
+                late += [abs(last.arrival - trip.arrival)] if n == len(group) - 1 else []
+                if moved:
+                    verdict.kinds["data_ou_horario_a_corrigir"] = "a_esclarecer"
+                elif max(late) > MATCH:
+                    verdict.kinds["horario_divergente"] = of_segments
+                if not _drivers_may_agree(trip.driver, [s.driver for s in verdict.segments]):
+                    verdict.kinds["motorista_divergente"] = of_segments
+            verdicts.append(verdict)
+        return verdicts
 
     def _measured_only(self, segment: Segment) -> TrueVerdict:
         """Rule 7."""
@@ -241,10 +283,11 @@ class _Audit:
             declared_m=None,
             measured_m=segment.metres,
             verdict=verdict,
-            audited_m=0 if claimed_others else segment.metres,
-            basis="nao_declarado" if claimed_others else "telemetria_substitui",
+            audited_m=0,
+            basis="a_declarar",
             covered=True,
             kinds={} if short else {"nao_declarada": verdict},
+            apart_m=segment.metres,
         )
 
     def _told(self, verdict: TrueVerdict) -> TrueVerdict:

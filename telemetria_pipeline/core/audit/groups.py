@@ -116,7 +116,7 @@ def find_groups(
     open_ = ~(has_own & alike(declared.metres, own_m))
 
     lengths = said.end - said.start
-    rivals = 2 * common(said.take(trip), said.take(main)) >= np.minimum(lengths[trip], lengths[main])
+    rivals = 4 * common(said.take(trip), said.take(main)) >= np.minimum(lengths[trip], lengths[main])
     fills = 2 * common(said.take(trip), seen.take(segment)) >= lengths[trip]
     explained = alike(declared.metres[main], segments.metres[segment])
     same_day = day[trip] == day[main]

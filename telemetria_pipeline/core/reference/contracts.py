@@ -37,7 +37,10 @@ def _contracts(sheet: Sheet) -> dict[str, pd.Series]:
         "custo_fixo_mensal_brl": amounts(sheet, "custo_fixo_mensal_brl", MONEY),
         "franquia_km": amounts(sheet, "franquia_km", KM),
         **_tolerances(sheet),
-        "paga_sem_boletim": choices(sheet, "paga_sem_boletim", _ANSWERS, "escreva SIM ou NÃO") == "sim",
+        "paga_sem_boletim": choices(
+            sheet, "paga_sem_boletim", _ANSWERS, "não é uma resposta; escreva SIM ou NÃO"
+        )
+        == "sim",
         "vigencia_inicio": first,
         "vigencia_fim": last,
     }

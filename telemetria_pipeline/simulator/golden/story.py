@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -48,6 +48,9 @@ EVENTS = {
     "other_driver": 0.10,
     "joined": 0.12,  # two trips declared as one
     "two_files": 0.08,  # one trip in both depots' files
+    "split": 0.08,  # one trip declared as two, out and back
+    "hour_off": 0.08,  # a trip declared some hours off
+    "day_off": 0.08,  # a trip declared under the date of the day before or after
 }
 # What happens whatever the dice say, by the vehicle's number: what will come late, the demo's day, and the
 # last night of a cycle.
@@ -63,6 +66,10 @@ SET_PIECES = {
 SHIFT = timedelta(minutes=41)
 FAR_APART = timedelta(minutes=35)  # beyond the tolerance, whatever the minutes typed
 MINUTE = timedelta(minutes=1)
+TYPED_OFF = {
+    "hour_off": [n * 30 * MINUTE for n in (2, -2, 3, -3, 4, -4, 5, -5)],
+    "day_off": [timedelta(days=1), timedelta(days=-1)],
+}
 SAME_KM_M, LONG_M = 14_000, 25_000
 MIDDLE_NAMES = ("Carlos", "Aparecida", "Henrique", "Luiza")
 
@@ -127,6 +134,9 @@ class Story:
             "other_driver": self._other_driver,
             "joined": self._joined,
             "two_files": self._two_files,
+            "split": self._split,
+            "hour_off": lambda member, trips: self._moved(member, trips, "hour_off"),
+            "day_off": lambda member, trips: self._moved(member, trips, "day_off"),
         }
 
     def seed_of(self, source: Source) -> int:
@@ -361,6 +371,46 @@ class Story:
         told.declared[0] = replace(told.declared[0], senders=(NORTE, SUL))
         told.expected[0] = replace(told.expected[0], event="two_files")
         return told
+
+    def _split(self, member: Member, trips: Sequence[Trip]) -> VehicleDay | None:
+        """The engine ran on at the turn: to the telemetry it is one trip."""
+        alone = [t for t in trips if t.distance_m > 12_000 and self._stands_alone(member, [t])]
+        if not alone:
+            return None
+        trip = alone[0]
+        told = self._as_usual(member, [t for t in trips if t != trip])
+        row = self._row(member, trip, trip)
+        turn = row.departure + (row.arrival - row.departure) // 2
+        turn, km_turn = turn.replace(second=0), row.km_out_m + _tenth(row.distance_m * 2 // 5)
+        halves = (
+            replace(row, arrival=turn, km_in_m=km_turn),
+            replace(row, departure=turn + 3 * MINUTE, km_out_m=km_turn),
+        )
+        for half in halves:
+            told.declared.append(Declared(half, (member.sender,)))
+            told.expected.append(_told("split", half, "ok", {}))
+        return told
+
+    def _moved(self, member: Member, trips: Sequence[Trip], event: str) -> VehicleDay | None:
+        """One trip declared at another hour or date, where nothing else can be taken for it."""
+        day = trips[0].departure.astimezone(self.zone).date()
+        around = [t for n in (-1, 0, 1) for t in self.driven(member, day + timedelta(days=n))]
+        faults = self.faults[member.source.slug]
+        alone = [t for t in trips if self._stands_alone(member, [t]) and not faults.on_trip(t.id)]
+        for trip, off in product(alone, TYPED_OFF[event]):
+            begins, ends = trip.departure + off - 2 * MINUTE, trip.arrival + off + 2 * MINUTE
+            calm = self.is_calm(member, begins.astimezone(self.zone).date())
+            busy = any(t.arrival > begins and t.departure < ends for t in around)
+            apart = max(begins - trip.arrival, trip.departure - ends) > FAR_APART
+            if trip.distance_m < 3_000 or busy or not calm or not apart:
+                continue
+            row = self._row(member, trip, trip)
+            moved = replace(row, departure=row.departure + off, arrival=row.arrival + off)
+            told = self._as_usual(member, [t for t in trips if t != trip])
+            told.declared.append(Declared(moved, (member.sender,)))
+            told.expected.append(_told(event, moved, "ok", {"data_ou_horario_a_corrigir": "a_esclarecer"}))
+            return told
+        return None
 
     def _as_usual(self, member: Member, trips: Sequence[Trip]) -> VehicleDay:
         told = VehicleDay()

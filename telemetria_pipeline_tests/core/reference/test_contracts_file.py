@@ -77,12 +77,24 @@ def test_a_sound_table_of_contracts():
         "franquia_km": Decimal("0.000"),
         "tolerancia_pct": None,
         "tolerancia_km": None,
+        "paga_sem_boletim": False,
         "vigencia_inicio": "2026-10-16",
         "vigencia_fim": "2026-11-15",
     }
     assert (second["placa"], second["modalidade"], second["contrato_linha"]) == ("ABC1C34", "spot", 3)
     assert (second["tarifa_brl_km"], second["custo_fixo_mensal_brl"]) == (Decimal("3.1"), Decimal(0))
     assert (third["franquia_km"], third["vigencia_fim"]) == (Decimal("1500.5"), "2026-12-31")
+
+
+def test_a_contract_may_pay_what_nobody_declared():
+    head, cells = "CONTRATO;CLÁUSULA;TIPO;TARIFA;CUSTO FIXO;DE;PAGA SEM BOLETIM", "1;1;Van;2;0;01/01/2026;"
+    answers = {"Sim": True, "n": False, "não": False, "": False}
+    for said, pays in answers.items():
+        found = read_contracts(f"{head}\n{cells}{said}\n".encode(), "contracts.csv")
+        assert found.problems == []
+        assert found.frame["paga_sem_boletim"].tolist() == [pays]
+    (problem,) = read_contracts(f"{head}\n{cells}talvez\n".encode(), "contracts.csv").problems
+    assert "talvez não é uma resposta; escreva SIM ou NÃO" in problem
 
 
 def test_excel_gives_the_same_table_to_the_last_decimal():
