@@ -88,6 +88,8 @@ class Measurement:
     def at_stake(self) -> pd.DataFrame:
         """The divergences, dearest first by what a franchise leaves of their R$; see `after_franchise`."""
         found = after_franchise(self.divergences, left_of_franchise(self.billing, self.priced))
+        register = found["tipo"] == "veiculo_desconhecido"  # one line a vehicle, however often it drove
+        found = found[~(register & found.duplicated(["tipo", "veiculo"]))]
         return found.assign(transportadora=self._carriers(found)).sort_values(
             ["valor_brl", "posicao"], ascending=[False, True], na_position="last", ignore_index=True
         )

@@ -250,6 +250,21 @@ def test_divergences_come_dearest_first_and_the_rest_is_counted(monkeypatch):
     assert "as outras 2 estão na tabela" in sheets.book["Divergências"]["A5"].value
 
 
+def test_a_vehicle_that_is_not_registered_is_one_line_of_the_cycle():
+    strange = {"tipo": "veiculo_desconhecido", "valor_brl": None}
+    rows = [
+        divergence(**strange),
+        divergence(**strange),
+        divergence(**strange, veiculo="XYZ9J99"),
+        divergence(),
+    ]
+    sheets = sheets_of(medicao(divergences=divergences(*rows, divergence())))
+    assert sorted(sheets.column("Divergências", "Tipo")) == [
+        *["Quilometragem divergente"] * 2,
+        *["Veículo desconhecido"] * 2,
+    ]
+
+
 def test_an_empty_cycle_is_a_workbook_too():
     nothing = medicao(
         billing=bill(), adjustments=adjustments(), divergences=divergences(), patterns=patterns()
@@ -347,6 +362,9 @@ def test_the_page_is_signed_under_the_seal():
     assert "Ciclo em aberto: os valores ainda podem mudar" in open_
     assert f"Selo: {CLOSED.seal}" in closed
     assert f"hash {CLOSED.hash}" in closed
+    assert (
+        "Medição de VIAÇÃO TESTE , 16/10/2026 a 15/11/2026: total a faturar de R$ 87.423,62" in closed
+    )  # what is signed stands beside the signatures
     assert "Pela transportadora Nome e cargo: Data: Pela contratante Nome e cargo: Data:" in closed
     totals = sheets_of(medicao(closing=CLOSED).of_carrier("VIAÇÃO TESTE"))
     assert "Pela contratante: ____" in totals.text(totals.book["Totais"])
@@ -363,7 +381,7 @@ def test_what_senders_wrote_is_text_on_the_page(hostile):
         ).of_carrier(hostile)
     )
     assert_alone(page)
-    assert text_of(page).count(hostile) == 4  # no row of another spelling, all of this one
+    assert text_of(page).count(hostile) == 5  # no row of another spelling, all of this one
 
 
 def test_a_vehicle_without_a_carrier_goes_by_what_its_trips_say():
