@@ -84,6 +84,15 @@ VALIDATED_TRIPS = Contract(
             isin=("odometro", "telemetria", "mista"),
         ),
         Column("situacao_odometro", TEXT, "What the odometers are worth: `ok`, or the flags, joined by `;`"),
+        Column("aparelho", TEXT, "Device that measured it, as `source:veiculo_id`; none where several did"),
+        Column("leitura_saida_km", NUMBER, "Good odometer as the first segment departs, km"),
+        Column("leitura_chegada_km", NUMBER, "Good odometer as the last segment arrives, km"),
+        Column(
+            "km_telemetria",
+            KM,
+            "What the carrier reports of its segments, km; none where it does not of one",
+            ge=0,
+        ),
         Column("fonte_telemetria", TEXT, "Telemetry source of its segments; several joined by `;`"),
         Column(
             "motivo_fonte",
@@ -142,7 +151,8 @@ VALIDATED_TRIPS = Contract(
             "base_auditoria",
             TEXT,
             "Why they count: the sides agree, the measured ones, one side stands in for the other; or why "
-            "none do: nothing proves them, or nobody has asked for them yet",
+            "none do: nothing proves them, or nobody has asked for them yet; in a "
+            "bill also what the odometer moved",
             required=True,
             isin=(
                 "acordo",
@@ -151,6 +161,7 @@ VALIDATED_TRIPS = Contract(
                 "telemetria_substitui",
                 "nao_comprovado",
                 "a_declarar",
+                "odometro",
             ),
         ),
         Column("contrato", TEXT, "Contract whose tariff applies on the day of the trip"),

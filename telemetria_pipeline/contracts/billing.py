@@ -1,6 +1,6 @@
 """The tables of a billing cycle: the bill, what later changes of closed cycles cost, and patterns."""
 
-from telemetria_pipeline.contracts.audit import VEHICLE, VERSIONS
+from telemetria_pipeline.contracts.audit import VEHICLE, VERDICTS, VERSIONS
 from telemetria_pipeline.contracts.base import (
     INSTANT,
     INTEGER,
@@ -84,6 +84,43 @@ PRICED_TRIPS = Contract(
     key=("viagem_id",),
 )
 
+ODOMETER_RECONCILIATION = Contract(
+    "odometer_reconciliation",
+    "What was asked without a proof, against what the odometer moved from one good reading to the next: one "
+    "row an interval with such trips of the cycle, also before a vehicle's first reading and after its last.",
+    (
+        Column("veiculo", TEXT, "The plate, or `source:id` where none is known", required=True),
+        Column("transportadora", TEXT, "Carrier"),
+        Column("operacao", TEXT, "Operation"),
+        Column(
+            "aparelho", TEXT, "Device that was read before, as `source:veiculo_id`; none without readings"
+        ),
+        Column("leitura_inicial_utc", INSTANT, "When it was read before the trips, UTC; none: it was not"),
+        Column("leitura_inicial_km", KM, "Odometer then, km"),
+        Column("leitura_final_utc", INSTANT, "When it was read after them, UTC; none: it was not"),
+        Column("leitura_final_km", KM, "Odometer then, km"),
+        Column("dias", NUMBER, "Days between the two", ge=0),
+        Column("km_andados", KM, "What it moved, km; none where that is not known", ge=0),
+        Column("km_medidos", KM, "Measured of other trips of the interval, km", required=True, ge=0),
+        Column("viagens", INTEGER, "Trips without a proof, also another cycle's", required=True, ge=1),
+        Column("km_pedidos", KM, "Declared in them, km", required=True, ge=0),
+        Column("km_que_cabem", KM, "What the odometer leaves for them, km; none where not known", ge=0),
+        Column("viagens_do_ciclo", INTEGER, "Those of this cycle", required=True, ge=1),
+        Column("km_pedidos_ciclo", KM, "Declared in those, km", required=True, ge=0),
+        Column("km_pagos", KM, "Of it counts for the bill, km", required=True, ge=0),
+        Column("km_excedentes", KM, "Of it does not, km", required=True, ge=0),
+        Column(
+            "valor_brl",
+            MONEY,
+            "This cycle's trips at their tariffs, R$: what exceeds where `divergente`, what is paid without "
+            "a proof where `inconclusivo`, 0 where `ok`; none without a tariff",
+            ge=0,
+        ),
+        Column("veredito", TEXT, "Whether what was asked fits", required=True, isin=VERDICTS),
+        Column("frase", TEXT, "Why, in Portuguese", required=True),
+    ),
+)
+
 ADJUSTMENTS = Contract(
     "adjustments",
     "What arrived after a cycle was closed, trip by trip: charged in the first cycle that is still open.",
@@ -126,7 +163,8 @@ ADJUSTMENTS = Contract(
 
 PATTERNS = Contract(
     "patterns",
-    "What no single row shows: habits of a vehicle, a driver (by pseudonym) or a carrier over the cycle.",
+    "What no single row shows: habits of a vehicle, a driver (by pseudonym), a carrier or a device over the "
+    "cycle.",
     (
         Column(
             "padrao",
@@ -135,14 +173,23 @@ PATTERNS = Contract(
             required=True,
             isin=(
                 "vies",
+                "excesso_constante",
                 "numeros_redondos",
                 "km_repetido",
+                "km_aumentado",
+                "aparelho_desviado",
                 "odometro_descontinuo",
                 "duas_transportadoras",
             ),
         ),
-        Column("nivel", TEXT, "Whose", required=True, isin=("veiculo", "motorista", "transportadora")),
-        Column("chave", TEXT, "Plate, pseudonym or carrier", required=True),
+        Column(
+            "nivel",
+            TEXT,
+            "Whose",
+            required=True,
+            isin=("veiculo", "motorista", "transportadora", "aparelho"),
+        ),
+        Column("chave", TEXT, "Plate, pseudonym, carrier, or a device's `source:veiculo_id`", required=True),
         Column("transportadora", TEXT, "Carrier"),
         Column("viagens", INTEGER, "Trips looked at", required=True, ge=0),
         Column("ocorrencias", INTEGER, "Trips that show it", required=True, ge=0),

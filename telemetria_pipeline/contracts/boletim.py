@@ -143,6 +143,17 @@ BOLETIM_TRIPS = Contract(
     key=("placa", "saida_utc", "chegada_utc", "km_saida", "km_chegada"),
 )
 
+BOLETIM_VERSIONS = Contract(
+    "boletim_versions",
+    "What versions of a boletim declared that do not count: sent back, or replaced by a later one.",
+    (
+        *BOLETIM_TRIPS.only("placa", "saida_utc", "chegada_utc", "km_declarado").columns,
+        *_LINEAGE,
+        Column("recebido_utc", INSTANT, "When the version was received, UTC", required=True),
+    ),
+)
+"""Without what is personal: only kilometres are compared."""
+
 BOLETIM_QUARANTINE = Contract(
     "boletim_trips_quarantine",
     "Every row of a boletim that became no trip: one record for each problem of the row.",

@@ -30,6 +30,7 @@ class Closing(Sealed):
     adjustments_brl: str  # of earlier cycles, charged in this one
     rows: dict[str, int]  # of each frozen table
     days: dict[date, str]  # each audited day -> digest of its validated trips
+    beside: dict[date, str] = {}  # the same of days around it whose odometers were looked at; empty: none yet
     reference: str  # digest of `vehicles` and `contracts`
     accepted: list[str] = []  # what was still missing, and was closed without
     files: dict[str, str] = {}  # key of each frozen object -> SHA-256 of its bytes

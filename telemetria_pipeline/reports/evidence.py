@@ -33,7 +33,7 @@ _BASES = {
     "telemetria_substitui": "a viagem não foi declarada, e o contrato paga assim mesmo: vale a telemetria",
     "nao_comprovado": "a telemetria não mostra esta viagem",
     "a_declarar": "a viagem não foi declarada: espera que alguém a declare ou aceite",
-    "odometro": "vale o que o odômetro andou entre duas leituras",
+    "odometro": "vale o que o odômetro andou entre as leituras antes e depois dela",
 }
 _SIGNALS = {
     "presente": "o equipamento foi ouvido antes e depois da viagem",

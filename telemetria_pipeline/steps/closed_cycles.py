@@ -1,9 +1,10 @@
 """The closed cycles in the lake: what was frozen, and the proof that it is still the same.
 
-`closed_billing`, `closed_trips` and `closed_adjustments` lie under the hash of what they say. Then an entry
-of the log, `closed_cycles/log/000001.json`, makes the closing real: it is created under the next number, only
-where nothing is there. `closing.json` is a copy of that entry. A closing that was cut short before its entry
-leaves the cycle open; one that was cut short after it lacks the copy, until somebody closes the cycle again.
+`closed_billing`, `closed_trips`, `closed_adjustments` and `closed_reconciliation` lie under the hash of what
+they say. Then an entry of the log, `closed_cycles/log/000001.json`, makes the closing real: it is created
+under the next number, only where nothing is there. `closing.json` is a copy of that entry. A closing that was
+cut short before its entry leaves the cycle open; one that was cut short after it lacks the copy, until
+somebody closes the cycle again.
 """
 
 import re
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, ODOMETER_RECONCILIATION, PRICED_TRIPS
 from telemetria_pipeline.contracts.closing import Closing, Reopening, Resealing
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash
 from telemetria_pipeline.core.billing.seal import chain_problems, digest_of, parsed, sealed
@@ -28,7 +29,12 @@ from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound
 
-_FROZEN_NAMES = {BILLING: "closed_billing", PRICED_TRIPS: "closed_trips", ADJUSTMENTS: "closed_adjustments"}
+_FROZEN_NAMES = {
+    BILLING: "closed_billing",
+    PRICED_TRIPS: "closed_trips",
+    ADJUSTMENTS: "closed_adjustments",
+    ODOMETER_RECONCILIATION: "closed_reconciliation",
+}
 _FOLDER = "closed_cycles"
 _ENTRY_KEY = re.compile(rf"{_FOLDER}/log/(\d{{6}})\.json")
 _READERS = 8  # S3 answers each in its own time
@@ -254,7 +260,8 @@ def finish(lake: Lake, cycle: Cycle, settings: Settings) -> None:
 
 def frozen_tables(lake: Lake, closing: Closing) -> Tables:
     """The tables that the closing froze. Raises `CycleRefused` where they are not what its hash says."""
-    stored = {c: _frozen(lake, closing, c) for c in FROZEN}
+    frozen = [c for c in FROZEN if c.name in closing.rows]  # one closed long ago froze fewer
+    stored = {c: _frozen(lake, closing, c) for c in frozen}
     tables = {c: c.frame(table) for c, table in stored.items()}
     columns = {c: [name for name in c.names if name in table.column_names] for c, table in stored.items()}
     if content_hash(tables, columns) != closing.hash:

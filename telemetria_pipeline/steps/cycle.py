@@ -8,14 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts.audit import DAILY_KM, VALIDATED_TRIPS
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
+from telemetria_pipeline.contracts.billing import (
+    ADJUSTMENTS,
+    BILLING,
+    ODOMETER_RECONCILIATION,
+    PATTERNS,
+    PRICED_TRIPS,
+)
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.audit.rules import AuditRules
@@ -23,13 +28,16 @@ from telemetria_pipeline.core.audit.tolerances import replace_defaults
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, totals
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
+from telemetria_pipeline.core.billing.devices import biased_devices, disbelieve
 from telemetria_pipeline.core.billing.gaps import held, undeclared_days
 from telemetria_pipeline.core.billing.patterns import find_patterns
+from telemetria_pipeline.core.billing.reconciliation import reconcile
 from telemetria_pipeline.core.billing.seal import chain_problems
 from telemetria_pipeline.core.billing.tariffs import price_trips, tariffs_version
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audited_days import read_days
+from telemetria_pipeline.steps.beside import Beside, frame_of, read_beside
 from telemetria_pipeline.steps.closed_cycles import (
     ClosingLog,
     CycleRefused,
@@ -48,6 +56,7 @@ from telemetria_pipeline.steps.closed_cycles import (
 from telemetria_pipeline.steps.intake import returned_files
 from telemetria_pipeline.steps.reference import ReferenceTables, read_tables
 from telemetria_pipeline.steps.staleness import STATES, read_states, stale_days
+from telemetria_pipeline.steps.versions import earlier_versions
 from telemetria_pipeline.storage.lake import Lake, Written
 
 _CHANGED = "A conta do ciclo {} mudou desde que foi feita pela última vez."
@@ -92,12 +101,18 @@ class CycleLook:
 
 @dataclass(frozen=True)
 class _Read:
-    """A cycle as the lake tells it: its trips with their day in `data`, and what they were read from."""
+    """A cycle as the lake tells it: its trips with their day in `data`, and what they were read from.
+
+    `rules` are its own, by which the days beside it were looked for.
+    """
 
     cycle: Cycle
     trips: pd.DataFrame
+    beside: Beside
     days_missing: list[date]
     digests: dict[date, str]
+    rules: AuditRules
+    zone: ZoneInfo
 
 
 def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
@@ -109,14 +124,13 @@ def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
     """
     log = _proven(lake, settings)
     closing = log.closing(cycle)
-    read = _read(lake, cycle)
-    rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
+    read = _read(lake, cycle, closing, settings)
     tables = dict(
         frozen_tables(lake, closing)
         if closing
-        else _make(lake, read, read_tables(lake), rules, log.before(cycle))
+        else _make(lake, read, read_tables(lake), log.before(cycle), settings)
     )
-    tables[PATTERNS] = find_patterns(_judged(read.trips, rules))
+    tables[PATTERNS] = find_patterns(_judged(read.trips, read.rules), earlier_versions(lake, read.trips))
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
             raise CycleRefused([f"{contract.name}: {problem}"])
@@ -150,8 +164,8 @@ def close_cycle(
     gaps = [*gaps_of(lake, cycle, settings), *left_out(stored[PRICED_TRIPS])]
     if not force:
         refuse([*gaps, *(["Para fechar mesmo assim, use --force."] if gaps else [])])
-    read, reference, rules = _read(lake, cycle), read_tables(lake), AuditRules.of(settings)
-    tables = _make(lake, read, reference, rules, log.before(cycle))
+    read, reference = _read(lake, cycle, None, settings), read_tables(lake)
+    tables = _make(lake, read, reference, log.before(cycle), settings)
     digest = content_hash(tables)
     if content_hash(stored) != digest:
         first = _BILL_FIRST.format(cycle.key)
@@ -161,13 +175,14 @@ def close_cycle(
         cycle=cycle.key,
         closed_at=now,
         hash=digest,
-        rules=rules.as_json(),
-        rules_version=rules.version,
+        rules=read.rules.as_json(),
+        rules_version=read.rules.version,
         tariffs_version=tariffs_version(_contracts(reference)),
         totals=[{str(name): said for name, said in row.items()} for row in sums],
         adjustments_brl=f"{Decimal(int(units(tables[ADJUSTMENTS]['ajuste_brl']).sum())).scaleb(-2)}",
         rows={c.name: len(frame) for c, frame in tables.items()},
         days=read.digests,
+        beside=read.beside.digests,
         reference=_digest_of(reference),
         accepted=gaps,
     )
@@ -189,8 +204,8 @@ def look_at(lake: Lake, cycle: Cycle, settings: Settings) -> CycleLook:
         raise CycleRefused([_never_billed(cycle)])
     missing = [*gaps_of(lake, cycle, settings), *left_out(tables[PRICED_TRIPS])]
     try:
-        read, rules = _read(lake, cycle), AuditRules.of(settings)
-        now = _make(lake, read, read_tables(lake), rules, log.before(cycle))
+        read = _read(lake, cycle, None, settings)
+        now = _make(lake, read, read_tables(lake), log.before(cycle), settings)
     except CycleRefused as error:
         missing += error.reasons
     else:
@@ -217,14 +232,18 @@ def what_if(
         CycleRefused: the log of closings, or a day, is not what was written.
     """
     closing = read_log(lake, settings).closing(cycle)
-    read, reference = _read(lake, cycle), read_tables(lake)
-    rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
-    others, otherwise = reference.contracts if contracts is None else contracts, rules.but(**changed)
-    trips = read.trips if contracts is None else price_trips(read.trips, contracts, read.trips["data"], rules)
-    trips = _judged_again(replace_defaults(trips, otherwise, everywhere=changed), otherwise)
+    read, reference = _read(lake, cycle, closing, settings), read_tables(lake)
+    others, otherwise = reference.contracts if contracts is None else contracts, read.rules.but(**changed)
+
+    def then(trips: pd.DataFrame) -> pd.DataFrame:
+        priced = trips if contracts is None else price_trips(trips, contracts, trips["data"], read.rules)
+        return _judged_again(replace_defaults(priced, otherwise, everywhere=changed), otherwise)
+
+    beside = replace(read.beside, trips=then(read.beside.trips))
+    changed_read = replace(read, trips=then(read.trips), beside=beside, rules=otherwise)
     return WhatIf(
-        _bill(read, rules, reference.vehicles, reference.contracts),
-        _bill(replace(read, trips=trips), otherwise, reference.vehicles, others),
+        _bill(read, reference.vehicles, reference.contracts)[0],
+        _bill(changed_read, reference.vehicles, others)[0],
         closing,
     )
 
@@ -297,16 +316,20 @@ def _proven(lake: Lake, settings: Settings) -> ClosingLog:
     return log
 
 
-def _read(lake: Lake, cycle: Cycle) -> _Read:
+def _read(lake: Lake, cycle: Cycle, closing: Closing | None, settings: Settings) -> _Read:
+    """The cycle's days; `closing`: of one that is closed, whose rules are those of then."""
+    rules = AuditRules.from_json(closing.rules) if closing else AuditRules.of(settings)
     days = read_days(lake, cycle.days)
-    refuse([day.problem for day in days if day.problem])
-    tables = {str(day.day): day.trips for day in days if day.trips is not None}
-    every = [VALIDATED_TRIPS.arrow_schema.empty_table(), *tables.values()]
-    trips = VALIDATED_TRIPS.frame(pa.concat_tables(every, promote_options="default"))
-    dates = np.repeat(np.array(list(tables), object), [len(table) for table in tables.values()])
-    trips["data"] = pd.Series(dates, dtype="str")
-    digests = {day.day: day.digest for day in days if day.digest}
-    return _Read(cycle, trips, [day.day for day in days if day.trips is None], digests)
+    trips = frame_of(days)
+    return _Read(
+        cycle=cycle,
+        trips=trips,
+        beside=read_beside(lake, cycle, trips, rules, settings),
+        days_missing=[day.day for day in days if day.trips is None],
+        digests={day.day: day.digest for day in days if day.digest},
+        rules=rules,
+        zone=settings.timezone,
+    )
 
 
 def _judged(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
@@ -321,38 +344,49 @@ def _judged_again(trips: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
 
 
 def _bill(
-    read: _Read,
-    rules: AuditRules,
-    vehicles: pd.DataFrame | None,
-    contracts: pd.DataFrame | None,
-) -> Bill:
-    bill = make_bill(_judged(read.trips, rules), vehicles, contracts, read.cycle, rules)
+    read: _Read, vehicles: pd.DataFrame | None, contracts: pd.DataFrame | None
+) -> tuple[Bill, pd.DataFrame]:
+    """The bill, and what it rests on between the readings of odometers: contract ODOMETER_RECONCILIATION."""
+    trips, beside = (_judged(rows, read.rules) for rows in (read.trips, read.beside.trips))
+    biased = biased_devices(trips)
+    found = reconcile(trips, beside, biased, read.rules, read.zone)
+    bill = make_bill(disbelieve(found.trips, biased), vehicles, contracts, read.cycle, read.rules)
     if bill.holes:
         raise TariffsMissing(bill.holes)
-    return bill
+    return bill, found.intervals
 
 
 def _make(
-    lake: Lake, read: _Read, reference: ReferenceTables, rules: AuditRules, before: list[Closing]
+    lake: Lake, read: _Read, reference: ReferenceTables, before: list[Closing], settings: Settings
 ) -> Tables:
     """The tables that a closing freezes, for a cycle that is open; `before` are closings that it follows."""
-    bill = _bill(read, rules, reference.vehicles, reference.contracts)
-    return {BILLING: bill.billing, PRICED_TRIPS: bill.priced, ADJUSTMENTS: _owed(lake, before, reference)}
+    bill, intervals = _bill(read, reference.vehicles, reference.contracts)
+    return {
+        BILLING: bill.billing,
+        PRICED_TRIPS: bill.priced,
+        ADJUSTMENTS: _owed(lake, before, reference, settings),
+        ODOMETER_RECONCILIATION: intervals,
+    }
 
 
-def _owed(lake: Lake, closings: list[Closing], reference: ReferenceTables) -> pd.DataFrame:
+def _owed(
+    lake: Lake, closings: list[Closing], reference: ReferenceTables, settings: Settings
+) -> pd.DataFrame:
     """The adjustments of these closed cycles that the open one after them is the first to charge."""
     empty = ADJUSTMENTS.empty()
     charged = pd.concat([empty, *(frozen_table(lake, c, ADJUSTMENTS) for c in closings)], ignore_index=True)
     found = [empty]
     for closing in closings:
         origin, since = Cycle.from_key(closing.cycle), charged[charged["ciclo_origem"] == closing.cycle]
-        known = {day: state.digest for day, state in read_states(lake, origin.days).items()}
-        if since.empty and (known, _digest_of(reference)) == (closing.days, closing.reference):
+        states = read_states(lake, [*origin.days, *closing.beside])
+        known = {day: states[day].digest for day in origin.days if day in states}
+        beside = {day: states[day].digest if day in states else "" for day in closing.beside}
+        found_then = (closing.days, closing.beside, closing.reference)
+        if since.empty and (known, beside, _digest_of(reference)) == found_then:
             continue  # its trips need not even be read
-        read, frozen = _read(lake, origin), frozen_tables(lake, closing)
+        read, frozen = _read(lake, origin, closing, settings), frozen_tables(lake, closing)
         refuse(_forgotten(frozen[BILLING], closing, read, reference))
-        now = _bill(read, AuditRules.from_json(closing.rules), reference.vehicles, reference.contracts)
+        now, _ = _bill(read, reference.vehicles, reference.contracts)
         found.append(find_adjustments(origin, frozen[BILLING], frozen[PRICED_TRIPS], since, now))
     return pd.concat(found, ignore_index=True)
 

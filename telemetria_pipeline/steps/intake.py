@@ -14,16 +14,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from pathlib import PurePosixPath
 from typing import Concatenate, ParamSpec, TypeVar
 
 import orjson
 import pandas as pd
 
-from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
+from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS, BOLETIM_VERSIONS
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.inbox import ARCHIVE, Landed
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
@@ -168,7 +168,8 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     """Decide the verdict, and make the file's rows in `boletim_trips` those that it accepts.
 
     The same content twice is a duplicate. An accepted file takes the place of its earlier versions: files
-    of the same name in the same place, most of whose days it covers.
+    of the same name in the same place, most of whose days it covers. What a file declared whose rows do not
+    count is kept in `boletim_versions`.
 
     The index of days follows the tables; which days it may have entries of, the manifest says before:
     whatever a killed try began, the next one ends with the index as the tables are.
@@ -181,19 +182,27 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     if manifest.duplicate_of:
         verdict = duplicate_of(manifest.name, first.name, first.rows.get("received", 0))
     else:
-        verdict = validate_file(
+        judged = partial(
+            validate_file,
             data,
             manifest.name,
             received_on=manifest.received_at.astimezone(settings.timezone).date(),
-            settings=settings,
             reference=reference,
-            earlier=_EarlierTrips(lake, manifest.file, earlier),
         )
+        verdict = judged(settings=settings, earlier=_EarlierTrips(lake, manifest.file, earlier))
+        if verdict.verdict == "rejected":  # its sound rows were declared all the same
+            _keep_version(lake, manifest, judged(settings=replace(settings, partial=True)).accepted)
     manifest.days = sorted(verdict.accepted["data"].unique())
     corrections = [m for m in later if _covers(m.days, manifest.days)]
     manifest.replaced_by = corrections[-1].file if corrections else None
     trips = BOLETIM_TRIPS.empty() if corrections else verdict.accepted
     corrected = [m for m in earlier if _covers(manifest.days, m.days)]
+    if corrections:
+        _keep_version(lake, manifest, verdict.accepted)
+    for old in corrected:
+        declared = lake.read_table(BOLETIM_TRIPS.name, partition_of(old.file))
+        if declared is not None:
+            _keep_version(lake, old, BOLETIM_TRIPS.frame(declared))
     by_day = days_of(trips, settings.timezone)
     known.indexed = manifest.indexed = sorted({*manifest.indexed, *map(str, by_day)})
     _write_manifest(lake, known)
@@ -211,6 +220,15 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     manifest.replaces = [old.file for old in corrected]
     _write_manifest(lake, manifest)
     return Judged(manifest, verdict, written)
+
+
+def _keep_version(lake: Lake, manifest: FileManifest, trips: pd.DataFrame) -> None:
+    """Keep what the file declared; a try that was cut short after it emptied the file's rows keeps them."""
+    if len(trips):
+        rows = trips.assign(recebido_utc=pd.Timestamp(manifest.received_at).as_unit("us"))
+        table = BOLETIM_VERSIONS.table(rows[BOLETIM_VERSIONS.names])
+        until = {"ate": trips["data"].max()}  # whoever looks for a cycle's trips passes earlier ones by
+        lake.write_table(BOLETIM_VERSIONS.name, until | partition_of(manifest.file), table)
 
 
 @_one_at_a_time

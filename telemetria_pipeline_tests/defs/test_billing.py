@@ -16,6 +16,7 @@ from telemetria_pipeline.contracts.audit import DAILY_KM
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.billing.bill import totals
+from telemetria_pipeline.core.billing.closing import FROZEN
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.billing.automation import cycle_daily
@@ -279,15 +280,15 @@ def test_a_closing_that_was_cut_short_leaves_the_cycle_open_and_is_made_again(cy
     def close() -> None:
         close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER)
 
-    for number in range(1, 5):  # three tables, and the entry of the log
+    for number in range(1, 6):  # four tables, and the entry of the log
         assert before_write(monkeypatch, number, cut, close)
         assert closing_of(cycle_lake) is None
         bill_cycle(cycle_lake, CYCLE, SETTINGS)
-    assert before_write(monkeypatch, 5, cut, close)
+    assert before_write(monkeypatch, 6, cut, close)
     with pytest.raises(CycleRefused, match=rf"{closing_key(CYCLE)} .*`telemetria cycle close {CYCLE.key}`"):
         bill_cycle(cycle_lake, CYCLE, SETTINGS)
     assert "já foi fechado" in refusal(cycle_lake)
-    assert set(frozen_tables(cycle_lake, closing_of(cycle_lake))) == {BILLING, PRICED_TRIPS, ADJUSTMENTS}
+    assert set(frozen_tables(cycle_lake, closing_of(cycle_lake))) == set(FROZEN)
     assert bill_cycle(cycle_lake, CYCLE, SETTINGS).closing == closing_of(cycle_lake)
 
 
@@ -490,7 +491,8 @@ def test_the_closing_lies_where_others_look_for_it(cycle_lake):
     said = cycle_lake.read_json(closing_key(CYCLE))
     assert said["hash"] == closing.hash
     assert said["totals"][-1]["total_brl"] == "28081.90"
-    assert said["rows"] == {"billing": 1, "priced_trips": 2, "adjustments": 0}
+    tables = {"billing": 1, "priced_trips": 2, "adjustments": 0, "odometer_reconciliation": 0}
+    assert said["rows"] == tables
 
 
 def test_the_job_bills_and_writes_the_medicao(run):

@@ -2,7 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
 from itertools import pairwise
+from math import comb
 
 from telemetria_pipeline.simulator.golden.cast import Member
 from telemetria_pipeline_tests.golden.trips import TrueVerdict, plain
@@ -12,7 +14,11 @@ Pattern = tuple[str, str, str]
 
 LEAST_TRIPS = 20
 BIAS_PERCENT, SAME_SIGN_PERCENT = 5, 80
-ROUND_M = 10_000
+TYPED_M = 100
+ONE_CHANCE_IN = 10_000
+LEAST_BIAS_PERCENT, LEAST_BIAS_PERCENT_OF_TRACKERS = 1, 3
+CONSTANT_M = 300
+ROUND_M, WHOLE_M = 10_000, 500
 SPREAD_PERCENT, SPREAD_M = 10, 1_000
 BREAK_M, LEAST_BREAKS = 1_000, 3
 
@@ -31,6 +37,7 @@ def true_patterns(trips: Sequence[TrueVerdict], members: Mapping[str, Member]) -
         by_vehicle = level == "veiculo"
         shown = {
             "vies": _is_biased(own),
+            "excesso_constante": by_vehicle and _adds_the_same(own),
             "numeros_redondos": _is_round(own),
             "km_repetido": by_vehicle and _is_always_the_same(own),
             "odometro_descontinuo": by_vehicle and _breaks(own) >= LEAST_BREAKS,
@@ -40,23 +47,55 @@ def true_patterns(trips: Sequence[TrueVerdict], members: Mapping[str, Member]) -
     return found
 
 
-def _is_biased(trips: Iterable[TrueVerdict]) -> bool:
-    """Within the tolerance each, and yet together more than 5 % off, nearly always to the same side."""
-    sides = [
-        (t.declared_m or 0, t.measured_m)
+def _both_sides(trips: Iterable[TrueVerdict]) -> list[tuple[int, int, bool]]:
+    """Declared and measured metres of the trips that agree, and whether odometers alone measured them."""
+    return [
+        (t.declared_m or 0, t.measured_m, all(s.odometer for s in t.segments))
         for t in trips
-        if t.measured_m is not None and t.verdict == "ok" and t.covered
+        if t.measured_m and t.verdict == "ok" and t.covered
     ]
+
+
+def _is_biased(trips: Iterable[TrueVerdict]) -> bool:
+    """Within the tolerance each, and yet together off: by more than 5 %, nearly always to the same side; or
+    by as much as instruments are not, more often to one side than coins fall."""
+    sides = _both_sides(trips)
     if len(sides) < LEAST_TRIPS:
         return False
-    measured = sum(m for _, m in sides)
-    off = sum(d - m for d, m in sides)
-    side = sum(d > m if off > 0 else d < m for d, m in sides)
-    return 100 * abs(off) > BIAS_PERCENT * measured and 100 * side >= SAME_SIGN_PERCENT * len(sides)
+    measured = sum(m for _, m, _ in sides)
+    off = sum(d - m for d, m, _ in sides)
+    one_way = [(d - m) * (1 if off > 0 else -1) for d, m, _ in sides]
+    often = 100 * sum(apart > 0 for apart in one_way) >= SAME_SIGN_PERCENT * len(sides)
+    if often and 100 * abs(off) > BIAS_PERCENT * measured:
+        return True
+    there = sum(apart > TYPED_M for apart in one_way)
+    thrown = there + sum(apart < -TYPED_M for apart in one_way)
+    chance = Fraction(sum(comb(thrown, n) for n in range(there, thrown + 1)), 2**thrown)
+    normal = sum(m * (LEAST_BIAS_PERCENT if good else LEAST_BIAS_PERCENT_OF_TRACKERS) for _, m, good in sides)
+    return chance < Fraction(1, ONE_CHANCE_IN) and 100 * abs(off) > normal
+
+
+def _adds_the_same(trips: Iterable[TrueVerdict]) -> bool:
+    """The same metres too much, whether a trip is short or long."""
+    sides = _both_sides(trips)
+    if len(sides) < LEAST_TRIPS:
+        return False
+    usual = sorted(d - m for d, m, _ in sides)[(len(sides) - 1) // 2]
+    same = [m for d, m, _ in sides if abs(d - m - usual) <= TYPED_M]
+    return (
+        usual >= CONSTANT_M
+        and 100 * len(same) >= SAME_SIGN_PERCENT * len(sides)
+        and 2 * max(same) >= 3 * min(same)
+    )
 
 
 def _is_round(trips: Sequence[TrueVerdict]) -> bool:
-    whole = sum(t.declared_m is not None and t.declared_m % ROUND_M == 0 for t in trips)
+    whole = sum(
+        t.declared_m is not None
+        and t.declared_m % ROUND_M == 0
+        and (t.measured_m is None or abs(t.declared_m - t.measured_m) > WHOLE_M)
+        for t in trips
+    )
     return len(trips) >= LEAST_TRIPS and 2 * whole > len(trips)
 
 

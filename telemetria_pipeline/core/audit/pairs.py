@@ -77,6 +77,15 @@ class Pairs:
             begin,
         )
 
+    def parts_of(self, metres: np.ndarray, whole: np.ndarray) -> np.ndarray:
+        """Of other `metres` (one for each of `segment`) what goes with the trip's share of the segment.
+
+        Args:
+            whole: what each segment of the side measured.
+        """
+        of_segment = whole[self.segment]
+        return np.where(of_segment > 0, metres * self.metres // np.maximum(of_segment, 1), metres)
+
     def fold(self, reduce: np.ufunc, values: np.ndarray, without: Any = 0) -> np.ndarray:
         """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""
         folded = np.full(len(self.ids), without, values.dtype)

@@ -147,7 +147,7 @@ def validate_trips(
                 ),
                 lambda: _vehicle_columns(sides, pairs, inputs, rules, days),
                 lambda: _declared_columns(sides.declared, pairs),
-                lambda: _measured_columns(sides.segments, pairs),
+                lambda: _measured_columns(sides.segments, pairs, told.groups),
                 lambda: _source_columns(sides.segments, pairs, heard),
                 lambda: _driver_columns(sides, pairs, pseudonym_key),
                 lambda: _time_columns(sides, pairs, told.groups),
@@ -223,7 +223,6 @@ def _heard(sides: Sides, sources: Sources, rules: AuditRules) -> _Heard:
 def _source_columns(segments: Side, pairs: Pairs, heard: _Heard) -> dict[str, Any]:
     """Which source measured each trip, why that one, and what another one would have measured."""
     source, metres = heard.source[pairs.segment], pairs.metres
-    whole = segments.metres[pairs.segment]
     none = pairs.first_segment < 0
     first, last = pairs.fold(np.minimum, source, -1), pairs.fold(np.maximum, source, -1)
     names = _labels(first, heard.names)
@@ -233,7 +232,7 @@ def _source_columns(segments: Side, pairs: Pairs, heard: _Heard) -> dict[str, An
     measured, other = pairs.fold(np.add, metres), np.full(len(none), -1)
     for metres_of_other in heard.movements.other_m.values():
         theirs = metres_of_other[pairs.segment]
-        theirs = np.where((theirs > 0) & (whole > 0), theirs * metres // np.maximum(whole, 1), theirs)
+        theirs = np.where(theirs > 0, pairs.parts_of(theirs, segments.metres), theirs)
         heard_it = pairs.fold(np.logical_or, theirs >= 0)
         instead = pairs.fold(np.add, np.where(theirs >= 0, theirs, metres))
         farther = (other < 0) | (np.abs(instead - measured) > np.abs(other - measured))
@@ -307,7 +306,7 @@ def _declared_columns(declared: Side, pairs: Pairs) -> dict[str, Any]:
     }
 
 
-def _measured_columns(segments: Side, pairs: Pairs) -> dict[str, Any]:
+def _measured_columns(segments: Side, pairs: Pairs, groups: Groups) -> dict[str, Any]:
     """What each trip's segments add up to; missing where it has none."""
     rows = segments.row[pairs.segment]
     none = pairs.first_segment < 0
@@ -316,12 +315,34 @@ def _measured_columns(segments: Side, pairs: Pairs) -> dict[str, Any]:
     situation, different = pd.factorize(segments.frame["situacao_odometro"])
     flags = np.array([_FLAGS.index(s) for s in different], np.int64)[situation[rows]]
     km = pairs.fold(np.add, pairs.metres)
+    said = segments.frame["distancia_telemetria_km"].to_numpy()[rows]
+    reported = pairs.fold(np.add, pairs.parts_of(metres(said), segments.metres))
+    unsaid = pairs.fold(np.logical_or, np.isnan(said))
     return {
         "segmentos": pairs.fold(np.add, np.ones(len(rows), np.int64)),
         "km_medido": decimals(km, KM, pd.RangeIndex(len(km)), none),
         "fonte_distancia": _labels(np.select([none, every, ~some], [-1, 0, 1], 2), _SOURCES),
         "situacao_odometro": _labels(np.where(none, -1, pairs.fold(np.bitwise_or, flags)), _FLAGS),
+        "km_telemetria": decimals(reported, KM, pd.RangeIndex(len(km)), none | unsaid),
+        **_reading_columns(segments, pairs, groups),
     }
+
+
+def _reading_columns(segments: Side, pairs: Pairs, groups: Groups) -> dict[str, Any]:
+    """The device of each trip's segments, and its odometer as the first departs and as the last arrives; of
+    trips that are judged together, as the first and the last of them do."""
+    rows, good = segments.row[pairs.segment], _good(segments)[pairs.segment]
+    device, names = pd.factorize(segments.frame["fonte"] + ":" + segments.frame["veiculo_id"])
+    device = device[rows]
+    least, most = pairs.fold(np.minimum, device, -1), pairs.fold(np.maximum, device, -1)
+    found: dict[str, Any] = {"aparelho": _labels(np.where(least == most, least, -1), names.tolist())}
+    after = np.append(pairs.begin, len(rows))[1:]
+    for name, at, ends in (("saida", pairs.begin, groups.opens), ("chegada", after - 1, groups.closes)):
+        reading = np.full(len(pairs.ids), np.nan)
+        odometer = segments.frame[f"odometro_{name}_km"].to_numpy()[rows[at]]
+        reading[pairs.trip[at]] = np.where(good[at], odometer, np.nan)
+        found[f"leitura_{name}_km"] = np.where(np.append(ends, True)[pairs.declared], reading, np.nan)
+    return found
 
 
 def _driver_columns(sides: Sides, pairs: Pairs, pseudonym_key: str) -> dict[str, Any]:

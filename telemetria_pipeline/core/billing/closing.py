@@ -15,12 +15,12 @@ import pyarrow.csv as pa_csv
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.base import KM, MONEY
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, ODOMETER_RECONCILIATION, PRICED_TRIPS
 from telemetria_pipeline.core.audit.phrases import km_text, money_text
 from telemetria_pipeline.core.billing.bill import Bill
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, units
 
-FROZEN = (BILLING, PRICED_TRIPS, ADJUSTMENTS)
+FROZEN = (BILLING, PRICED_TRIPS, ADJUSTMENTS, ODOMETER_RECONCILIATION)
 """The tables that a closing freezes."""
 
 _SENTENCES = {

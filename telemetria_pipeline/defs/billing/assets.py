@@ -9,7 +9,12 @@ import pandas as pd
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
+from telemetria_pipeline.contracts.billing import (
+    ADJUSTMENTS,
+    BILLING,
+    ODOMETER_RECONCILIATION,
+    PRICED_TRIPS,
+)
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.billing.bill import left_out, totals
 from telemetria_pipeline.core.exact import units
@@ -25,8 +30,8 @@ from telemetria_pipeline.steps.cycle import BilledCycle, TariffsMissing, bill_cy
 @dg.asset(
     name=BILLING.name,
     deps=[VALIDATED_TRIPS.name, CONTRACTS.name, VEHICLES.name],
-    description=f"{BILLING.description} With it: `priced_trips`, `adjustments` of closed cycles, `patterns`. "
-    "A cycle that was closed stays as it was frozen.",
+    description=f"{BILLING.description} With it: `priced_trips`, `adjustments` of closed cycles, "
+    "`odometer_reconciliation`, `patterns`. A cycle that was closed stays as it was frozen.",
     partitions_def=BILLING_CYCLE,
     check_specs=checks.SPECS,
     # One at a time: of two bills of a cycle, the one that read first must not be the one that writes last.
@@ -57,12 +62,15 @@ def billing(
 def _metadata(billed: BilledCycle, sums: pd.DataFrame) -> dict[str, Any]:
     bill, closing = billed.tables[BILLING], billed.closing
     adjusted = int(units(billed.tables[ADJUSTMENTS]["ajuste_brl"]).sum())
+    intervals = billed.tables.get(ODOMETER_RECONCILIATION, ODOMETER_RECONCILIATION.empty())
+    cents = pd.Series(units(intervals["valor_brl"])).groupby(intervals["veredito"].to_numpy()).sum()
     return {
         **written_metadata(billed.written[BILLING.name], BILLING),
         "state": f"closed {closing.closed_at.isoformat()}, {closing.hash}" if closing else "open",
         **{f"rows/{name}": table.rows for name, table in billed.written.items()},
         **{f"total/{row['operacao']}": brl(row["total_brl"]) for row in sums.to_dict("records")},
         "adjustments": brl(Decimal(adjusted).scaleb(-2)),
+        **{f"odometers/{verdict}": brl(Decimal(int(sum_)).scaleb(-2)) for verdict, sum_ in cents.items()},
         "rules": ", ".join(bill["versao_regras"].unique()),
         "tariffs": ", ".join(bill["versao_tarifas"].dropna().unique()),
         "left_out": left_out(billed.tables[PRICED_TRIPS]),

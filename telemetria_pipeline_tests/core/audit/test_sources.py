@@ -269,7 +269,7 @@ worlds = settings(max_examples=30, deadline=None)
 SAME = [
     name
     for name in VALIDATED_TRIPS.names
-    if name not in ("fonte_telemetria", "motivo_fonte", "km_outra_fonte")
+    if name not in ("fonte_telemetria", "aparelho", "motivo_fonte", "km_outra_fonte")
 ]
 both = st.lists(st.sampled_from(["sol", "lua", "mar"]), min_size=24, max_size=24)
 

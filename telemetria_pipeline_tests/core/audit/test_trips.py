@@ -319,3 +319,17 @@ def test_day_by_day_gives_what_the_days_give_together(said, seen):
     alone = [row for day in days for row in rows_of(day.segments)]
     key = ("veiculo", "saida_utc", "veiculo_id", "viagem_id")
     assert in_order(alone, key) == in_order(rows_of(together.segments), key)
+
+
+def test_the_odometer_as_a_trip_begins_and_ends_and_what_the_tracker_says():
+    first = measured(at("07:00"), at("07:20"), 8, odometro=1_000.0)
+    last = measured(at("07:30"), at("08:00"), 12, odometro=1_009.0, distancia_telemetria_km=11.5)
+    names = ["aparelho", "leitura_saida_km", "leitura_chegada_km", "km_telemetria"]
+    assert one([MORNING], [first, last])[names].tolist() == ["sol:v-1", 1_000.0, 1_021.0, Decimal("19.500")]
+
+    bad = {"situacao_odometro": "regressao", "fonte_distancia": "telemetria"}
+    trip = one([MORNING], [first | bad, last | {"distancia_telemetria_km": None}])
+    assert pd.isna(trip["leitura_saida_km"]) and pd.isna(trip["km_telemetria"])
+    assert trip["leitura_chegada_km"] == 1_021.0
+    assert pd.isna(one([MORNING], [first, last | {"veiculo_id": "v-2"}])["aparelho"])
+    assert one([MORNING], parked())[names].isna().all()

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from math import comb
 
 import pandas as pd
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from telemetria_pipeline.contracts.billing import PATTERNS
-from telemetria_pipeline.core.billing.patterns import find_patterns
+from telemetria_pipeline.core.billing.patterns import _no_chance, find_patterns
 from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, trip, trips
 from telemetria_pipeline_tests.core.audit.strategies import audited_days
 
@@ -60,8 +61,10 @@ def test_who_always_declares_nine_percent_more_is_found_at_every_level_with_the_
     ("count", "said"),
     [
         (19, lambda n: {"km_declarado": "21.8"}),
-        (30, lambda n: {"km_declarado": 21, "km_saida": 0.0, "km_chegada": 0.0}),  # exactly 5 %
-        (24, lambda n: {"km_declarado": "21.8" if n % 4 else "19.9"}),  # three of four: one-sided by 75 %
+        (30, lambda n: {"km_declarado": "20.2"}),  # exactly 1 % of what odometers measured
+        (30, lambda n: {"km_declarado": "20.6", "fonte_distancia": "telemetria"}),  # 3 % of what trackers did
+        (99, lambda n: {"km_declarado": "20.1", "km_medido": "20.0"}),  # as the sides are typed
+        (24, lambda n: {"km_declarado": "21.8" if n % 4 else "19.8"}),  # 18 of 24: a coin does it in 88 tries
         (30, lambda n: {"km_declarado": "21.8" if n % 2 else "18.3"}),
         (30, lambda n: {"km_declarado": "21.8", "cobertura": 0.9}),
         (30, lambda n: {"km_declarado": "23.8", "veredito": "divergente"}),
@@ -71,6 +74,88 @@ def test_who_always_declares_nine_percent_more_is_found_at_every_level_with_the_
 )
 def test_a_bias_needs_enough_sound_trips_on_one_side(count, said):
     assert kinds(cycle(count, said)) == set()
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (123, lambda n: {"km_declarado": "20.98"}),  # +4.9 %
+        (123, lambda n: {"km_declarado": "60.9", "km_medido": 60}),  # +0.9 km, of 1.5 %
+        (60, lambda n: {"km_declarado": "21.98" if n % 4 else "20"}),  # +9.9 % on three of four
+        (60, lambda n: {"km_declarado": "21.98" if n % 4 else "19.7"}),  # 45 of 60
+        (30, lambda n: {"km_declarado": "20.7", "fonte_distancia": "telemetria"}),
+    ],
+)
+def test_what_chance_does_not_explain_is_a_bias_however_small_each_trip_s_is(count, said):
+    row = found(cycle(count, said))["vies", "veiculo", "GDP4J68"]
+    assert row["viagens"] == count
+    assert row["valor_brl"] > 0
+
+
+@pytest.mark.parametrize(("shown", "of", "found"), [(14, 14, True), (13, 13, False), (42, 54, True)])
+def test_the_test_of_signs_is_exact(shown, of, found):
+    """Against the sum itself: at least so many of so many coins, in less than 1 of 10,000 tries."""
+    assert (sum(comb(of, n) for n in range(shown, of + 1)) * 10_000 < 2**of) == found
+    assert _no_chance(shown, of) == found
+
+
+def test_the_same_kilometres_too_much_on_short_and_long_trips_are_found():
+    def rows(count: int, extra: str = "0.9", longest: int = 40, honest: int = 0) -> list[dict]:
+        def said(n: int) -> dict:
+            km = Decimal(60 if n % 2 else longest)
+            over = Decimal(0) if n < honest else Decimal(extra) + Decimal("0.05") * (n % 3)
+            return {"km_medido": km, "km_declarado": km + over, "fonte_distancia": "telemetria"}
+
+        return cycle(count, said)
+
+    row = found(rows(20))["excesso_constante", "veiculo", "GDP4J68"]
+    assert (row["viagens"], row["ocorrencias"]) == (20, 20)
+    assert str(row["valor_brl"]) == "51.73"  # 18.95 km at 2.73
+    assert row["frase"] == (
+        "Em 20 de 20 viagens, curtas e longas, foram declarados 0,95 km a mais do que os medidos (até 100 m "
+        "de diferença): R$ 51,73 no ciclo."
+    )
+    assert "excesso_constante" in kinds(rows(20, honest=4))
+    for honest in (rows(19), rows(20, "0.2"), rows(20, longest=41), rows(20, honest=5)):
+        assert "excesso_constante" not in kinds(honest)
+
+
+def test_a_boletim_sent_again_with_more_km_is_found_where_nobody_measured_them():
+    rows = cycle(5, lambda n: {"km_declarado": 30, "km_medido": None if n else 24})
+    ids = trips(*rows)["viagem_id"]
+
+    def raised(*before: int) -> pd.DataFrame:
+        return pd.DataFrame({"viagem_id": ids[: len(before)], "antes_m": before})
+
+    frame = find_patterns(trips(*rows), raised(20_000, 25_000, 29_900, 31_000))
+    assert PATTERNS.broken_by(frame) is None
+    (row,) = frame.to_dict("records")
+    assert (row["padrao"], row["chave"], row["ocorrencias"]) == ("km_aumentado", "GDP4J68", 2)
+    assert str(row["valor_brl"]) == "30.03"  # 6 km more than measured, and 5 more than before
+    assert row["frase"] == (
+        "O boletim foi mandado de novo com mais km em 2 viagens: de 45,0 para 60,0 km, 11,0 km além dos que "
+        "se mediram: R$ 30,03 no ciclo."
+    )
+    assert find_patterns(trips(*rows), raised(30_000, 29_000)).empty  # 1 km in all
+    honest = cycle(5, lambda n: {"km_declarado": 30, "km_medido": 30})
+    assert find_patterns(trips(*honest), raised(20_000, 20_000, 20_000)).empty
+
+
+def test_a_device_whose_odometer_and_tracker_differ_is_named():
+    def rows(count: int, odometer: str, km: int = 20) -> list[dict]:
+        device = {"aparelho": "sol:v-1", "km_medido": odometer, "km_declarado": odometer}
+        return cycle(count, lambda n: {**device, "km_telemetria": km})
+
+    row = found(rows(20, "23"))["aparelho_desviado", "aparelho", "sol:v-1"]
+    assert (row["viagens"], str(row["valor_brl"])) == (20, "163.80")  # 3 km of each at 2.73
+    assert row["frase"] == (
+        "O odômetro deste aparelho andou 460,0 km em 20 viagens em que o rastreador informa 400,0 km "
+        "(+15,0 %): R$ 163,80 separam os dois no ciclo. Não se sabe qual está certo: as viagens ficam sem "
+        "prova."
+    )
+    assert "aparelho_desviado" in kinds(rows(20, "17"))
+    for normal in (rows(19, "23"), rows(20, "22"), rows(20, "18"), rows(20, "15", km=13)):
+        assert "aparelho_desviado" not in kinds(normal)
 
 
 def test_too_little_is_a_bias_without_a_price_and_so_is_one_without_a_tariff():
@@ -89,7 +174,14 @@ def test_what_some_trips_declare_too_little_pays_for_nothing():
 
 def test_one_vehicle_s_bias_is_not_its_carrier_s_when_the_others_are_honest():
     biased = cycle(20, lambda n: {"km_declarado": "21.8", "motorista_declarado": None})
-    honest = cycle(80, lambda n: {"placa": "ABC1C34", "km_declarado": "20.2", "motorista_declarado": None})
+    honest = cycle(
+        80,
+        lambda n: {
+            "placa": "ABC1C34",
+            "km_declarado": "20.2" if n % 2 else "19.8",
+            "motorista_declarado": None,
+        },
+    )
     assert set(found(biased + honest)) == {("vies", "veiculo", "GDP4J68")}
 
 
@@ -101,16 +193,20 @@ def test_a_carrier_is_one_however_it_is_spelled():
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.tuples(st.integers(2_000, 90_000), st.integers(-300, 300)), min_size=20, max_size=60))
-def test_honest_noise_of_three_percent_is_never_a_bias(driven):
+@given(st.lists(st.tuples(st.integers(2_000, 90_000), st.integers(0, 900)), min_size=10, max_size=30))
+def test_noise_that_errs_to_both_sides_is_never_a_bias(driven):
     def said(n: int) -> dict:
-        metres, noise = driven[n]
-        return {
-            "km_medido": Decimal(metres) / 1_000,
-            "km_declarado": Decimal(metres + metres * noise // 10_000) / 1_000,
-        }
+        metres, noise = driven[n // 2]
+        off = metres * noise // 10_000 * (1 if n % 2 else -1)
+        return {"km_medido": Decimal(metres) / 1_000, "km_declarado": Decimal(metres + off) / 1_000}
 
-    assert "vies" not in kinds(cycle(len(driven), said))
+    assert "vies" not in kinds(cycle(2 * len(driven), said))
+
+
+@pytest.mark.parametrize("tracker", ["odometro", "telemetria"])
+def test_a_dashboard_s_two_thousandths_are_no_pattern(tracker):
+    said = {"fonte_distancia": tracker, "km_declarado": "90.180", "km_medido": 90}
+    assert kinds(cycle(300, lambda n: said)) == set()
 
 
 @settings(max_examples=20, deadline=None)
@@ -157,6 +253,14 @@ def test_round_numbers_are_more_than_half_of_the_trips():
     for honest in (rows(20, 10), rows(19, 19), rows(20, 20, "0"), rows(20, 20, "15")):
         assert kinds(honest) == set()
 
+    def measured(km: str) -> list[dict]:
+        return cycle(20, lambda n: {"km_declarado": 30, "km_medido": km, "veredito": "inconclusivo"})
+
+    assert kinds(measured("29.5")) == kinds(measured("30.5")) == set()  # the route is round
+    row = found(measured("29.4"))["numeros_redondos", "veiculo", "GDP4J68"]
+    assert str(row["valor_brl"]) == "32.76"  # 0.6 km of each at 2.73
+    assert row["frase"].endswith("é múltiplo de 10 km; a mais do que se mediu nelas: R$ 32,76.")
+
 
 def test_one_distance_again_and_again_is_found_only_while_the_measured_ones_spread():
     def rows(count: int, same: int, spread: str, least: int = 20, **more: object) -> list[dict]:
@@ -174,10 +278,11 @@ def test_one_distance_again_and_again_is_found_only_while_the_measured_ones_spre
     row = found(rows(20, 11, "3"))["km_repetido", "veiculo", "GDP4J68"]
     assert (row["viagens"], row["ocorrencias"]) == (20, 11)
     assert row["frase"] == (
-        "Em 11 de 20 viagens foram declarados 20,3 km; a telemetria mediu de 20,0 a 23,0 km."
+        "Em 11 de 20 viagens foram declarados 20,3 km; a telemetria mediu de 20,0 a 23,0 km; "
+        "a mais do que se mediu nelas: R$ 4,91."  # 0.3 km of six at 2.73
     )
     for honest in (rows(20, 10, "3"), rows(19, 19, "3"), rows(20, 20, "0")):
-        assert kinds(honest) == set()
+        assert "km_repetido" not in kinds(honest)
     assert kinds(rows(20, 20, "2", least=19)) == set()  # exactly 10 % of their mean
     assert kinds(rows(20, 20, "1", least=2, veredito="divergente")) == set()  # far more, but exactly 1 km
     assert kinds(rows(20, 20, "3", cobertura=0.9)) == set()

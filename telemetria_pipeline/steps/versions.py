@@ -1,0 +1,41 @@
+"""What earlier versions of boletins declared of a cycle's trips. Without Dagster."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+
+from telemetria_pipeline.contracts.boletim import BOLETIM_VERSIONS
+from telemetria_pipeline.core.exact import metres, units
+from telemetria_pipeline.steps.intake import read_file_manifest
+from telemetria_pipeline.storage.lake import Lake
+
+_READERS = 8  # S3 answers each in its own time
+_SAME = ["veiculo", "saida_utc"]
+
+
+def earlier_versions(lake: Lake, trips: pd.DataFrame) -> pd.DataFrame:
+    """The declared trips that a version declared with fewer km which was received before the boletim that
+    declares them now: `viagem_id`, `antes_m` (int64 metres).
+
+    The same trip is the same vehicle and departure, whatever the files are called.
+
+    Args:
+        trips: a cycle's, under contract VALIDATED_TRIPS, and their day in `data`.
+    """
+    first = trips["data"].min() if len(trips) else "9999"
+    of_cycle = [p for p in lake.partitions(BOLETIM_VERSIONS.name) if p["ate"] >= first]
+    with ThreadPoolExecutor(_READERS) as readers:
+        tables = readers.map(lambda partition: lake.read_table(BOLETIM_VERSIONS.name, partition), of_cycle)
+        frames = [BOLETIM_VERSIONS.frame(table) for table in tables if table is not None]
+    versions = pd.concat([BOLETIM_VERSIONS.empty(), *frames], ignore_index=True)
+    said = versions.assign(veiculo=versions["placa"], antes_m=metres(versions["km_declarado"]))
+    now = trips[trips["arquivo_id"].notna()]
+    now = now[[*_SAME, "viagem_id", "arquivo_id"]].assign(agora_m=units(now["km_declarado"]))
+    both = now.merge(said[[*_SAME, "antes_m", "recebido_utc"]], on=_SAME)
+    both = both[both["antes_m"] < both["agora_m"]]
+    files = both["arquivo_id"].unique().tolist()
+    with ThreadPoolExecutor(_READERS) as readers:
+        manifests = readers.map(lambda file: read_file_manifest(lake, file), files)
+        received = {m.file: m.received_at for m in manifests if m}
+    came = pd.to_datetime(both["arquivo_id"].map(received), utc=True)
+    return both.loc[both["recebido_utc"] < came, ["viagem_id", "antes_m"]]
