@@ -268,8 +268,40 @@ def cycle_close(key: "Cycle", force: bool) -> None:
     close_cycle(lake, key, settings, force=force)
     click.echo(_cycle_text(look_at(lake, key, settings), settings))
     click.echo(
-        f"\nMaterialize `measurement` para {key.key}: a medição no lake ainda diz que o ciclo está aberto."
+        f"\nMaterialize `measurement` para {key.key}: a medição no lake ainda diz que o ciclo está aberto.\n"
+        f"Depois, `telemetria cycle print {key.key}` grava a de cada transportadora, para assinar."
     )
+
+
+@cycle.command("print")
+@click.argument("key", type=CYCLE, metavar="CYCLE")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    show_default="here",
+    help="The folder to write into.",
+)
+def cycle_print(key: "Cycle", output: Path) -> None:
+    """Write the medição of a CYCLE, and each carrier's to be sent and signed: workbook, page and PDF.
+
+    The PDF is printed by the first Chromium, Chrome or Edge on PATH, or else by LibreOffice.
+    """
+    from telemetria_pipeline.reports.measurement_page import measurement_files
+    from telemetria_pipeline.reports.printing import HOW_TO_PRINT, print_pdf, printer
+    from telemetria_pipeline.steps.lake import open_lake
+    from telemetria_pipeline.steps.report_facts import measurement_of
+
+    settings, program = Settings.load(), printer()
+    found = measurement_of(open_lake(settings), key, settings)
+    output.mkdir(parents=True, exist_ok=True)
+    for name, body in measurement_files(found, key):
+        (output / name).write_bytes(body)
+        click.echo(output / name)
+        if program and name.endswith(".html"):
+            click.echo(print_pdf(program, output / name, (output / name).with_suffix(".xlsx")))
+    if not program:
+        click.echo(HOW_TO_PRINT)
 
 
 @cycle.command("verify")

@@ -1,6 +1,6 @@
 """The tables of a billing cycle: the bill, what later changes of closed cycles cost, and patterns."""
 
-from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS, VEHICLE, VERDICTS, VERSIONS
+from telemetria_pipeline.contracts.audit import VEHICLE, VERDICTS, VERSIONS
 from telemetria_pipeline.contracts.base import (
     INSTANT,
     INTEGER,
@@ -16,6 +16,11 @@ from telemetria_pipeline.contracts.boletim import DATE_PATTERN
 from telemetria_pipeline.contracts.reference import CONTRACT_TERMS
 
 _VEHICLE = tuple(c for c in VEHICLE if c.name != "garagem")
+_UNTIL = (
+    Column("chegada_utc", INSTANT, "Arrival, UTC"),
+    Column("saida_medida_utc", INSTANT, "Departure of the first segment, UTC"),
+    Column("chegada_medida_utc", INSTANT, "Arrival of the last segment, UTC"),
+)
 
 BILLING = Contract(
     "billing",
@@ -46,6 +51,7 @@ BILLING = Contract(
         Column("fixo_brl", MONEY, "Fixed cost of the days billed, R$", required=True, ge=0),
         Column("total_brl", MONEY, "Variable and fixed, R$", required=True, ge=0),
         Column("variavel_declarado_brl", MONEY, "The price of the declared km, R$", required=True, ge=0),
+        Column("economia_brl", MONEY, "By how much what is paid of declared trips is less, R$", ge=0),
         *VERSIONS,
     ),
     key=("veiculo", "contrato_linha", "inicio"),
@@ -61,15 +67,17 @@ PRICED_TRIPS = Contract(
         Column("operacao", TEXT, "Operation"),
         Column("data", TEXT, "Day of the trip, YYYY-MM-DD", required=True, pattern=DATE_PATTERN),
         Column("saida_utc", INSTANT, "Departure, UTC", required=True),
+        *_UNTIL,
         Column("fonte", TEXT, "Which sides there are", required=True),
         Column("arquivo", TEXT, "The sender's name for the boletim"),
         Column("veredito", TEXT, "Verdict", required=True),
-        *VALIDATED_TRIPS.only("base_auditoria").columns,
+        Column("base_auditoria", TEXT, "Why its kilometres count"),
         Column("km_declarado", KM, "Declared, km"),
         Column("km_medido", KM, "Measured, km"),
         Column("km_auditado", KM, "Audited, km", required=True, ge=0),
         Column("km_faturado", KM, "Audited kilometres beyond the franchise, km", required=True, ge=0),
         Column("contrato", TEXT, "Contract of the tariff"),
+        Column("contrato_linha", INTEGER, "Row of the contracts file: with the vehicle, the line", ge=1),
         Column("tarifa_brl_km", TARIFF, "Tariff, R$/km", ge=0),
         Column("valor_brl", MONEY, "Its part of the line's variable cost, R$", ge=0),
     ),
@@ -124,7 +132,11 @@ ADJUSTMENTS = Contract(
         Column("operacao", TEXT, "Operation"),
         Column("data", TEXT, "Day of the trip, YYYY-MM-DD", pattern=DATE_PATTERN),
         Column("saida_utc", INSTANT, "Departure, UTC"),
+        *_UNTIL,
         Column("arquivo", TEXT, "The sender's name for the boletim that declares it now, else that did"),
+        Column(
+            "substitui", TEXT, "The trips that gave place to it, joined by `;`; their price is the one before"
+        ),
         Column("km_antes", KM, "Kilometres billed before", required=True),
         Column("km_depois", KM, "Kilometres that count now", required=True),
         Column("valor_antes_brl", MONEY, "Price before, R$", required=True),
@@ -137,6 +149,7 @@ ADJUSTMENTS = Contract(
             required=True,
             isin=(
                 "viagem_nova",
+                "viagem_substituida",
                 "viagem_retirada",
                 "km_alterado",
                 "tarifa_alterada",

@@ -1,6 +1,6 @@
 """Yesterday's report: what the day cost, where the sides differ, and what is missing to know better."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from telemetria_pipeline.contracts.base import MONEY
+from telemetria_pipeline.core.billing.franchise import after_franchise
+from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
 from telemetria_pipeline.reports.pages import render
 from telemetria_pipeline.reports.plots import (
     at_stake_by_carrier,
@@ -56,6 +58,7 @@ class DailyFacts:
             (the last one).
         boletins: a row a file that declares the day or came for it: `arquivo`, `veredito`, `recebido_utc`,
             `recebidas`, `aceitas`, `repetidas`, `rejeitadas` (rows).
+        franchise: free metres that are left when a trip departs, by its id; see `left_of_franchise`.
     """
 
     day: date
@@ -65,6 +68,75 @@ class DailyFacts:
     divergences: pd.DataFrame
     hours: pd.DataFrame
     boletins: pd.DataFrame
+    franchise: pd.Series = field(default_factory=lambda: pd.Series(dtype="int64"))
+
+    @cached_property
+    def at_stake(self) -> pd.DataFrame:
+        """The divergences by what a franchise leaves of their R$ (`after_franchise`); none of the register's,
+        which `register_gaps` tells once a vehicle."""
+        found = after_franchise(self.divergences, self.franchise)
+        found = found[found["tipo"] != "veiculo_desconhecido"].reset_index(drop=True)
+        return found.assign(posicao=found.index.to_numpy() + 1)
+
+    @cached_property
+    def register_gaps(self) -> pd.DataFrame:
+        """A row a vehicle that the register or the contracts do not know: `falta` says what, and the sums."""
+        unknown = self.divergences.loc[self.divergences["tipo"] == "veiculo_desconhecido", "veiculo"]
+        ran = self.trips[(self.trips["km_declarado"] > 0) | (self.trips["km_medido"] > 0)]
+        stranger, unpriced = ran["veiculo"].isin(unknown), ran["tarifa_brl_km"].isna()
+        rows = ran.assign(cadastro=stranger, tarifa=unpriced)[stranger | unpriced].groupby("veiculo")
+        found = rows.agg(
+            transportadora=("transportadora", "first"),
+            viagens=("viagem_id", "size"),
+            km_declarado=("km_declarado", "sum"),
+            km_medido=("km_medido", "sum"),
+            cadastro=("cadastro", "any"),
+            tarifa=("tarifa", "any"),
+        ).reset_index()
+        lacks = {"cadastro": "linha no cadastro de veículos", "tarifa": "tarifa em vigor"}
+        return found.assign(
+            falta=[
+                " e ".join(said for name, said in lacks.items() if row[name])
+                for row in found.to_dict("records")
+            ]
+        )
+
+    @cached_property
+    def carriers(self) -> pd.DataFrame:
+        """A row a carrier, most expensive first: its vehicles' sums, `em_jogo_brl` by verdict, and what its
+        accepted trips declare beyond what was measured: `excesso_brl`, net; `a_mais` of `aceitas` trips."""
+
+        def of(frame: pd.DataFrame) -> pd.Series:
+            return frame["transportadora"].fillna(NO_CARRIER)
+
+        sums = self.vehicles.groupby(of(self.vehicles))[
+            ["viagens_declaradas", "viagens_medidas", "km_declarado", "km_medido", "km_auditado",
+             "gasto_brl", "declarado_brl"]
+        ].sum()  # fmt: skip
+        found = self.at_stake
+        for verdict in ("divergente", "inconclusivo"):
+            some = found[found["veredito"] == verdict]
+            sums = sums.join(some.groupby(of(some))["valor_brl"].sum().rename(f"{verdict}_brl"), how="outer")
+        sums = sums.join(found.groupby(of(found)).size().rename("divergencias"), how="outer")
+        tolerated = self.trips[
+            (self.trips["veredito"] == "ok")
+            & self.trips["km_declarado"].notna()
+            & (self.trips["km_medido"] > 0)
+        ]
+        apart = units(tolerated["km_declarado"]) - units(tolerated["km_medido"])
+        by = tolerated.assign(
+            price=apart * units(tolerated["tarifa_brl_km"]), more=(apart > 0).astype(int), one=1
+        ).groupby(of(tolerated))[["price", "more", "one"]]
+        excess = by.sum()
+        cents = half_up(excess["price"].to_numpy(), PRICE_UNITS_A_CENT)
+        excess = excess.assign(price=decimals(cents, MONEY, excess.index))
+        sums = sums.join(
+            excess.rename(columns={"price": "excesso_brl", "more": "a_mais", "one": "aceitas"}), how="outer"
+        )
+        # A carrier without one of them has none; decimals stay decimals.
+        whole = sums.astype(object).where(sums.notna(), 0)
+        whole = whole.rename_axis("transportadora").reset_index()
+        return whole.sort_values(["gasto_brl", "transportadora"], ascending=[False, True], ignore_index=True)
 
     @cached_property
     def vehicles(self) -> pd.DataFrame:
@@ -104,9 +176,9 @@ class DailyFacts:
         """What the declared kilometres would have cost."""
         return exact_sum(self.vehicles["declarado_brl"])
 
-    def at_stake(self, verdict: str) -> Decimal:
+    def at_stake_of(self, verdict: str) -> Decimal:
         """R$ at stake in divergences of a verdict."""
-        return exact_sum(self.divergences.loc[self.divergences["veredito"] == verdict, "valor_brl"])
+        return exact_sum(self.at_stake.loc[self.at_stake["veredito"] == verdict, "valor_brl"])
 
     @property
     def hours_missing(self) -> pd.DataFrame:
@@ -123,6 +195,35 @@ class DailyFacts:
         return [
             f"{carrier}: envie os boletins de {day_of(self.day)} de {', '.join(sorted(vehicles))}."
             for carrier, vehicles in by_carrier["veiculo"]
+        ]
+
+    @property
+    def unsent(self) -> pd.DataFrame:
+        """DAILY_KM of the vehicles under contract that drove and of which no boletim came."""
+        under = self.trips.loc[self.trips["contrato"].notna(), "veiculo"]
+        drove = self.km["sem_boletim"] & (self.km["km_medido"] > 0) & self.km["veiculo"].isin(under)
+        return self.km[drove].sort_values(["transportadora", "veiculo"])
+
+    @property
+    def boletins_due(self) -> list[str]:
+        """What carriers owe of the day: boletins that were returned and not sent again, or never sent."""
+        came = self.boletins.loc[self.boletins["veredito"] != "rejected", "arquivo"]
+        returned = self.boletins[
+            (self.boletins["veredito"] == "rejected") & ~self.boletins["arquivo"].isin(came)
+        ]
+        unsent = self.unsent
+        told = pd.Series(
+            [f"{v} ({km(d)})" for v, d in zip(unsent["veiculo"], unsent["km_medido"], strict=True)],
+            index=unsent.index,
+            dtype="str",
+        )
+        by_carrier = told.groupby(unsent["transportadora"].fillna(NO_CARRIER))
+        return [
+            *(f"{file}: devolvido, e ainda não voltou corrigido." for file in returned["arquivo"].unique()),
+            *(
+                f"{carrier}: rodaram e não têm boletim de {day_of(self.day)}: {', '.join(vehicles)}."
+                for carrier, vehicles in by_carrier
+            ),
         ]
 
     @property
@@ -143,15 +244,19 @@ class DailyFacts:
             ("Pelos km declarados", brl(self.declared)),
             ("Viagens", number(len(self.trips), 0)),
             *((f"Km {side}s", km(total)) for side, total in km_sums.items()),
-            ("Em jogo, divergente", brl(self.at_stake("divergente"))),
-            ("Em jogo, inconclusivo", brl(self.at_stake("inconclusivo"))),
+            ("Em jogo, divergente", brl(self.at_stake_of("divergente"))),
+            ("Em jogo, inconclusivo", brl(self.at_stake_of("inconclusivo"))),
             ("Horas incompletas ou sem resposta", number(len(self.hours_missing), 0)),
             ("Boletins devolvidos", f"{self.rejected} de {len(self.boletins)}"),
+            ("Rodaram sem boletim", number(len(self.unsent), 0)),
         ]
 
     def remarks(self) -> list[str]:
         """What a reader of the numbers must know."""
-        said = ["O gasto é o dos km auditados à tarifa do dia, antes da franquia do ciclo."]
+        said = [
+            "O gasto é o dos km auditados à tarifa do dia, antes da franquia do ciclo; "
+            "em jogo é o que passa dela."
+        ]
         if self.without_tariff:
             said.append(f"Viagens sem tarifa, fora do gasto: {number(self.without_tariff, 0)}.")
         if len(self.hours_missing):
@@ -164,13 +269,13 @@ class DailyFacts:
             return []
         return [
             ("Quilômetros declarados e medidos", declared_and_measured(self.trips)),
-            ("R$ em jogo por transportadora", at_stake_by_carrier(self.divergences)),
+            ("R$ em jogo por transportadora", at_stake_by_carrier(self.at_stake)),
         ]
 
 
 def daily_page(facts: DailyFacts) -> str:
     """The report as an HTML page that stands alone, with its plots inside."""
-    highest = facts.divergences.sort_values("posicao").head(_SHOWN)
+    highest = facts.at_stake.head(_SHOWN)
     return render(
         "daily.html.j2",
         day=day_of(facts.day),
@@ -182,7 +287,10 @@ def daily_page(facts: DailyFacts) -> str:
             {**row, "place": place}
             for row, place in zip(highest.to_dict("records"), place_in_boletim(highest), strict=True)
         ],
-        more=len(facts.divergences) - len(highest),
+        more=len(facts.at_stake) - len(highest),
+        carriers=facts.carriers.to_dict("records"),
+        register_gaps=facts.register_gaps.to_dict("records"),
+        boletins_due=facts.boletins_due,
         hours=facts.hours_missing.to_dict("records"),
         asked_for=facts.asked_for,
         boletins=[
@@ -200,7 +308,7 @@ def daily_page(facts: DailyFacts) -> str:
 
 def daily_markdown(facts: DailyFacts) -> str:
     """The numbers, the five divergences of highest value and the plots, for Dagster's metadata."""
-    highest = facts.divergences.sort_values("posicao").head(5)
+    highest = facts.at_stake.head(5)
     return "\n".join(
         [
             f"**{day_of(facts.day)}**",
@@ -227,6 +335,19 @@ def daily_workbook(facts: DailyFacts) -> bytes:
     _summary(book, facts)
     _vehicles(book, facts)
     _divergences(book, facts)
+    gaps = facts.register_gaps
+    book.add(
+        "Cadastro",
+        [f"Cadastro a completar, por {day_of(facts.day)}", "Um veículo por linha, quantas viagens tenha"],
+        [
+            Column("Veículo", gaps["veiculo"].tolist(), width=14),
+            Column("Transportadora", gaps["transportadora"].tolist(), width=26),
+            Column("Falta", gaps["falta"].tolist(), width=40),
+            Column("Viagens", gaps["viagens"].tolist(), "count", 10, summed=True),
+            Column("Km declarado", gaps["km_declarado"].tolist(), "km", 14, summed=True),
+            Column("Km medido", gaps["km_medido"].tolist(), "km", 14, summed=True),
+        ],
+    )
     book.add(
         "Horas",
         [f"Horas de {day_of(facts.day)}", "Numa hora incompleta ou sem resposta, vale o boletim"],
@@ -250,6 +371,7 @@ def daily_workbook(facts: DailyFacts) -> bytes:
                 for name in ("recebidas", "aceitas", "repetidas", "rejeitadas")
             ),
         ],
+        footnotes=facts.boletins_due,
     )
     return book.save()
 
@@ -261,24 +383,16 @@ def _summary(book: Workbook, facts: DailyFacts) -> None:
         *facts.remarks(),
         *(" · ".join(f"{what}: {how_much}" for what, how_much in part) for part in (said[:6], said[6:])),
     ]
-    of_carrier = facts.vehicles.groupby(facts.vehicles["transportadora"].fillna(NO_CARRIER))
-    sums = of_carrier[
-        ["viagens_declaradas", "viagens_medidas", "km_declarado", "km_medido", "km_auditado", "gasto_brl",
-         "declarado_brl"]
-    ].sum()  # fmt: skip
-    found = facts.divergences
-    by_carrier = found.groupby(found["transportadora"].fillna(NO_CARRIER))
-    sums = sums.join(by_carrier["valor_brl"].sum().rename("em_jogo_brl"), how="outer")
-    sums = sums.join(by_carrier.size().rename("divergencias")).sort_values("gasto_brl", ascending=False)
+    sums = facts.carriers
 
     def values(name: str) -> list[object]:
-        return [0 if missing(value) else value for value in sums[name].tolist()]
+        return sums[name].tolist()
 
     book.add(
         "Resumo",
         heading,
         [
-            Column("Transportadora", [str(name) for name in sums.index], width=30),
+            Column("Transportadora", values("transportadora"), width=30),
             Column("Viagens declaradas", values("viagens_declaradas"), "count", 13, summed=True),
             Column("Viagens medidas", values("viagens_medidas"), "count", 13, summed=True),
             Column("Km declarado", values("km_declarado"), "km", 15, summed=True),
@@ -287,7 +401,11 @@ def _summary(book: Workbook, facts: DailyFacts) -> None:
             Column("Gasto variável", values("gasto_brl"), "brl", 18, summed=True),
             Column("Pelos km declarados", values("declarado_brl"), "brl", 18, summed=True),
             Column("Divergências", values("divergencias"), "count", 13, summed=True),
-            Column("R$ em jogo", values("em_jogo_brl"), "brl", 18, summed=True),
+            Column("Em jogo, divergente", values("divergente_brl"), "brl", 16, summed=True),
+            Column("Em jogo, inconclusivo", values("inconclusivo_brl"), "brl", 16, summed=True),
+            Column("A mais, dentro da tolerância", values("excesso_brl"), "brl", 16, summed=True),
+            Column("Viagens aceitas", values("aceitas"), "count", 11, summed=True),
+            Column("Delas, a mais", values("a_mais"), "count", 11, summed=True),
         ],
     )
 
@@ -317,16 +435,20 @@ def _vehicles(book: Workbook, facts: DailyFacts) -> None:
 
 
 def _divergences(book: Workbook, facts: DailyFacts) -> None:
-    rows = facts.divergences.sort_values("posicao")
+    rows = facts.at_stake
     book.add(
         "Divergências",
-        [f"Divergências de {day_of(facts.day)}", "Na ordem do valor em jogo vezes a confiança"],
+        [
+            f"Divergências de {day_of(facts.day)}",
+            "Na ordem do valor em jogo vezes a confiança; em jogo é o que passa da franquia do contrato",
+        ],
         [
             Column("Posição", rows["posicao"].tolist(), "count", 9),
             Column("Tipo", rows["tipo"].map(word).tolist(), width=26),
             Column("Veredito", rows["veredito"].map(word).tolist(), width=13),
             Column("Severidade", rows["severidade"].map(word).tolist(), width=11),
             Column("R$ em jogo", rows["valor_brl"].tolist(), "brl", 14),
+            Column("Na franquia", rows["franquia_brl"].tolist(), "brl", 14),
             Column("Confiança", rows["confianca"].tolist(), "share", 11),
             Column("Transportadora", rows["transportadora"].tolist(), width=24),
             Column("Veículo", rows["veiculo"].tolist(), width=11),

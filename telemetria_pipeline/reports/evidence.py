@@ -1,18 +1,21 @@
 """One divergence as a page for the carrier's desk: both sides, the day, the rule, the money, the proof."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from telemetria_pipeline.contracts.audit import TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.core.audit.tolerances import in_words
-from telemetria_pipeline.reports.pages import render
+from telemetria_pipeline.reports.pages import SIGNING, render
 from telemetria_pipeline.reports.text import (
     brl,
     clock,
     day_of,
+    exact_sum,
     km,
     missing,
     percent,
@@ -53,6 +56,11 @@ class Evidence:
         zone: the contract's, whose clocks the page shows; `declared_zone`: the one of the boletim's clocks.
         terms: the row of CONTRACTS that gave the price; None where there is none (any more).
         rules: today's tolerances, as AuditRules writes them; `rules_version`: their version.
+        around: TRIP_SEGMENTS of the vehicle on the nearest other days with good odometer readings, where the
+            day itself has none before or after the trip; `between`: VALIDATED_TRIPS of the vehicle on the
+            days from the one to the other.
+        beyond: what a franchise leaves of the R$ at stake, and the rest; see `after_franchise`.
+        boletim_sha256: of the boletim's bytes as received; None where there is none.
     """
 
     divergence: pd.Series
@@ -64,27 +72,91 @@ class Evidence:
     rules_version: str
     zone: ZoneInfo
     declared_zone: ZoneInfo
+    around: pd.DataFrame = field(default_factory=TRIP_SEGMENTS.empty)
+    between: pd.DataFrame = field(default_factory=VALIDATED_TRIPS.empty)
+    beyond: tuple[Decimal | None, Decimal] = (None, Decimal(0))
+    boletim_sha256: str | None = None
 
     @property
     def trip(self) -> pd.Series:
-        """The trip in question."""
-        return self.trips[self.trips["viagem_id"] == self.divergence["viagem_id"]].iloc[0]
+        """The trip in question; of trips that were judged together the first, with the sums of all."""
+        trip = self.trips[self.trips["viagem_id"] == self.divergence["viagem_id"]].iloc[0]
+        if self.divergence["viagens"] == 1:
+            return trip
+        sums = ["chegada_utc", "km_declarado", "km_medido", "km_auditado"]
+        return pd.Series(
+            {**trip, **self.divergence[sums], "segmentos": len(self.own_segments)}, index=trip.index
+        )
+
+    @property
+    def own(self) -> set[str]:
+        """The trips that the divergence is about."""
+        return {self.divergence["viagem_id"], *self.judged_together["viagem_id"]}
+
+    @property
+    def whole_segments(self) -> pd.DataFrame:
+        """The vehicle's measured trips, each once and whole, though several trips share it; by departure."""
+        own_first = self.segments.assign(other=~self.segments["viagem_id"].isin(self.own)).sort_values(
+            "other"
+        )
+        by_segment = own_first.groupby(["fonte", "veiculo_id", "saida_utc"], sort=False)
+        km = by_segment["km_medido"].sum().reset_index(drop=True)
+        whole = by_segment.head(1).reset_index(drop=True).assign(km_medido=km)
+        return whole[TRIP_SEGMENTS.names].sort_values("saida_utc")
 
     @property
     def own_segments(self) -> pd.DataFrame:
-        """Its segments, in order of departure."""
-        own = self.segments[self.segments["viagem_id"] == self.divergence["viagem_id"]]
-        return own.sort_values("saida_utc")
+        """Those of the trips that the divergence is about."""
+        whole = self.whole_segments
+        return whole[whole["viagem_id"].isin(self.own)]
+
+    @property
+    def judged_together(self) -> pd.DataFrame:
+        """The trips that were judged as one, by departure; none where the divergence is about one alone."""
+        if self.divergence["viagens"] == 1:
+            return self.trips[:0]
+        (group,) = self.trips.loc[self.trips["viagem_id"] == self.divergence["viagem_id"], "grupo"]
+        return self.trips[self.trips["grupo"] == group].sort_values(["saida_utc", "viagem_id"])
 
     @property
     def readings_around(self) -> dict[str, pd.Series]:
-        """The segments with the last good odometer before, and the first after, a trip without segments."""
-        good = self.segments[self.segments["situacao_odometro"] == "ok"]
-        if missing(self.trip["km_declarado"]) or len(self.own_segments):
+        """The segments with the last good odometer before, and the first after, a declared trip that has no
+        segments or is paid by the odometer."""
+        trip = self.trip
+        by_odometer = trip["base_auditoria"] == "odometro"
+        if missing(trip["km_declarado"]) or (len(self.own_segments) and not by_odometer):
             return {}
-        before = good[good["saida_utc"] <= self.trip["saida_utc"]].nlargest(1, "saida_utc")
-        after = good[good["chegada_utc"] >= self.trip["chegada_utc"]].nsmallest(1, "chegada_utc")
+        others = pd.concat([self.around, self.segments[~self.segments["viagem_id"].isin(self.own)]])
+        before, after = readings_around(others, trip)
         return {when: found.iloc[0] for when, found in (("Antes", before), ("Depois", after)) if len(found)}
+
+    @property
+    def odometer_account(self) -> str | None:
+        """What the odometer moved between those two readings, and what was declared there, in a sentence."""
+        readings = self.readings_around
+        if len(readings) < 2 or readings["Antes"]["fonte"] != readings["Depois"]["fonte"]:
+            return None
+        before, after = readings["Antes"], readings["Depois"]
+        moved = after["odometro_saida_km"] - before["odometro_chegada_km"]
+        known = pd.concat([self.between, self.trips]).drop_duplicates("viagem_id")
+        inside = known[
+            (known["saida_utc"] >= before["chegada_utc"]) & (known["chegada_utc"] <= after["saida_utc"])
+        ]
+        declared = inside[inside["km_declarado"].notna()]
+        trips = "1 viagem declarada" if len(declared) == 1 else f"{len(declared)} viagens declaradas"
+        return (
+            f"Da chegada de uma à saída da outra o odômetro andou {km(moved)}; nesse intervalo há {trips}, "
+            f"de {km(exact_sum(declared['km_declarado']))} ao todo."
+        )
+
+
+def readings_around(segments: pd.DataFrame, trip: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The last segment with good odometers before a trip, and the first after it; each may be none."""
+    good = segments[segments["situacao_odometro"] == "ok"]
+    return (
+        good[good["saida_utc"] <= trip["saida_utc"]].nlargest(1, "saida_utc"),
+        good[good["chegada_utc"] >= trip["chegada_utc"]].nsmallest(1, "chegada_utc"),
+    )
 
 
 def evidence_page(evidence: Evidence) -> str:
@@ -92,7 +164,7 @@ def evidence_page(evidence: Evidence) -> str:
     from markupsafe import Markup
 
     found, trip, zone = evidence.divergence, evidence.trip, evidence.zone
-    timeline = day_timeline(evidence.trips, evidence.segments, evidence.hours, trip["viagem_id"], zone)
+    timeline = day_timeline(evidence.trips, evidence.whole_segments, evidence.hours, evidence.own, zone)
     pages = found["evidencia_telemetria"]
     return render(
         "evidence.html.j2",
@@ -106,8 +178,20 @@ def evidence_page(evidence: Evidence) -> str:
         in_boletim=None if evidence.declared_zone == zone else _clocks(trip, evidence.declared_zone),
         segments=[{**row, **_clocks(row, zone)} for row in evidence.own_segments.to_dict("records")],
         around=[
-            {**row, **_clocks(row, zone), "when": when} for when, row in evidence.readings_around.items()
+            {**row, **_clocks(row, zone), "when": when, "date": day_of(row["saida_utc"].astimezone(zone))}
+            for when, row in evidence.readings_around.items()
         ],
+        account=evidence.odometer_account,
+        together=[
+            {**row, **_clocks(row, zone), "place": place}
+            for row, place in zip(
+                evidence.judged_together.to_dict("records"),
+                place_in_boletim(evidence.judged_together),
+                strict=True,
+            )
+        ],
+        boletim_sha256=evidence.boletim_sha256,
+        signing=SIGNING,
         steps=[_sentence(step) for step in _steps(evidence)],
         pages=[] if missing(pages) else pages.split("; "),
         basis=_BASES[trip["base_auditoria"]],
@@ -202,6 +286,7 @@ def _money(evidence: Evidence) -> dict[str, Any]:
         "at_stake_km": at_stake,
         "calculation": calculation,
         "allowance": allowance,
+        "beyond": evidence.beyond,
     }
 
 

@@ -9,6 +9,8 @@ from telemetria_pipeline.reports import text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+SIGNING = ("Pela transportadora", "Pela contratante")
+"""Who signs a page."""
 _BEFORE_UNIT = re.compile(r"(?<=R\$) (?=\d)|(?<=\d) (?=(?:km|min)\b|%)")
 
 

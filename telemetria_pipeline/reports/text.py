@@ -38,6 +38,7 @@ WORDS = {
     "transportadora": "Transportadora",
     "aparelho": "Aparelho",
     "viagem_nova": "Viagem nova",
+    "viagem_substituida": "Viagem substituída",
     "viagem_retirada": "Viagem retirada",
     "km_alterado": "Quilometragem alterada",
     "tarifa_alterada": "Tarifa alterada",

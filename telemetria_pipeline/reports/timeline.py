@@ -1,5 +1,6 @@
 """A vehicle's day as a picture: what was declared above, what was measured below, on a clock's axis."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ _LABELLED = 52  # a narrower bar has no room for its kilometres
 
 
 def day_timeline(
-    trips: pd.DataFrame, segments: pd.DataFrame, hours: pd.DataFrame, viagem_id: str, zone: ZoneInfo
+    trips: pd.DataFrame, segments: pd.DataFrame, hours: pd.DataFrame, own: Collection[str], zone: ZoneInfo
 ) -> str:
     """The picture as an SVG element.
 
@@ -23,7 +24,7 @@ def day_timeline(
         trips: VALIDATED_TRIPS of the vehicle, around the day.
         segments: TRIP_SEGMENTS of the vehicle, likewise.
         hours: `inicio_utc`, `fim_utc`, `estado` of the day's hours; those without telemetry are shaded.
-        viagem_id: the trip that the picture is about.
+        own: the trips that the picture is about.
         zone: whose clock the axis shows.
     """
     declared = trips[trips["km_declarado"].notna()]
@@ -44,7 +45,7 @@ def day_timeline(
                 {
                     "x": left,
                     "width": round(width, 1),
-                    "own": row["viagem_id"] == viagem_id,
+                    "own": row["viagem_id"] in own,
                     "said": f"{said}, {distance}",
                     "label": distance if width >= _LABELLED else "",
                 }

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 import pandas as pd
+import pyarrow as pa
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
@@ -259,17 +260,23 @@ def finish(lake: Lake, cycle: Cycle, settings: Settings) -> None:
 
 def frozen_tables(lake: Lake, closing: Closing) -> Tables:
     """The tables that the closing froze. Raises `CycleRefused` where they are not what its hash says."""
-    contracts = [c for c in FROZEN if c.name in closing.rows]  # one closed long ago froze fewer
-    tables = {contract: frozen_table(lake, closing, contract) for contract in contracts}
-    if content_hash(tables) != closing.hash:
+    frozen = [c for c in FROZEN if c.name in closing.rows]  # one closed long ago froze fewer
+    stored = {c: _frozen(lake, closing, c) for c in frozen}
+    tables = {c: c.frame(table) for c, table in stored.items()}
+    columns = {c: [name for name in c.names if name in table.column_names] for c, table in stored.items()}
+    if content_hash(tables, columns) != closing.hash:
         raise CycleRefused([_OTHER_HASH.format(closing.cycle, closing.hash[:16])])
     return tables
 
 
 def frozen_table(lake: Lake, closing: Closing, contract: Contract) -> pd.DataFrame:
     """One of the frozen tables, unproven: `frozen_tables` holds them against the hash."""
+    return contract.frame(_frozen(lake, closing, contract))
+
+
+def _frozen(lake: Lake, closing: Closing, contract: Contract) -> pa.Table:
     table = lake.read_table(_FROZEN_NAMES[contract], closing.partition)
-    return contract.empty() if table is None else contract.frame(table)
+    return contract.arrow_schema.empty_table() if table is None else table
 
 
 def _copy_key(cycle: str) -> str:

@@ -6,7 +6,7 @@ cycle is what was frozen (see `closed_cycles`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,7 @@ from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.bill import Bill, left_out, make_bill, totals
 from telemetria_pipeline.core.billing.closing import FROZEN, content_hash, find_adjustments
 from telemetria_pipeline.core.billing.devices import biased_devices, disbelieve
+from telemetria_pipeline.core.billing.gaps import held, undeclared_days
 from telemetria_pipeline.core.billing.patterns import find_patterns
 from telemetria_pipeline.core.billing.reconciliation import reconcile
 from telemetria_pipeline.core.billing.seal import chain_problems
@@ -52,6 +53,7 @@ from telemetria_pipeline.steps.closed_cycles import (
     read_log,
     refuse,
 )
+from telemetria_pipeline.steps.intake import returned_files
 from telemetria_pipeline.steps.reference import ReferenceTables, read_tables
 from telemetria_pipeline.steps.staleness import STATES, read_states, stale_days
 from telemetria_pipeline.steps.versions import earlier_versions
@@ -59,6 +61,7 @@ from telemetria_pipeline.storage.lake import Lake, Written
 
 _CHANGED = "A conta do ciclo {} mudou desde que foi feita pela última vez."
 _AT_ONCE = 31  # days
+_SENT_LATE = timedelta(days=7)  # a cycle's boletins come until then
 _BILL_FIRST = "Materialize `billing` para {}, confira a medição e tente de novo"
 
 
@@ -262,17 +265,26 @@ def verify(lake: Lake, settings: Settings) -> tuple[ClosingLog, list[date], list
 
 
 def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
-    """What is still missing of the cycle, in Portuguese: days, hours, days that are stale."""
+    """What is still missing of the cycle, in Portuguese: days, hours, days that are stale, boletins."""
     states = read_states(lake, cycle.days)
     unaudited = [day for day in cycle.days if day not in states]
     changed = stale_days(lake, cycle.days, settings)
     hours = {day: n for day in cycle.days if (n := _hours_missing(lake, day))}
+    stored = lake.read_table(PRICED_TRIPS.name, cycle.partition)
+    priced = PRICED_TRIPS.empty() if stored is None else PRICED_TRIPS.frame(stored)
+    since, until = settings.calendar.day(cycle.first)[0], settings.calendar.day(cycle.last)[1]
+    returned = returned_files(lake, since, until + _SENT_LATE)
     said = {
         "Dias sem conferência (materialize `validated_trips`)": [f"{d:%d/%m}" for d in unaudited],
         "Dias que mudaram e ainda não foram conferidos de novo": [f"{d:%d/%m}" for d in changed],
         "Dias com horas de telemetria em falta (`telemetria hours DIA` mostra quais)": [
             f"{d:%d/%m} ({n} h)" for d, n in hours.items()
         ],
+        "Boletins devolvidos que ainda não voltaram corrigidos": [
+            f"{m.name} ({m.received_at.astimezone(settings.timezone):%d/%m})" for m in returned
+        ],
+        "Veículos sob contrato que rodaram em dias sem boletim": undeclared_days(priced),
+        "Medido e não declarado, retido até que se declare ou aceite": held(priced),
     }
     return [f"{what}: {', '.join(days)}." for what, days in said.items() if days]
 

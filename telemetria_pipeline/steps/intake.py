@@ -10,7 +10,9 @@ do: two files with one row replace nothing of each other's.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -33,6 +35,7 @@ from telemetria_pipeline.storage.lock import locked
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
 
 RAW = "raw_boletins"
+_READERS = 8  # S3 answers each in its own time
 # How far back a vehicle's last reading is looked for: a bus that stands longer starts afresh.
 _LOOK_BACK = timedelta(days=10)
 
@@ -82,6 +85,28 @@ def read_file_manifest(lake: Lake, file: str) -> FileManifest | None:
     """What is known of the file; None where it never arrived."""
     found = lake.read_json(manifest_key(file))
     return FileManifest.model_validate(found) if found else None
+
+
+def files_received(lake: Lake, start: datetime, end: datetime) -> Iterator[str]:
+    """The files received in the window, told by their originals, which are written once."""
+    for info in lake.store.list(RAW):
+        found = re.fullmatch(rf"{RAW}/arquivo=([^/]+)/original[^/]*", info.key)
+        if found and info.modified and start <= info.modified < end:
+            yield found[1]
+
+
+def returned_files(lake: Lake, start: datetime, end: datetime) -> list[FileManifest]:
+    """The files received in the window that were rejected and have not come again since, in their order.
+
+    A rejected file says no day, so that one of the same name which was taken later counts for it.
+    """
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = readers.map(lambda file: read_file_manifest(lake, file), files_received(lake, start, end))
+        rejected = [m for m in found if m and m.verdict == "rejected"]
+    waiting = [m for m in rejected if all(v.verdict == "rejected" for v in _versions(lake, m)[1])]
+    # Of one that was returned time and again, the first time.
+    first = {m.key: m for m in sorted(waiting, key=lambda m: m.received_at, reverse=True)}
+    return sorted(first.values(), key=lambda m: m.received_at)
 
 
 def landed_files(inbox: ObjectStore) -> Iterator[Landed]:

@@ -4,7 +4,6 @@ A report shows tables as they were written; it computes nothing that a table alr
 """
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,13 +20,15 @@ from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGM
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.contracts.telemetry import LEDGER
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.billing.bill import left_out
+from telemetria_pipeline.core.billing.bill import left_out, make_bill
+from telemetria_pipeline.core.billing.franchise import after_franchise, left_of_franchise
 from telemetria_pipeline.core.billing.tariffs import terms_in_force
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.reports.daily import DailyFacts
-from telemetria_pipeline.reports.evidence import Evidence
+from telemetria_pipeline.reports.evidence import Evidence, readings_around
 from telemetria_pipeline.reports.measurement import Measurement
 from telemetria_pipeline.reports.text import brl, day_of, missing, word
 from telemetria_pipeline.settings import Settings
@@ -35,7 +36,7 @@ from telemetria_pipeline.steps.audit_day import read_day
 from telemetria_pipeline.steps.closed_cycles import read_log
 from telemetria_pipeline.steps.day_index import files_declaring
 from telemetria_pipeline.steps.hours import expected_hours, read_manifest
-from telemetria_pipeline.steps.intake import RAW, partition_of, read_file_manifest
+from telemetria_pipeline.steps.intake import files_received, partition_of, read_file_manifest
 from telemetria_pipeline.steps.reference import read_tables
 from telemetria_pipeline.steps.staleness import Snapshot
 from telemetria_pipeline.storage.lake import Lake
@@ -43,6 +44,7 @@ from telemetria_pipeline.storage.lake import Lake
 _READERS = 8  # S3 answers each in its own time
 _DAY = timedelta(days=1)
 _NEAREST = 5
+_FAR_DAYS = 31  # so far away a reading still says something of a trip
 _ROWS = {"recebidas": "received", "aceitas": "accepted", "repetidas": "duplicate", "rejeitadas": "rejected"}
 
 
@@ -71,6 +73,7 @@ def measurement_of(lake: Lake, cycle: Cycle, settings: Settings) -> Measurement:
         last=cycle.last,
         zone=settings.timezone,
         billing=billing,
+        priced=priced,
         adjustments=adjustments,
         divergences=DIVERGENCES.frame(pa.concat_tables(found, promote_options="default")),
         patterns=patterns,
@@ -100,6 +103,7 @@ def daily_facts(lake: Lake, day: date, settings: Settings) -> DailyFacts:
         divergences=divergences,
         hours=pd.DataFrame(hours, columns=["fonte", "hora", "estado", "tentativas", "erro"]),
         boletins=_boletins(lake, day, window),
+        franchise=_franchise(lake, day, trips, settings),
     )
 
 
@@ -117,10 +121,21 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
     divergence = found.iloc[0]
     trips, segments = (_table(lake, contract, partition) for contract in (VALIDATED_TRIPS, TRIP_SEGMENTS))
     rules, snapshot = AuditRules.of(settings), Snapshot.read(lake, day, day, settings)
+    segments = segments[segments["veiculo"] == divergence["veiculo"]]
+    boletim = (
+        None if missing(divergence["arquivo_id"]) else read_file_manifest(lake, divergence["arquivo_id"])
+    )
+    around = _readings_around(lake, divergence, segments, day)
+    free = _franchise(lake, day, trips[trips["veiculo"] == divergence["veiculo"]], settings)
+    beyond = after_franchise(found, free).iloc[0]
     return Evidence(
         divergence=divergence,
         trips=trips[trips["veiculo"] == divergence["veiculo"]],
-        segments=segments[segments["veiculo"] == divergence["veiculo"]],
+        segments=segments,
+        around=around,
+        between=_between(lake, divergence["veiculo"], around, day, settings),
+        beyond=(beyond["valor_brl"], beyond["franquia_brl"]),
+        boletim_sha256=boletim.sha256 if boletim else None,
         hours=read_day(lake, day, snapshot).sources.of_vehicle(divergence["veiculo"]),
         terms=_terms(lake, trips[trips["viagem_id"] == divergence["viagem_id"]], day),
         rules=rules.as_json(),
@@ -130,6 +145,34 @@ def evidence_of(lake: Lake, divergence_id: str, settings: Settings) -> Evidence:
     )
 
 
+def _readings_around(lake: Lake, divergence: pd.Series, segments: pd.DataFrame, day: date) -> pd.DataFrame:
+    """The vehicle's segments of the nearest days with a good odometer before and after the trip, where its
+    own day has none; a bus may stand, or be silent, for weeks."""
+    found = [TRIP_SEGMENTS.empty()]
+    for step, of_day in zip((-_DAY, _DAY), readings_around(segments, divergence), strict=True):
+        days = [] if len(of_day) else [day + n * step for n in range(1, _FAR_DAYS + 1)]
+        for partition in ({"data": str(d)} for d in days):
+            table = lake.read_table(TRIP_SEGMENTS.name, partition)
+            if table is None:
+                continue
+            own = TRIP_SEGMENTS.frame(table.filter(pc.field("veiculo") == divergence["veiculo"]))
+            if (own["situacao_odometro"] == "ok").any():
+                found.append(own)
+                break
+    return pd.concat(found, ignore_index=True)
+
+
+def _between(lake: Lake, vehicle: str, around: pd.DataFrame, day: date, settings: Settings) -> pd.DataFrame:
+    """The vehicle's trips from the day of the reading before to the day of the one after."""
+    days = {day, *around["saida_utc"].dt.tz_convert(settings.timezone).dt.date}
+    every = [{"data": str(min(days) + n * _DAY)} for n in range((max(days) - min(days)).days + 1)]
+    found = [
+        VALIDATED_TRIPS.frame(table.filter(pc.field("veiculo") == vehicle))
+        for _, table in lake.read_tables(VALIDATED_TRIPS.name, every)
+    ]
+    return pd.concat([VALIDATED_TRIPS.empty(), *found], ignore_index=True)
+
+
 def _table(lake: Lake, contract: Contract, partition: dict[str, str]) -> pd.DataFrame:
     table = lake.read_table(contract.name, partition)
     if table is None:
@@ -137,6 +180,29 @@ def _table(lake: Lake, contract: Contract, partition: dict[str, str]) -> pd.Data
         made_with = BILLING.name if "ciclo" in partition else VALIDATED_TRIPS.name
         raise NothingToReport(f"{contract.name} has nothing of {when}: materialise {made_with} for it first")
     return contract.frame(table)
+
+
+def _franchise(lake: Lake, day: date, trips: pd.DataFrame, settings: Settings) -> pd.Series:
+    """Free metres left when each trip of the day departs, by its id: what earlier trips of the cycle used.
+
+    Only of vehicles that drove under a contract with a franchise: most days read no other day.
+    """
+    reference, cycle = read_tables(lake), Cycle.of(day)
+    contracts = CONTRACTS.empty() if reference.contracts is None else reference.contracts
+    with_one = contracts.loc[contracts["franquia_km"] > 0, "contrato"]
+    vehicles = trips.loc[trips["contrato"].isin(with_one), "veiculo"].unique()
+    if not len(vehicles):
+        return pd.Series(dtype="int64")
+    so_far = [d for d in cycle.days if d <= day]
+    found = [VALIDATED_TRIPS.empty().assign(data="")]
+    for partition, table in lake.read_tables(VALIDATED_TRIPS.name, [{"data": str(d)} for d in so_far]):
+        own = table.filter(pc.field("veiculo").isin(list(vehicles)))
+        found.append(VALIDATED_TRIPS.frame(own).assign(data=partition["data"]))
+    ran = pd.concat(found, ignore_index=True).astype({"data": "str"})
+    registered = VEHICLES.empty() if reference.vehicles is None else reference.vehicles
+    registered = registered[registered["placa"].isin(vehicles)]
+    bill = make_bill(ran, registered, contracts, cycle, AuditRules.of(settings))
+    return left_of_franchise(bill.billing, bill.priced)
 
 
 def _hour(lake: Lake, hour: Hour) -> dict[str, Any]:
@@ -160,7 +226,7 @@ def _boletins(lake: Lake, day: date, window: Window) -> pd.DataFrame:
     """
     start, end = window
     declaring = files_declaring(lake, [day])
-    landed = _landed(lake, start, end + _DAY)
+    landed = files_received(lake, start, end + _DAY)
     manifests = [m for f in sorted({*declaring, *landed}) if (m := read_file_manifest(lake, f))]
     about = [m for m in manifests if m.file in declaring or m.received_at < end or not m.days]
     found = pd.DataFrame(
@@ -178,14 +244,6 @@ def _boletin(manifest: FileManifest) -> dict[str, Any]:
         "recebido_utc": manifest.received_at,
         **{name: manifest.rows.get(row, 0) for name, row in _ROWS.items()},
     }
-
-
-def _landed(lake: Lake, start: datetime, end: datetime) -> Iterator[str]:
-    """The files received in the window, told by their originals, which are written once."""
-    for info in lake.store.list(RAW):
-        found = re.fullmatch(rf"{RAW}/arquivo=([^/]+)/original[^/]*", info.key)
-        if found and info.modified and start <= info.modified < end:
-            yield found[1]
 
 
 def _day_of(divergence_id: str) -> date:

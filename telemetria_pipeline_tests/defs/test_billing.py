@@ -17,6 +17,7 @@ from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.billing.bill import totals
 from telemetria_pipeline.core.billing.closing import FROZEN
+from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.billing.automation import cycle_daily
 from telemetria_pipeline.defs.billing.checks import parts_sum_to_totals
@@ -39,10 +40,14 @@ from telemetria_pipeline.steps.cycle import (
     what_if,
 )
 from telemetria_pipeline.steps.day_index import HourEntry, record_hour
+from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
 from telemetria_pipeline.steps.report_facts import measurement_of
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import ObjectStore
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, on, terms, vehicle
+from telemetria_pipeline_tests.core.boletim.rows import csv_of
+from telemetria_pipeline_tests.core.boletim.rows import trip as declared
 from telemetria_pipeline_tests.defs.cycles import (
     AFTER,
     LATER,
@@ -195,6 +200,47 @@ def test_what_is_missing_is_named_and_accepted_only_on_purpose(cycle_lake):
     assert "--force" in said
     closing = close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER, force=True)
     assert closing.accepted == gaps_of(cycle_lake, CYCLE, SETTINGS)
+
+
+def test_what_nobody_declared_is_missing_from_the_cycle(cycle_lake):
+    silent = {"km_declarado": None, "km_medido": 20, "km_auditado": 0}
+    audited(
+        cycle_lake,
+        CYCLE,
+        *(on(day, viagem_id=f"m{day}", **silent) for day in DAYS[:3]),
+        drove(DAYS[1], 10),  # what is declared beside it is a boletim of the day
+        on(DAYS[3], viagem_id="stranger", placa="XYZ9Z99", **silent),
+    )
+    bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    said = f"Veículos sob contrato que rodaram em dias sem boletim: {PLATES[0]} (16/02, 18/02)."
+    assert said in gaps_of(cycle_lake, CYCLE, SETTINGS)
+    assert said in refusal(cycle_lake)
+    waiting = f"retido até que se declare ou aceite: {PLATES[0]} (3 viagens, 60,0 km)."
+    assert waiting in refusal(cycle_lake)
+    audited(cycle_lake, CYCLE, *(on(day, viagem_id=f"m{day}", **silent) for day in DAYS[:6]))
+    bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    assert f"rodaram em dias sem boletim: {PLATES[0]} (6 dias)." in refusal(cycle_lake)
+
+
+def test_a_boletim_that_was_returned_and_did_not_come_again_is_missing_from_the_cycle(lake, address):
+    inbox, now = ObjectStore.open(f"{address}/inbox"), datetime.now(ZONE)
+    cycle = Cycle.of(now.date())
+
+    def take(name: str, **said: str) -> None:
+        inbox.put(name, csv_of(declared(DATA=f"{now - timedelta(days=1):%d/%m/%Y}", **said)))
+        file = next(f.file_id for f in landed_files(inbox) if f.key == name)
+        judge_file(lake, receive_file(lake, inbox, file), RuleSettings(), Reference())
+
+    take("bom.csv")
+    take("ruim.csv", PLACA="???")
+    take("ruim.csv", PLACA="????")
+    take("corrigido.csv", PLACA="??")
+    told = "Boletins devolvidos que ainda não voltaram corrigidos: {}."
+    both = told.format(f"ruim.csv ({now:%d/%m}), corrigido.csv ({now:%d/%m})")
+    assert both in gaps_of(lake, cycle, SETTINGS)
+    take("corrigido.csv", PLACA="GDP4J69")
+    assert told.format(f"ruim.csv ({now:%d/%m})") in gaps_of(lake, cycle, SETTINGS)
+    assert not any("devolvidos" in said for said in gaps_of(lake, cycle.before.before, SETTINGS))
 
 
 def test_kilometres_that_nobody_pays_are_accepted_only_on_purpose(cycle_lake):

@@ -1,6 +1,8 @@
 """What people open, made from a lake: the daily report, the medição, the page of a divergence."""
 
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
 from io import BytesIO
 
 import dagster as dg
@@ -29,7 +31,18 @@ from telemetria_pipeline.steps.report_facts import (
     measurement_of,
 )
 from telemetria_pipeline.storage import Lake, ObjectStore
-from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE, frame_of, segment, segments, trip, trips
+from telemetria_pipeline_tests.core.audit.rows import (
+    DAY,
+    DEPARTURE,
+    PLATE,
+    ZONE,
+    frame_of,
+    segment,
+    segments,
+    trip,
+    trip_id,
+    trips,
+)
 from telemetria_pipeline_tests.core.boletim.rows import csv_of
 from telemetria_pipeline_tests.core.boletim.rows import trip as declared
 from telemetria_pipeline_tests.one_source import hour_of
@@ -135,6 +148,28 @@ def test_the_daily_report_lies_in_the_lake_and_its_plots_in_the_metadata(run, fo
     assert book.sheetnames[0] == "Resumo"
 
 
+def test_what_lies_in_a_franchise_is_told_by_the_cycles_trips_to_date(lake):
+    """60 of 100 free km were used on the day before; what comes later in the cycle changes nothing."""
+    day = {"km_declarado": 60, "km_medido": 60, "km_auditado": 60}
+    ran = {
+        DAY - timedelta(days=1): trip(viagem_id="a", saida_utc=DEPARTURE - timedelta(days=1), **day),
+        DAY: trip(viagem_id="b", **day),
+        DAY + timedelta(days=1): trip(viagem_id="c", saida_utc=DEPARTURE + timedelta(days=1), **day),
+        CYCLE.first - timedelta(days=1): trip(viagem_id="d", **day),
+    }
+    write_day(lake)
+    for when, row in ran.items():
+        write(lake, VALIDATED_TRIPS, trips(row), data=str(when))
+    assert daily_facts(lake, DAY, SETTINGS).franchise.empty
+    terms = {
+        "contrato": "C-1", "clausula": "4.1", "contrato_linha": 2, "modalidade": "contrato",
+        "placa": PLATE, "tarifa_brl_km": "2.73", "custo_fixo_mensal_brl": 0, "franquia_km": 100,
+        "vigencia_inicio": "2026-01-01",
+    }  # fmt: skip
+    write(lake, CONTRACTS, frame_of(CONTRACTS, [terms]))
+    assert daily_facts(lake, DAY, SETTINGS).franchise.to_dict() == {"a": 100_000, "b": 40_000}
+
+
 def test_a_range_of_days_is_reported_day_by_day_and_one_that_fails_costs_only_itself(run, folder_lake):
     write_day(folder_lake)
     write_day(folder_lake, DAY + timedelta(days=2))
@@ -213,6 +248,64 @@ def test_the_medicao_lies_in_the_lake_and_its_totals_in_the_metadata(run, folder
     assert "Período: 16/02/2026 a 15/03/2026" in [c.value for c in book["AGR"]["A"]]
 
 
+def test_each_carriers_medicao_lies_beside_it_and_one_that_counts_no_more_is_removed(run, folder_lake):
+    write_cycle(folder_lake)
+    folder = f"reports/measurement/ciclo={CYCLE.key}"
+    folder_lake.store.put(f"{folder}/medicao_{CYCLE.key}_outra.html", b"of another day")
+    result = run("cycle_job", "measurement", partition_key=CYCLE.key)
+    stem = f"{folder}/medicao_{CYCLE.key}"
+    files = [f"{stem}.xlsx", f"{stem}_viacao-teste.html", f"{stem}_viacao-teste.xlsx"]
+    assert sorted(info.key for info in folder_lake.store.list(folder)) == files
+    assert sorted(metadata_of(result)["of_carriers"]) == [folder_lake.store.uri(key) for key in files[1:]]
+    page = folder_lake.store.get(files[1]).decode()
+    assert_alone(page)
+    assert "Medição · VIAÇÃO TESTE" in text_of(page)
+
+
+BROWSER = """#!/bin/sh
+for word in "$@"; do
+  case "$word" in --print-to-pdf=*) out="${word#*=}";; file://*) page="${word#file://}";; esac
+done
+printf '%%PDF of ' > "$out" && cat "$page" >> "$out"
+"""
+
+
+def print_cycle(tmp_path, monkeypatch, program: str | None) -> tuple[int, str]:
+    """What `telemetria cycle print` says on a machine with this program, and no other, to print with."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    if program:
+        (folder / "chromium").write_text(program)
+        (folder / "chromium").chmod(0o755)
+    (folder / "cat").symlink_to("/bin/cat")
+    monkeypatch.setenv("PATH", str(folder))
+    done = CliRunner().invoke(main, ["cycle", "print", CYCLE.key, "--output", "signed"])
+    return done.exit_code, done.output
+
+
+def test_a_cycle_is_printed_by_the_browser_that_is_there(folder_lake, tmp_path, monkeypatch):
+    write_cycle(folder_lake)
+    code, said = print_cycle(tmp_path, monkeypatch, BROWSER)
+    assert code == 0, said
+    stem = tmp_path / "signed" / f"medicao_{CYCLE.key}_viacao-teste"
+    assert stem.with_suffix(".pdf").read_bytes() == b"%PDF of " + stem.with_suffix(".html").read_bytes()
+    assert said.splitlines()[-1] == f"signed/{stem.name}.pdf"
+
+
+def test_without_a_browser_it_says_how_to_print(folder_lake, tmp_path, monkeypatch):
+    write_cycle(folder_lake)
+    code, said = print_cycle(tmp_path, monkeypatch, None)
+    assert code == 0
+    assert "open the .html in any browser and print it as PDF" in said
+    assert not list((tmp_path / "signed").glob("*.pdf"))
+
+
+def test_a_browser_that_prints_nothing_is_told(folder_lake, tmp_path, monkeypatch):
+    write_cycle(folder_lake)
+    code, said = print_cycle(tmp_path, monkeypatch, "#!/bin/sh\necho no display >&2\n")
+    assert (code, "did not print" in said, "no display" in said) == (1, True, True)
+
+
 def test_the_medicao_takes_the_divergences_of_its_own_days(lake):
     write_cycle(lake)
     for day in (
@@ -252,7 +345,42 @@ def test_evidence_has_both_sides_the_hours_and_the_clause_that_priced_it(lake):
     found = evidence_of(lake, "20260310-0000000001", SETTINGS)
     assert (len(found.trips), len(found.segments)) == (1, 1)
     assert found.terms["clausula"] == "7.2"
-    assert len(found.hours) == 72  # with its neighbours': a trip may cross midnight
+    assert len(found.hours) == 120  # with two days around: a date may be typed wrong
+
+
+def test_evidence_takes_readings_of_other_days_and_what_lies_beyond_the_franchise(lake):
+    write_day(lake)
+    write(lake, TRIP_SEGMENTS, segments(), data=str(DAY))
+    write(lake, CONTRACTS, frame_of(CONTRACTS, [terms(placa=PLATE, tipo=None, franquia_km=40)]))
+    for days in (-5, -3, 9, 40):
+        far = timedelta(days=days)
+        read = segment(viagem_id=f"{days}", saida_utc=DEPARTURE + far, chegada_utc=DEPARTURE + far)
+        write(lake, TRIP_SEGMENTS, segments(read), data=str(DAY + far))
+        write(
+            lake,
+            VALIDATED_TRIPS,
+            trips(trip(viagem_id=f"{days}", saida_utc=DEPARTURE + far)),
+            data=str(DAY + far),
+        )
+    write(
+        lake, TRIP_SEGMENTS, segments(segment(situacao_odometro="salto")), data=str(DAY - timedelta(days=1))
+    )
+    found = evidence_of(lake, "20260310-0000000001", SETTINGS)
+    assert found.around["viagem_id"].tolist() == ["-3", "9"]
+    assert set(found.between["viagem_id"]) == {"-3", trip_id(1), "9"}
+    # 40 km were used on two days before, by 20 each: nothing is left of the franchise.
+    assert found.beyond == (Decimal("45.86"), 0)
+
+
+def test_evidence_names_the_bytes_of_the_boletim(lake, address):
+    inbox = ObjectStore.open(f"{address}/inbox")
+    data = csv_of(declared(DATA="10/03/2026"))
+    inbox.put("bom.csv", data)
+    (landed,) = landed_files(inbox)
+    judge_file(lake, receive_file(lake, inbox, landed.file_id), RuleSettings(), Reference())
+    write_day(lake)
+    write(lake, DIVERGENCES, divergences(divergence(arquivo_id=landed.file_id)), data=str(DAY))
+    assert evidence_of(lake, "20260310-0000000001", SETTINGS).boletim_sha256 == sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,7 @@ def _true_lines(lines: Sequence[BillLine]) -> Rows:
                 "fixo_brl": _cents(line.fixed),
                 "total_brl": _cents(line.total),
                 "variavel_declarado_brl": _cents(line.variable_declared),
+                "economia_brl": _cents(line.saved),
             },
         )
         for line in lines
@@ -208,7 +209,7 @@ def _true_lines(lines: Sequence[BillLine]) -> Rows:
 
 def _lines(cycle: Cycle, billing: pd.DataFrame) -> Rows:
     distances = ("km_declarado", "km_medido", "km_auditado", "franquia_km", "km_faturado")
-    money = ("variavel_brl", "fixo_brl", "total_brl", "variavel_declarado_brl")
+    money = ("variavel_brl", "fixo_brl", "total_brl", "variavel_declarado_brl", "economia_brl")
     return _rows(
         (
             (cycle.key, row["veiculo"], str(row["contrato_linha"])),

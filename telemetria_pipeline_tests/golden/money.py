@@ -31,6 +31,7 @@ class BillLine:
     variable: Decimal
     fixed: Decimal
     variable_declared: Decimal
+    saved: Decimal
 
     @property
     def total(self) -> Decimal:
@@ -49,7 +50,10 @@ class PricedTrip:
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """What a trip of a closed cycle turned out to cost; `cause` as the table of adjustments names it."""
+    """What a trip of a closed cycle turned out to cost; `cause` as the table of adjustments names it.
+
+    A trip that took the place of others has their metres and price before.
+    """
 
     cycle: date
     trip: TrueVerdict
@@ -102,11 +106,14 @@ def true_bill(
             own = sorted((t for r in rows for t in by_line[plate, r.row]), key=lambda t: t.departure)
             beyond = _beyond([t.audited_m for t in own], free)
             declared_beyond = _beyond([t.declared_m or 0 for t in own], free)
+            claimed_beyond = _beyond([t.audited_m if t.declared else 0 for t in own], free)
             unspent = free - sum(t.audited_m for t in own) + sum(beyond)
             for terms, amount in zip(rows, fixed, strict=True):
                 here = [n for n, trip in enumerate(own) if trip.terms == terms]
                 values = _in_parts([Fraction(terms.tariff) * beyond[n] / 1000 for n in here])
                 priced += [PricedTrip(own[n], beyond[n], v) for n, v in zip(here, values, strict=True)]
+                claimed = price(sum(claimed_beyond[n] for n in here), terms.tariff)
+                claims = price(sum(declared_beyond[n] for n in here), terms.tariff)
                 audited, billed = sum(own[n].audited_m for n in here), sum(beyond[n] for n in here)
                 lines.append(
                     BillLine(
@@ -122,7 +129,8 @@ def true_bill(
                         billed_m=billed,
                         variable=price(billed, terms.tariff),
                         fixed=amount,
-                        variable_declared=price(sum(declared_beyond[n] for n in here), terms.tariff),
+                        variable_declared=claims,
+                        saved=claims - claimed,
                     )
                 )
     return lines, priced
@@ -133,20 +141,42 @@ def true_adjustments(
 ) -> list[Adjustment]:
     """The trips of a closed cycle that are billed otherwise now, by departure."""
     then, now = {_key(p.trip): p for p in before}, {_key(p.trip): p for p in after}
+    gave_place: dict[tuple, list[PricedTrip]] = defaultdict(list)
+    for key in sorted(then.keys() - now.keys()):
+        if place := _in_its_place(then[key].trip, [now[new].trip for new in now.keys() - then.keys()]):
+            gave_place[_key(place)].append(then.pop(key))
     found = []
     for key in sorted({*then, *now}):
-        old, new = then.get(key), now.get(key)
+        old, new, replaced = then.get(key), now.get(key), gave_place[key]
         known = new or old
         assert known
-        before_m, value_before = (old.billed_m, old.value) if old else (0, Decimal(0))
+        was = [*([old] if old else []), *replaced]
+        before_m, value_before = sum(p.billed_m for p in was), sum((p.value for p in was), Decimal(0))
         after_m, value_after = (new.billed_m, new.value) if new else (0, Decimal(0))
         if (before_m, value_before) == (after_m, value_after):
             continue
         cause = "viagem_nova" if old is None else "viagem_retirada" if new is None else "km_alterado"
-        if old and new and before_m == after_m:  # tariffs stay: a cent of the line's went elsewhere
+        if replaced:
+            cause = "viagem_substituida"
+        elif old and new and before_m == after_m:  # tariffs stay: a cent of the line's went elsewhere
             cause = "arredondamento"
         found.append(Adjustment(cycle, known.trip, cause, before_m, after_m, value_before, value_after))
     return found
+
+
+def _in_its_place(old: TrueVerdict, news: Sequence[TrueVerdict]) -> TrueVerdict | None:
+    """The new trip of the vehicle that the old one shares most time with, declared or measured."""
+
+    def shared(new: TrueVerdict) -> timedelta:
+        common = min(old.arrival, new.arrival) - max(old.departure, new.departure)
+        if old.segments and new.segments:
+            ends = old.segments[-1].arrival, new.segments[-1].arrival
+            measured = min(ends) - max(old.segments[0].departure, new.segments[0].departure)
+            common = max(common, measured)
+        return common
+
+    around = [new for new in news if new.plate == old.plate and shared(new) > timedelta(0)]
+    return min(around, key=lambda new: (-shared(new), new.departure), default=None)
 
 
 def _beyond(metres: Sequence[int], free: int) -> list[int]:

@@ -254,7 +254,7 @@ def test_every_measured_kilometre_belongs_to_one_trip(month: GoldenMonth) -> Non
 def test_a_late_boletim_changes_only_what_it_is_about(month: GoldenMonth) -> None:
     found = truth_of(month).adjustments(CYCLE)
     assert {a.trip.plate for a in found} == {plate(month, 1), plate(month, 4)}
-    assert {a.cause for a in found} == {"viagem_nova", "km_alterado", "arredondamento"}
+    assert {a.cause for a in found} == {"viagem_substituida", "km_alterado", "arredondamento"}
     before, after = (sum(p.value for p in truth(month, late=late).priced[CYCLE]) for late in (False, True))
     assert sum(a.amount for a in found) == after - before != 0
     assert all(a.cycle == CYCLE for a in found)

@@ -106,6 +106,7 @@ def bill_line(**said: Any) -> dict[str, Any]:
         **row,
         "km_faturado": billed,
         "variavel_brl": variable,
+        "economia_brl": max(Decimal(str(row["variavel_declarado_brl"])) - variable, Decimal(0)),
         "total_brl": variable + Decimal(str(row["fixo_brl"])),
     }
 

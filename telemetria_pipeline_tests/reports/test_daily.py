@@ -6,7 +6,7 @@ from decimal import Decimal
 import pandas as pd
 
 from telemetria_pipeline.reports.daily import DailyFacts, daily_markdown, daily_page, daily_workbook
-from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE, trip, trips
+from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE, trip, trip_id, trips
 from telemetria_pipeline_tests.reports.html import assert_alone, text_of
 from telemetria_pipeline_tests.reports.rows import (
     FORMULA,
@@ -69,17 +69,20 @@ def test_the_day_in_numbers():
         "Em jogo, inconclusivo": "R$ 0,00",
         "Horas incompletas ou sem resposta": "1",
         "Boletins devolvidos": "1 de 2",
+        "Rodaram sem boletim": "0",
     }
 
 
 def test_page_workbook_and_markdown_agree():
     day = facts()
     sheets = Sheets(daily_workbook(day))
-    assert sheets.book.sheetnames == ["Resumo", "Veículos", "Divergências", "Horas", "Boletins"]
+    assert sheets.book.sheetnames == [
+        *("Resumo", "Veículos", "Divergências", "Cadastro", "Horas", "Boletins")
+    ]
     for sheet in ("Resumo", "Veículos"):
         assert sheets.total(sheet, "Gasto variável") == day.spent == Decimal("86.21")
         assert sheets.total(sheet, "Km auditado") == Decimal("30.5")
-    assert sheets.total("Resumo", "R$ em jogo") == Decimal("4.52")
+    assert sheets.total("Resumo", "Em jogo, divergente") == Decimal("4.52")
     assert all(sheets.value(s, c) == sheets.stored(s, c) for s, c in sheets.formulas())
     for said in (text_of(daily_page(day)), daily_markdown(day)):
         assert "R$ 86,21" in said
@@ -165,3 +168,79 @@ def test_only_the_vehicles_whose_hours_are_missing_and_whose_boletim_did_not_com
     assert found.asked_for == [request]
     assert request in text_of(daily_page(found))
     assert facts().asked_for == []
+
+
+def test_what_the_franchise_covers_is_not_at_stake_and_comes_last():
+    free = pd.Series([100_000], [trip_id(1)])
+    day = facts(
+        divergences=divergences(
+            divergence(frase="coberta", valor_brl="45.86"),
+            divergence(**OTHER, viagem_id=trip_id(2), frase="cara"),
+        ),
+        franchise=free,
+    )
+    page = text_of(daily_page(day))
+    assert page.index("cara") < page.index("coberta")
+    assert "na franquia R$ 45,86 Quilometragem divergente" in page
+    assert dict(day.headline())["Em jogo, divergente"] == "R$ 45,86"
+    sheets = Sheets(daily_workbook(day))
+    assert sheets.column("Divergências", "R$ em jogo") == [Decimal("45.86"), 0]
+    assert sheets.column("Divergências", "Na franquia") == [0, Decimal("45.86")]
+    assert sheets.total("Resumo", "Em jogo, divergente") == Decimal("45.86")
+
+
+def test_a_carrier_that_always_declares_a_little_more_is_told_in_money():
+    more = [trip(km_declarado="21.5", km_medido=20, km_auditado="21.5") for _ in range(3)]
+    less = trip(km_declarado=19, km_medido=20, km_auditado=19)
+    unmeasured = trip(km_declarado=50, km_medido=None, km_auditado=50)
+    judged = trip(km_declarado=90, km_medido=20, km_auditado=20, veredito="divergente")
+    day = facts(trips=trips(*more, less, unmeasured, judged, trip(**OTHER)))
+    row = day.carriers.set_index("transportadora").loc["VIAÇÃO TESTE"]
+    assert (row["excesso_brl"], row["a_mais"], row["aceitas"]) == (Decimal("9.56"), 3, 4)  # 3.5 km at 2.73
+    assert "R$ 9,56 3 de 4 a mais" in text_of(daily_page(day))
+    assert "R$ 0,00 0 de 1 a mais" in text_of(daily_page(day))
+    sheets = Sheets(daily_workbook(day))
+    assert sheets.total("Resumo", "A mais, dentro da tolerância") == Decimal("9.56")
+    assert (sheets.total("Resumo", "Delas, a mais"), sheets.total("Resumo", "Viagens aceitas")) == (3, 5)
+
+
+def test_boletins_that_were_returned_or_never_sent_are_told():
+    km = vehicle_days(
+        vehicle_day(sem_boletim=True, km_medido="31.2"),
+        vehicle_day(**OTHER, sem_boletim=True, km_medido=0),
+        vehicle_day(veiculo="XYZ9J99", sem_boletim=True),  # under no contract
+    )
+    sent = boletins_of_day(("a.xlsx", "rejected"), ("b.xlsx", "rejected"), ("b.xlsx", "accepted"))
+    day = facts(
+        km=km, trips=trips(trip(km_declarado=None), trip(veiculo="XYZ9J99", contrato=None)), boletins=sent
+    )
+    said = [
+        "a.xlsx: devolvido, e ainda não voltou corrigido.",
+        "VIAÇÃO TESTE: rodaram e não têm boletim de 10/03/2026: GDP4J68 (31,200 km).",
+    ]
+    assert day.boletins_due == said
+    assert dict(day.headline())["Rodaram sem boletim"] == "1"
+    assert " ".join(said) in text_of(daily_page(day))
+    page = Sheets(daily_workbook(day)).book["Boletins"]
+    assert set(said) <= {row[0].value for row in page.iter_rows()}
+    assert facts().boletins_due == [f"{HOSTILE}: devolvido, e ainda não voltou corrigido."]
+
+
+def test_a_vehicle_that_is_not_registered_is_one_line_however_often_it_drove():
+    strange = {"veiculo": "XYZ9J99", "contrato": None, "tarifa_brl_km": None}
+    driven = [trip(**strange), trip(**strange), trip(**OTHER, tarifa_brl_km=None), trip()]
+    found = divergences(
+        divergence(), *(divergence(**strange, tipo="veiculo_desconhecido", valor_brl=None) for _ in range(2))
+    )
+    day = facts(trips=trips(*driven), divergences=found)
+    assert list(zip(day.register_gaps["veiculo"], day.register_gaps["falta"], strict=True)) == [
+        ("ABC1C34", "tarifa em vigor"),
+        ("XYZ9J99", "linha no cadastro de veículos e tarifa em vigor"),
+    ]
+    page = text_of(daily_page(day))
+    assert page.count("XYZ9J99") == 1
+    assert "linha no cadastro de veículos e tarifa em vigor 2 40,000 km 40,000 km" in page
+    sheets = Sheets(daily_workbook(day))
+    assert sheets.column("Divergências", "Tipo") == ["Quilometragem divergente"]
+    assert sheets.column("Cadastro", "Veículo") == ["ABC1C34", "XYZ9J99"]
+    assert "Cadastro a completar" not in text_of(daily_page(facts()))

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -157,13 +158,85 @@ def test_what_the_odometer_read_before_and_after_is_shown_where_it_accuses():
     page = evidence_page(evidence(of=PHANTOM, segments=segments(*around, read(4, 990.3))))
     table = text_of(page).partition("Antes e depois, pelo odômetro")[2].partition(" Como se chegou")[0]
     assert table.endswith(
-        "Antes 05:30 06:15 950,000 km 970,000 km 20,000 km Depois 09:00 09:45 970,300 km 990,300 km 20,000 km"
+        "Antes 10/03/2026 05:30 06:15 950,000 km 970,000 km 20,000 km "
+        "Depois 10/03/2026 09:00 09:45 970,300 km 990,300 km 20,000 km "
+        "Da chegada de uma à saída da outra o odômetro andou 0,300 km; nesse intervalo há 1 viagem "
+        "declarada, de 48,000 km ao todo."
     )
     assert "As leituras do odômetro antes e depois não mostram esse percurso." in text_of(page)
     half = text_of(evidence_page(evidence(of=PHANTOM, segments=segments(read(-1, 950)))))
-    assert "Antes 06:00" in half
+    assert "Antes 10/03/2026 06:00" in half
     assert "O equipamento foi ouvido antes e depois da viagem." in half
     assert "pelo odômetro" not in text_of(evidence_page(evidence()))
+
+
+def test_readings_of_other_days_and_what_was_declared_between_them_are_shown():
+    before = read(-75, 900)
+    after = read(50, 935)
+    other = trip(viagem_id="another", saida_utc=DEPARTURE - 24 * HOUR, km_declarado=12, km_medido=None)
+    outside = trip(viagem_id="outside", saida_utc=DEPARTURE - 90 * HOUR)
+    found = evidence(
+        of=PHANTOM,
+        segments=segments(),
+        around=segments(before, after),
+        between=trips(other, outside, trip(viagem_id=trip_id(1), **PHANTOM, km_declarado=48)),
+    )
+    said = text_of(evidence_page(found))
+    assert "Antes 07/03/2026 04:00 04:45" in said
+    assert "Depois 12/03/2026 09:00 09:45" in said
+    assert (
+        "o odômetro andou 15,000 km; nesse intervalo há 3 viagens declaradas, de 80,000 km ao todo." in said
+    )
+
+
+def test_a_trip_that_the_odometer_pays_shows_its_readings_although_it_was_measured():
+    chain = [segment(situacao_odometro="parado"), read(-1.5, 950), read(2, 970.3)]
+    page = text_of(evidence_page(evidence(of={"base_auditoria": "odometro"}, segments=segments(*chain))))
+    assert "Antes 10/03/2026 05:30" in page
+    assert "vale o que o odômetro andou entre duas leituras" in page
+
+
+def test_the_boletims_bytes_are_named_by_their_hash():
+    said = text_of(evidence_page(evidence(boletim_sha256="cd" * 32)))
+    assert f"arquivo-1 sha256={'cd' * 32}" in said
+
+
+def test_trips_that_were_judged_together_stand_together():
+    alone = evidence_page(evidence())
+    assert "Julgadas em conjunto" not in text_of(alone)
+    shared = {"grupo": trip_id(1), **INFLATED}
+    both = trips(
+        trip(**shared | {"km_declarado": 30, "km_medido": "19.5", "km_auditado": "19.5"}),
+        trip(
+            saida_utc=DEPARTURE + HOUR,
+            **shared | {"km_declarado": 18, "km_medido": "11.7", "km_auditado": "11.7"},
+        ),
+        trip(saida_utc=DEPARTURE + 5 * HOUR),
+    )
+    whole = {"chegada_utc": DEPARTURE + 2 * HOUR}
+    parts = [
+        segment(viagem_id=trip_id(n), km_medido=km, **whole) for n, km in enumerate(("19.5", "11.7"), start=1)
+    ]
+    found = evidence(
+        about={"viagens": 2}, trips=both, segments=segments(*parts, read(5, 1000) | {"viagem_id": trip_id(3)})
+    )
+    page = evidence_page(found)
+    said = text_of(page)
+    told = said.partition("Julgadas em conjunto")[2].partition("O que foi medido")[0]
+    assert "07:00 07:45 boletim.csv, linha 2 30,000 km 19,500 km 19,500 km" in told
+    assert "Conjunto 48,000 km 31,200 km 31,200 km" in told
+    assert "12:00" not in told
+    measured = said.partition("O que foi medido")[2].partition("Como se chegou")[0]
+    assert measured.count("09:00") == 1 and "31,200 km" in measured  # the segment stands there once, whole
+    assert "uma viagem medida do veículo" in said
+    assert "Declarados 48,000 km, medidos 31,200 km" in said
+    assert {"07:00 às 09:00, 31,2 km", "12:00 às 12:45, 20,0 km"} <= {said for _, _, said in bars(page)}
+
+
+def test_there_is_a_place_to_answer_and_to_sign():
+    said = text_of(evidence_page(evidence()))
+    assert "Resposta da transportadora De acordo Em desacordo, pelo motivo abaixo" in said
+    assert "Pela transportadora Nome e cargo: Data: Pela contratante Nome e cargo: Data:" in said
 
 
 def test_clocks_name_their_zone_and_the_boletims_own_stand_beside_them():
@@ -196,9 +269,13 @@ def test_the_money_names_clause_and_validity():
 
 
 def test_a_franchise_is_told_beside_the_money_at_stake():
-    told = "antes da franquia do contrato, de 500,000 km por mês"
+    told = (
+        "Além da franquia R$ 12,00 o contrato tem franquia de 500,000 km por mês, gasta na ordem das "
+        "partidas; R$ 33,86 deste valor ficam nela"
+    )
     free = terms(franquia_km=500)
-    assert told in text_of(evidence_page(evidence(terms=free)))
+    partly = evidence(terms=free, beyond=(Decimal("12.00"), Decimal("33.86")))
+    assert told in text_of(evidence_page(partly))
     assert "franquia" not in text_of(evidence_page(evidence()))
     late = evidence(about={"tipo": "horario_divergente", "valor_brl": 0}, terms=free)
     assert "franquia" not in text_of(evidence_page(late))
@@ -238,7 +315,7 @@ def bars(svg: str) -> list[tuple[float, float, str]]:
 
 def test_the_timeline_is_to_scale():
     facts = evidence()
-    svg = day_timeline(facts.trips, facts.segments, facts.hours, trip_id(1), ZONE)
+    svg = day_timeline(facts.trips, facts.segments, facts.hours, {trip_id(1)}, ZONE)
     parsed(f"<html>{svg}</html>")
     drawn = {said: (x, width) for x, width, said in bars(svg)}
     assert set(drawn) == {
@@ -257,8 +334,8 @@ def test_the_timeline_is_to_scale():
 def test_hours_without_telemetry_are_shaded_and_a_trip_past_midnight_is_drawn():
     late = trips(trip(saida_utc=DEPARTURE + 16 * HOUR, chegada_utc=DEPARTURE + 18 * HOUR))
     states = {23: "missing", 24: "open", 3: "missing"}
-    svg = day_timeline(late, segments(), hours(states=states), trip_id(1), ZONE)
+    svg = day_timeline(late, segments(), hours(states=states), {trip_id(1)}, ZONE)
     assert svg.count("<title>Hora sem telemetria</title>") == 2
     assert [said for _, _, said in bars(svg)] == ["23:00 às 01:00, 20,0 km"]
     assert "Listrado" in svg
-    assert "Listrado" not in day_timeline(late, segments(), hours(), trip_id(1), ZONE)
+    assert "Listrado" not in day_timeline(late, segments(), hours(), {trip_id(1)}, ZONE)

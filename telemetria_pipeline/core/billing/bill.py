@@ -32,14 +32,16 @@ TOTALLED = {
     "fixo_brl": MONEY,
     "total_brl": MONEY,
     "variavel_declarado_brl": MONEY,
+    "economia_brl": MONEY,
 }
 """The columns of BILLING that `totals` adds up."""
 
 _NAMED = 10
 _BRAZILIAN = str.maketrans(",.", ".,")
 _BILLED_BY = [
-    *("viagem_id", "veiculo", "transportadora", "operacao", "data", "saida_utc", "fonte", "arquivo", "turno"),
-    *("veredito", "base_auditoria", "km_declarado", "km_medido", "km_auditado"),
+    *("viagem_id", "veiculo", "transportadora", "operacao", "data", "saida_utc", "chegada_utc"),
+    *("saida_medida_utc", "chegada_medida_utc", "fonte", "arquivo", "turno", "veredito", "base_auditoria"),
+    *("km_declarado", "km_medido", "km_auditado"),
 ]
 _ROSTER = ["placa", "equipamento", "transportadora", "tipo", "operacao", "rota", "entrada", "saida"]
 
@@ -94,7 +96,9 @@ def make_bill(
     free = half_up(_sums(units(lines["franquia_km"]) * days, pair, len(lines)), of_days)
     pair_of_trip = np.append(pair, -1)[line_of_trip]
     billed = _beyond(audited, pair_of_trip, free)
-    declared_beyond = _beyond(declared, pair_of_trip, free)
+    # Like with like: what was never declared takes nothing of the franchise of what was.
+    claimed = np.where(trips["km_declarado"].notna(), audited, 0)
+    declared_beyond, claimed_beyond = (_beyond(m, pair_of_trip, free) for m in (declared, claimed))
     spent = per_line(audited - billed)
     last = ~pd.Series(pair).duplicated(keep="last").to_numpy()
     unspent = np.where(last, (free - _sums(spent, pair, len(lines)))[pair], 0)
@@ -113,6 +117,8 @@ def make_bill(
         "variavel_declarado_brl": half_up(per_line(declared_beyond) * tariff, PRICE_UNITS_A_CENT),
     }
     money["total_brl"] = money["variavel_brl"] + money["fixo_brl"]
+    paid_of_claims = half_up(per_line(claimed_beyond) * tariff, PRICE_UNITS_A_CENT)
+    money["economia_brl"] = money["variavel_declarado_brl"] - paid_of_claims
     billing = lines.assign(
         turnos=_shifts(trips["turno"], line_of_trip, lines.index),
         viagens=per_line(((audited > 0) | (declared > 0)).astype(np.int64)),
@@ -266,6 +272,7 @@ def _priced(
     priced = trips.assign(
         km_faturado=decimals(billed, KM, trips.index),
         contrato=contracts["contrato"].array.take(term, allow_fill=True),
+        contrato_linha=contracts["contrato_linha"].array.take(term, allow_fill=True),
         tarifa_brl_km=decimals(tariff, TARIFF, trips.index, unpriced),
         valor_brl=decimals(price, MONEY, trips.index, unpriced),
     )

@@ -5,7 +5,7 @@ cycle's adjustment put in its place.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -25,6 +25,7 @@ FROZEN = (BILLING, PRICED_TRIPS, ADJUSTMENTS, ODOMETER_RECONCILIATION)
 
 _SENTENCES = {
     "viagem_nova": "{trip} não constava no fechamento: {after_km} km, {after}.",
+    "viagem_substituida": "{olds} {place}. De {before_km} para {after_km} km, de {before} para {after}.",
     "viagem_retirada": "{trip} constava no fechamento e deixou de existir: eram {before_km} km, {before}.",
     "km_alterado": "{trip}: {why}. De {before_km} para {after_km} km, de {before} para {after}.",
     "tarifa_alterada": "{trip}: a tarifa passou a R$ {tariff} por km. De {before} para {after}.",
@@ -33,15 +34,28 @@ _SENTENCES = {
 }
 _TELEMETRY = "a telemetria do dia chegou ou mudou depois do fechamento"
 _BOLETIM = "chegou boletim do veículo para esse dia depois do fechamento"
+_MEASURED_ONLY = "que só a telemetria mediu"
 _FRANCHISE = "a franquia do ciclo passou a cobrir outras viagens"
+_DAY = pd.Timedelta(days=1)
+_OF_TRIP = [
+    *("veiculo", "transportadora", "operacao", "data", "saida_utc", "chegada_utc"),
+    *("saida_medida_utc", "chegada_medida_utc", "arquivo"),
+]
+_AMOUNTS = ["metres", "cents"]
 
 
-def content_hash(tables: Mapping[Contract, pd.DataFrame]) -> str:
-    """SHA-256 of what the tables say, whatever the order of their rows and their bytes in Parquet are."""
+def content_hash(
+    tables: Mapping[Contract, pd.DataFrame], columns: Mapping[Contract, Sequence[str]] | None = None
+) -> str:
+    """SHA-256 of what the tables say, whatever the order of their rows and their bytes in Parquet are.
+
+    `columns` are those that a table was written with, where an earlier version knew fewer; None: all.
+    """
     digest = hashlib.sha256()
     for contract, frame in tables.items():
         sink = BytesIO()
-        pa_csv.write_csv(contract.table(frame), sink)
+        known = contract.names if columns is None else columns[contract]
+        pa_csv.write_csv(contract.table(frame).select(known), sink)
         digest.update(b"\n".join([contract.name.encode(), *sorted(sink.getvalue().splitlines()), b""]))
     return digest.hexdigest()
 
@@ -59,8 +73,9 @@ def find_adjustments(
 
     Returns:
         Contract ADJUSTMENTS: one row a trip whose billed km or price differ, and one a vehicle whose fixed
-        cost does. A vehicle that neither was billed nor drove in the cycle owes nothing for it: one that is
-        new in `vehicles` without a first day would owe the fixed cost of every month that ever was.
+        cost does. A trip that took the place of others is one row with them. A vehicle that neither was
+        billed nor drove in the cycle owes nothing for it: one that is new in `vehicles` without a first day
+        would owe the fixed cost of every month that ever was.
     """
     of_trip = since["viagem_id"].notna()
     found = pd.concat(
@@ -82,38 +97,114 @@ def find_adjustments(
 def _trips(priced: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """The trips whose billed metres or cents differ, each with both, `causa`, and the words to say it."""
     frozen = priced.assign(metres=units(priced["km_faturado"]), cents=units(priced["valor_brl"]))
-    later = since.assign(metres=units(since["km_depois"]), cents=units(since["valor_depois_brl"]))
-    both = pd.concat([frozen.assign(causa=None), later], ignore_index=True)
+    both = pd.concat([frozen.assign(causa=None), _charged_since(since)], ignore_index=True)
     charged = both.drop_duplicates("viagem_id", keep="last").set_index("viagem_id")
     right = now.assign(metres=units(now["km_faturado"]), cents=units(now["valor_brl"])).set_index("viagem_id")
 
-    trips, amounts = charged.index.union(right.index, sort=False), ["metres", "cents"]
-    differ = charged[amounts].reindex(trips, fill_value=0) != right[amounts].reindex(trips, fill_value=0)
+    withdrawn = charged["causa"] == "viagem_retirada"
+    gone = charged[~charged.index.isin(right.index) & ~withdrawn]
+    new = right[~right.index.isin(charged.index[~withdrawn])]
+    place = _successors(gone, new)
+    taken = charged.index.to_series().replace(place.to_dict()).to_numpy()
+    paid = charged[_AMOUNTS].groupby(taken).sum()
+
+    trips = paid.index.union(right.index, sort=False)
+    differ = paid.reindex(trips, fill_value=0) != right[_AMOUNTS].reindex(trips, fill_value=0)
     trips = trips[differ.any(axis=1)]
     was, is_ = charged.reindex(trips), right.reindex(trips)
-    of_trip = ["veiculo", "transportadora", "operacao", "data", "saida_utc", "arquivo"]
-    found = is_[of_trip].where(is_["veiculo"].notna(), was[of_trip])
-    found[amounts] = is_[amounts].fillna(0).astype("int64")
-    found[["metres_was", "cents_was"]] = was[amounts].fillna(0).astype("int64")
+    found = is_[_OF_TRIP].where(is_["veiculo"].notna(), was[_OF_TRIP])
+    found[_AMOUNTS] = is_[_AMOUNTS].fillna(0).astype("int64")
+    found[["metres_was", "cents_was"]] = paid.reindex(trips, fill_value=0)
 
-    new = was["veiculo"].isna() | (was["causa"] == "viagem_retirada")
     never_priced = was["causa"].isna() & was["valor_brl"].isna()
     same_km = found["metres"] == found["metres_was"]
     # Within a cent of what km and tariff make now: only the cent that makes the line add up has moved.
     exact = units(is_["tarifa_brl_km"]) * found["metres"]
     same_price = (found["cents_was"] * PRICE_UNITS_A_CENT - exact).abs() < PRICE_UNITS_A_CENT
     found["causa"] = np.select(
-        [new, is_["veiculo"].isna(), never_priced, same_km & same_price, same_km],
-        ["viagem_nova", "viagem_retirada", "tarifa_alterada", "arredondamento", "tarifa_alterada"],
+        [
+            trips.isin(place),
+            trips.isin(new.index),
+            is_["veiculo"].isna(),
+            never_priced,
+            same_km & same_price,
+            same_km,
+        ],
+        [
+            "viagem_substituida",
+            "viagem_nova",
+            "viagem_retirada",
+            "tarifa_alterada",
+            "arredondamento",
+            "tarifa_alterada",
+        ],
         "km_alterado",
     )
     same_audited = was["causa"].isna() & (was["km_auditado"] == is_["km_auditado"])
     found["why"] = np.select(
         [same_audited.fillna(False), is_["fonte"] == "telemetria"], [_FRANCHISE, _BOLETIM], _TELEMETRY
     )
-    found["trip"] = ("A viagem do boletim " + found["arquivo"]).fillna("A viagem que só a telemetria mediu")
+    found["trip"] = "A viagem " + _named(found["arquivo"])
     found["tariff"] = is_["tarifa_brl_km"].astype("str").str.replace(".", ",")
+    found = found.join(_told(place, gone))
+    found["place"] = "à " + _named(found["arquivo"])
     return found.rename_axis("viagem_id").reset_index()
+
+
+def _charged_since(since: pd.DataFrame) -> pd.DataFrame:
+    """What adjustments charged for each trip, in their order; those that gave place to another, nothing."""
+    later = since.assign(metres=units(since["km_depois"]), cents=units(since["valor_depois_brl"]))
+    later["viagem_id"] = (later["viagem_id"] + (";" + later["substitui"]).fillna("")).str.split(";")
+    later = later.reset_index(drop=True).explode("viagem_id")
+    replaced = later.index.duplicated()
+    later.loc[replaced, _AMOUNTS] = 0
+    later.loc[replaced, "causa"] = "viagem_retirada"
+    return later
+
+
+def _successors(gone: pd.DataFrame, new: pd.DataFrame) -> pd.Series:
+    """For trips that are gone the new one that took their place, by their ids; most have none.
+
+    It is the one of the vehicle that they overlap most, in their hours or in those that were measured; among
+    equals the one that departed first.
+    """
+
+    def keyed(trips: pd.DataFrame) -> pd.DataFrame:
+        days = trips["saida_utc"].dt.floor("D")
+        return pd.DataFrame({"veiculo": trips["veiculo"], "dia": days}).assign(at=np.arange(len(trips)))
+
+    # What overlaps departs within a day of it: no vehicle's whole cycle is held against itself.
+    of_day = keyed(new)
+    near = pd.concat([of_day.assign(dia=of_day["dia"] + n * _DAY) for n in (-1, 0, 1)])
+    pairs = keyed(gone).merge(near, on=["veiculo", "dia"], suffixes=("_gone", "_new"))
+    one, other = gone.iloc[pairs["at_gone"]], new.iloc[pairs["at_new"]]
+
+    def overlap(start: str, end: str) -> np.ndarray:
+        ends = np.minimum(*(side[end].to_numpy("datetime64[us]") for side in (one, other)))
+        return ends - np.maximum(*(side[start].to_numpy("datetime64[us]") for side in (one, other)))
+
+    most = np.fmax(overlap("saida_utc", "chegada_utc"), overlap("saida_medida_utc", "chegada_medida_utc"))
+    pairs = pd.DataFrame(
+        {"gone": one.index, "new": other.index, "most": most, "saida_utc": other["saida_utc"].to_numpy()}
+    )
+    pairs = pairs[pairs["most"] > pd.Timedelta(0)]
+    best = pairs.sort_values(["most", "saida_utc", "new"], ascending=[False, True, True])
+    return best.drop_duplicates("gone").set_index("gone")["new"]
+
+
+def _told(place: pd.Series, gone: pd.DataFrame) -> pd.DataFrame:
+    """By trip that took the place of others: their ids in `substitui`, and `olds`, who gave place."""
+    olds = gone.loc[place.index].assign(new=place).rename_axis("id").reset_index()
+    by_new = olds.sort_values(["saida_utc", "id"]).groupby("new")
+    one = "A viagem " + _named(by_new["arquivo"].first()) + " deu lugar"
+    many = by_new.size().astype("str") + " viagens deram lugar"
+    return pd.DataFrame(
+        {"substitui": by_new["id"].agg(";".join), "olds": one.where(by_new.size() == 1, many)}
+    )
+
+
+def _named(files: pd.Series) -> pd.Series:
+    return ("do boletim " + files).fillna(_MEASURED_ONLY)
 
 
 def _fixed(billing: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
@@ -149,5 +240,5 @@ def _sentences(found: pd.DataFrame) -> list[str]:
             "after": money_text(found["cents"].to_numpy()),
         }
     )
-    words = words.join(found.reindex(columns=["causa", "trip", "why", "tariff"]))
+    words = words.join(found.reindex(columns=["causa", "trip", "why", "tariff", "olds", "place"]))
     return [_SENTENCES[said["causa"]].format_map(said) for said in words.to_dict("records")]

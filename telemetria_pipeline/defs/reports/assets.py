@@ -14,7 +14,8 @@ from telemetria_pipeline.defs.metadata import asset_facts, materialization
 from telemetria_pipeline.defs.partitions import BILLING_CYCLE, DAILY
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.reports.daily import DailyFacts, daily_markdown, daily_page, daily_workbook
-from telemetria_pipeline.reports.measurement import Measurement, measurement_markdown, measurement_workbook
+from telemetria_pipeline.reports.measurement import Measurement, measurement_markdown
+from telemetria_pipeline.reports.measurement_page import measurement_files
 from telemetria_pipeline.steps.report_facts import daily_facts, measurement_of
 from telemetria_pipeline.storage.lake import Lake
 
@@ -62,19 +63,28 @@ def daily_report(context: dg.AssetExecutionContext, pipeline: PipelineResource) 
 
 @dg.asset(
     description="The medição of a billing cycle as a workbook: a sheet an operation, totals, adjustments, "
-    "divergences and patterns; the sums are formulas that agree with `billing` to the cent.",
+    "divergences and patterns; the sums are formulas that agree with `billing` to the cent. Beside it, for "
+    "each carrier, a workbook and a page to sign that hold nothing of another's.",
     deps=[BILLING.name, DIVERGENCES.name],
     partitions_def=BILLING_CYCLE,
-    **asset_facts("reports", kinds=("excel",)),
+    **asset_facts("reports", kinds=("excel", "html")),
 )
 def measurement(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> dg.MaterializeResult:
-    """Write the cycle's workbook, in place of the one that may be there."""
+    """Write the cycle's files, in place of those that may be there."""
     with failures_end_the_run():
         lake, cycle = pipeline.lake(), Cycle.from_key(context.partition_key)
         found = measurement_of(lake, cycle, pipeline.load())
-        key = f"{FOLDER}/measurement/ciclo={cycle.key}/medicao_{cycle.key}.xlsx"
-        lake.store.put(key, measurement_workbook(found))
-    return dg.MaterializeResult(metadata=_measurement_metadata(found, lake.store.uri(key)))
+        folder = f"{FOLDER}/measurement/ciclo={cycle.key}"
+        names = []
+        for name, body in measurement_files(found, cycle):
+            lake.store.put(f"{folder}/{name}", body)
+            names.append(name)
+        # Of a carrier that the cycle has no more, an earlier medição must not pass for one that counts.
+        for info in lake.store.list(folder):
+            if info.key.rpartition("/")[2] not in names:
+                lake.store.delete(info.key)
+    uris = [lake.store.uri(f"{folder}/{name}") for name in names]
+    return dg.MaterializeResult(metadata=_measurement_metadata(found, *uris))
 
 
 def _write_daily(lake: Lake, facts: DailyFacts) -> tuple[str, str]:
@@ -97,11 +107,12 @@ def _daily_metadata(facts: DailyFacts, workbook: str, page: str) -> dict[str, An
     }
 
 
-def _measurement_metadata(found: Measurement, workbook: str) -> dict[str, Any]:
+def _measurement_metadata(found: Measurement, workbook: str, *of_carriers: str) -> dict[str, Any]:
     return {
         "dagster/uri": workbook,
         "dagster/row_count": len(found.billing),
         "report": dg.MetadataValue.md(measurement_markdown(found)),
+        "of_carriers": list(of_carriers),
         "total_brl": str(found.billing["total_brl"].sum()),
         "closed": found.closing is not None,
     }

@@ -256,7 +256,7 @@ def journeys(draw) -> list[dict]:
             placa=draw(st.sampled_from([*PLATES, "XYZ9Z99"])),
             viagem_id=f"{number:016x}",
             km_auditado=audited,
-            km_declarado=draw(st.none() | st.just(audited) | _metres),
+            km_declarado=draw(st.none() | st.just(audited) | _metres.map(lambda more: audited + more)),
         )
 
     return [one(number) for number in draw(st.permutations(range(draw(st.integers(0, 12)))))]
@@ -282,7 +282,7 @@ def plain_bill(rows: list[dict], vehicles: list[dict], contracts: list[dict]) ->
             if row := in_force(plate, day):
                 if (plate, row["contrato_linha"]) not in lines:
                     line = lines[plate, row["contrato_linha"]] = {"days": set(), "terms": row, "trips": {}}
-                    line |= {"beyond": Decimal(0), "declared": Decimal(0), "franquia_km": Decimal(0)}
+                    line |= {"claimed": Decimal(0), "declared": Decimal(0), "franquia_km": Decimal(0)}
                     pairs.setdefault((plate, row["contrato"]), []).append(line)
                 lines[plate, row["contrato_linha"]]["days"].add(day)
 
@@ -292,7 +292,7 @@ def plain_bill(rows: list[dict], vehicles: list[dict], contracts: list[dict]) ->
     for (plate, _), own in pairs.items():
         fixed = shares([part(line, "custo_fixo_mensal_brl") for line in own])
         free = rounded(sum(part(line, "franquia_km") for line in own) * 1000).scaleb(-3)
-        left = left_declared = free
+        left = left_declared = left_claimed = free
         for r in sorted(rows, key=lambda r: (r["saida_utc"], r["viagem_id"])):
             day = r["saida_utc"].date().isoformat()
             line = next((x for x in own if r["placa"] == plate and day in x["days"]), None)
@@ -300,7 +300,11 @@ def plain_bill(rows: list[dict], vehicles: list[dict], contracts: list[dict]) ->
                 continue
             spared = min(left, r["km_auditado"])
             spared_declared = min(left_declared, r["km_declarado"] or Decimal(0))
+            claimed = Decimal(0) if r["km_declarado"] is None else r["km_auditado"]
+            spared_claimed = min(left_claimed, claimed)
             left, left_declared = left - spared, left_declared - spared_declared
+            left_claimed -= spared_claimed
+            line["claimed"] += claimed - spared_claimed
             line["franquia_km"] += spared
             line["trips"][r["viagem_id"]] = r["km_auditado"] - spared
             line["declared"] += (r["km_declarado"] or Decimal(0)) - spared_declared
@@ -312,6 +316,7 @@ def plain_bill(rows: list[dict], vehicles: list[dict], contracts: list[dict]) ->
             line["fixo_brl"] = amount
             line["variavel_brl"] = half_up(sum(line["trips"].values(), Decimal(0)) * tariff, CENT)
             line["variavel_declarado_brl"] = half_up(line["declared"] * tariff, CENT)
+            line["economia_brl"] = line["variavel_declarado_brl"] - half_up(line["claimed"] * tariff, CENT)
     return lines
 
 
@@ -337,7 +342,7 @@ def test_any_bill_is_what_a_plain_reckoning_says(rows, vehicles, contracts, chan
     lines = made.billing.set_index(["veiculo", "contrato_linha"])
     assert list(lines.index) == sorted(expected, key=lambda k: (k[0], min(expected[k]["days"])))
     for key, line in expected.items():
-        for name in ("variavel_brl", "variavel_declarado_brl", "fixo_brl", "franquia_km"):
+        for name in ("variavel_brl", "variavel_declarado_brl", "economia_brl", "fixo_brl", "franquia_km"):
             assert lines.loc[key, name] == line[name], (key, name)
     beyond = {id_: km for line in expected.values() for id_, km in line["trips"].items()}
     assert {r["viagem_id"]: r["km_faturado"] for r in made.priced.to_dict("records")} == {

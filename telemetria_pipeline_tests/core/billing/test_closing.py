@@ -1,5 +1,6 @@
 """A closed cycle and what it owes: exact, trip by trip, however often it changes after the closing."""
 
+from datetime import time
 from decimal import Decimal
 from typing import Any
 
@@ -58,6 +59,73 @@ def test_a_trip_that_is_gone_is_paid_back():
     )
 
 
+MEASURED = on(DAYS[3], viagem_id="m", km_declarado=None, km_auditado=20)
+LATE = on(
+    DAYS[3],
+    time(6, 40),
+    viagem_id="b",
+    km_auditado=18,
+    arquivo="dia 19.xlsx",
+    saida_medida_utc=MEASURED["saida_medida_utc"],
+    chegada_medida_utc=MEASURED["chegada_medida_utc"],
+)
+
+
+def test_a_late_boletim_of_a_measured_trip_is_one_line():
+    row = only(owed(a_bill(MEASURED), a_bill(LATE)))
+    assert (row["causa"], row["viagem_id"], row["substitui"]) == ("viagem_substituida", "b", "m")
+    assert (row["km_antes"], row["km_depois"], row["ajuste_brl"]) == (20, 18, Decimal("-5.46"))
+    assert row["frase"] == (
+        "A viagem que só a telemetria mediu deu lugar à do boletim dia 19.xlsx. "
+        "De 20,0 para 18,0 km, de R$ 54,60 para R$ 49,14."
+    )
+
+
+def test_a_trip_that_was_held_and_is_declared_now_says_so_too():
+    row = only(owed(a_bill(MEASURED | {"km_auditado": 0}), a_bill(LATE)))
+    assert (row["causa"], row["valor_antes_brl"], row["ajuste_brl"]) == (
+        "viagem_substituida",
+        0,
+        Decimal("49.14"),
+    )
+
+
+def test_one_trip_may_take_the_place_of_several():
+    parts = [
+        on(DAYS[3], time(7, minute), viagem_id=f"{minute}", km_declarado=None, km_auditado=9)
+        for minute in (0, 20)
+    ]
+    row = only(owed(a_bill(*parts), a_bill(TRIP)))
+    assert (row["substitui"], row["km_antes"], row["km_depois"]) == ("0;20", 18, 10)
+    assert row["frase"].startswith("2 viagens deram lugar à do boletim dia 19.xlsx. De 18,0 para 10,0 km")
+
+
+def test_a_trip_takes_the_place_of_what_it_overlaps_most_and_of_no_other_vehicles():
+    news = [
+        on(DAYS[3], time(6, 45), viagem_id="y", km_auditado=5, arquivo="x.csv"),
+        on(DAYS[3], time(7, 5), viagem_id="x", km_auditado=5, arquivo="x.csv"),
+        on(DAYS[3], viagem_id="z", km_auditado=5, arquivo="x.csv", placa=PLATES[1]),
+        on(DAYS[3], time(9), viagem_id="w", km_auditado=5, arquivo="x.csv"),
+    ]
+    fleet = [vehicle(plate) for plate in PLATES[:2]]
+    found = owed(a_bill(TRIP, vehicles=fleet), a_bill(*news, vehicles=fleet))
+    found = found[found["viagem_id"].notna()].set_index("viagem_id")
+    assert found["substitui"].dropna().to_dict() == {"x": "a"}
+    assert found.loc[["y", "z", "w"], "causa"].tolist() == ["viagem_nova"] * 3
+
+
+def test_a_trip_in_anothers_place_for_the_same_price_owes_nothing():
+    assert owed(a_bill(TRIP), a_bill(TRIP | {"viagem_id": "other"})).empty
+
+
+def test_a_trip_that_takes_its_place_back_is_one_line_again():
+    closed, then = a_bill(MEASURED), a_bill(LATE)
+    first = owed(closed, then)
+    assert owed(closed, then, since=first).empty
+    back = only(owed(closed, closed, since=first))
+    assert (back["viagem_id"], back["substitui"], back["ajuste_brl"]) == ("m", "b", Decimal("5.46"))
+
+
 def test_late_telemetry_changes_the_kilometres():
     row = only(owed(a_bill(TRIP), a_bill(TRIP | {"km_auditado": Decimal("7.5")})))
     assert (row["causa"], row["ajuste_brl"]) == ("km_alterado", Decimal("-6.82"))  # 20,475 is 20,48
@@ -103,6 +171,16 @@ def test_a_new_vehicle_does_not_owe_the_fixed_cost_of_months_that_it_was_not_the
     assert owed(a_bill(), a_bill(vehicles=[vehicle(), vehicle(PLATES[1])])).empty
 
 
+def test_a_hash_that_an_earlier_version_wrote_is_of_the_columns_that_it_knew():
+    made = a_bill(TRIP)
+    fewer = [name for name in PRICED_TRIPS.names if name != "contrato_linha"]
+    old = content_hash({PRICED_TRIPS: made.priced}, {PRICED_TRIPS: fewer})
+    assert old == content_hash(
+        {PRICED_TRIPS: made.priced.assign(contrato_linha=pd.NA)}, {PRICED_TRIPS: fewer}
+    )
+    assert old != content_hash({PRICED_TRIPS: made.priced})
+
+
 def test_the_hash_is_of_what_the_rows_say_not_of_their_order():
     made = a_bill(TRIP, on(DAYS[1], viagem_id="b"))
     tables = {BILLING: made.billing, PRICED_TRIPS: made.priced}
@@ -129,11 +207,13 @@ def bills(draw) -> Bill:
     rows = [
         on(
             DAYS[n],
-            viagem_id=f"{n}",
+            time(7, draw(st.sampled_from([0, 20]))),
+            viagem_id=f"{n}{version}",
             placa=PLATES[n % 2],
             km_auditado=draw(st.integers(0, 50_000)) * Decimal("0.001"),
         )
         for n in sorted(draw(st.sets(st.integers(0, 5))))
+        for version in draw(st.sampled_from(["a", "b", "ab", "cd"]))
     ]
     cut = draw(st.none() | st.integers(1, len(DAYS) - 1))
     spans = [(DAYS[0], None)] if cut is None else [(DAYS[0], DAYS[cut - 1]), (DAYS[cut], None)]
@@ -158,8 +238,14 @@ def prices(made: Bill) -> dict[str, Decimal]:
     return {**trips.to_dict(), **fixed.to_dict()}
 
 
-def charged(found: pd.DataFrame) -> dict[str, Decimal]:
-    return dict(zip(found["viagem_id"].fillna(found["veiculo"]), found["ajuste_brl"], strict=True))
+def charge(sums: dict[str, Decimal], found: pd.DataFrame) -> None:
+    """Add the adjustments to what each trip was charged; those that gave place to another are its part."""
+    for row in found.astype(object).where(found.notna(), None).to_dict("records"):
+        olds = row["substitui"].split(";") if row["substitui"] else []
+        what = row["viagem_id"] or row["veiculo"]
+        before = sum((sums.pop(old, Decimal(0)) for old in [what, *olds]), Decimal(0))
+        assert before == row["valor_antes_brl"] or not row["viagem_id"]
+        sums[what] = before + row["ajuste_brl"]
 
 
 @settings(max_examples=20, deadline=None, phases=(Phase.generate,))
@@ -169,14 +255,17 @@ def test_the_closed_bill_and_its_adjustments_are_the_bill_that_would_be_made_now
     second = owed(closed, now, since=first)
     both = pd.concat([first, second], ignore_index=True)
     sums = prices(closed)
-    for adjusted in map(charged, (first, second)):
-        for what, amount in adjusted.items():
-            sums[what] = sums.get(what, Decimal(0)) + amount
+    charge(sums, first)
+    charge(sums, second)
     right = prices(now)
     drove = set(now.billing.loc[now.billing["viagens"] > 0, "veiculo"])
+    replaced_alike = 0  # a trip that took another's place for the same price needs no line
     for what in sums.keys() | right.keys():
-        if what in sums or what not in PLATES or what in drove:
+        if what in PLATES and (what in sums or what in drove):
             assert sums.get(what, 0) == right.get(what, 0), what
+        elif what not in PLATES:
+            replaced_alike += sums.get(what, 0) - right.get(what, 0)
+    assert replaced_alike == 0
     assert (both["ajuste_brl"] == both["valor_depois_brl"] - both["valor_antes_brl"]).all()
     owing = now.billing[now.billing["veiculo"].isin([*closed.billing["veiculo"], *both["veiculo"]])]
     assert sum([*closed.billing["total_brl"], *both["ajuste_brl"]]) == sum(owing["total_brl"])
