@@ -69,7 +69,7 @@ _BETWEEN = (
 )
 _OTHERS = ", {others} km deles em outras viagens medidas"
 _SENTENCES = {
-    "ok": "{between}: cabem os {asked} km de {trips}.",
+    "ok": "{between}: cabem{tolerated} os {asked} km de {trips}.",
     "divergente": "{between}: dos {asked} km de {trips} cabem {room} km. "
     "Neste ciclo não se pagam {excess} km, {money}.",
     "inconclusivo": "{trips} ({asked} km), e {why}: valem os km declarados, neste ciclo {money}.",
@@ -447,6 +447,7 @@ def _sentences(rows: pd.DataFrame, table: pd.DataFrame, cents: np.ndarray, zone:
             "room": km_text(units(table["km_que_cabem"])),
             "excess": km_text(units(table["km_excedentes"])),
             "money": money_text(cents),
+            "tolerated": np.where(rows["pedidos_m"] > rows["cabem_m"], ", com a tolerância,", ""),
             "why": [_WHY_NOT[what] if what != KNOWN else "" for what in rows["what"]],
             "trips": [f"{n} {'viagem' if n == 1 else 'viagens'} sem prova" for n in rows["viagens"]],
         }

@@ -110,6 +110,13 @@ def test_where_two_sources_disagree_neither_odometer_proves_anything():
     assert "outro aparelho" in reconciled(rows).intervals["frase"][0]
 
 
+@pytest.mark.parametrize(("after", "said"), [(1_120, "cabem os"), (1_111, "cabem, com a tolerância, os")])
+def test_what_fits_is_said_with_both_readings(after, said):
+    (row,) = reconciled([read(0, 1_000), *WEEKEND, read(MONDAY, after)]).intervals.to_dict("records")
+    assert (row["veredito"], row["valor_brl"]) == ("ok", 0)
+    assert row["frase"].endswith(f"andou {after - 1_020},0 km: {said} 100,0 km de 2 viagens sem prova.")
+
+
 def test_what_is_not_known_stands_in_the_table_with_its_money():
     (row,) = reconciled([read(0, 1_000), *WEEKEND]).intervals.to_dict("records")
     assert (row["veredito"], row["valor_brl"], row["km_pagos"]) == ("inconclusivo", Decimal("273.00"), 100)
