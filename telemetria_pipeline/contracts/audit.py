@@ -235,7 +235,12 @@ DIVERGENCES = Contract(
     "Where the sides differ, ranked by money: why, how sure we are, and the evidence.",
     (
         Column("posicao", INTEGER, "Rank of the day, from 1: money times confidence", required=True, ge=1),
-        Column("divergencia_id", TEXT, "Names the divergence: day and trip and kind", required=True),
+        Column(
+            "divergencia_id",
+            TEXT,
+            "Names the divergence: day and trip and kind; or unknown vehicle",
+            required=True,
+        ),
         Column("viagem_id", TEXT, "The validated trip", required=True),
         Column("tipo", TEXT, "Kind", required=True, isin=KINDS),
         Column("veredito", TEXT, "Verdict", required=True, isin=(*VERDICTS[1:], TO_CLARIFY)),

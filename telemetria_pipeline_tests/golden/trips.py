@@ -49,7 +49,8 @@ class Segment:
 
 @dataclass(slots=True)
 class TrueVerdict:
-    """A validated trip as it must come out; `kinds` are its divergences with their verdicts.
+    """A validated trip as it must come out; `kinds` are its divergences with their verdicts, and the first
+    trip of a day bears what is said of its vehicle.
 
     `vehicle_id` is the carrier's id, None where nothing was measured; `terms` the contract row of its day.
     """
@@ -155,7 +156,13 @@ def segments_of(
 
 def true_verdicts(known: Known) -> list[TrueVerdict]:
     """Every validated trip, by departure and plate."""
-    return sorted(_Audit(known).verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
+    verdicts = sorted(_Audit(known).verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
+    met = set()
+    for verdict in verdicts:
+        if verdict.plate not in known.members and (verdict.plate, verdict.day) not in met:
+            met.add((verdict.plate, verdict.day))
+            verdict.kinds["veiculo_desconhecido"] = "a_esclarecer"
+    return verdicts
 
 
 class _Audit:
@@ -248,8 +255,6 @@ class _Audit:
         )
 
     def _told(self, verdict: TrueVerdict) -> TrueVerdict:
-        if verdict.plate not in self.known.members:
-            verdict.kinds["veiculo_desconhecido"] = "a_esclarecer"
         verdict.terms = terms_of(self.known, verdict.plate, verdict.day)
         return verdict
 

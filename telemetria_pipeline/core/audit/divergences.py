@@ -41,7 +41,8 @@ def find_divergences(
     day: date,
     zone: ZoneInfo,
 ) -> pd.DataFrame:
-    """One row for each trip and kind in which the sides differ, highest value and surest first.
+    """One row for each trip and kind in which the sides differ, highest value and surest first; of a vehicle
+    that nobody registered, one row for all of its trips, the first one's.
 
     Args:
         trips: the day's trips, under contract VALIDATED_TRIPS.
@@ -59,7 +60,8 @@ def find_divergences(
     rows["odometro_em_volta"] = _odometer_read_around(rows, segments)
     cents, priced = _at_stake(rows)
     sure = _confidence(rows)
-    names = pa.array((rows["viagem_id"] + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
+    named_by = rows["viagem_id"].where(rows["tipo"] != "veiculo_desconhecido", rows["veiculo"])
+    names = pa.array((named_by + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
     hashes = pd.Series([blake2b(name, digest_size=5).hexdigest() for name in names], dtype="str")
     severity = np.select([cents >= HIGH_CENTS, ~priced | (cents >= MEDIUM_CENTS)], [2, 1], default=0)
     rows = rows.assign(
@@ -103,7 +105,11 @@ def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
 
 
 def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.DataFrame:
-    """The trips' rows, one for each kind that they show, with `tipo`, `veredito` and `duvida`."""
+    """The trips' rows, one for each kind that they show, with `tipo`, `veredito` and `duvida`.
+
+    A vehicle that is not in the register is found once; `viagens` and `metros` are of all its trips, and 0
+    for other kinds.
+    """
     judged = trips["veredito"] != "ok"
     late = np.fmax(trips["dif_saida_min"].abs(), trips["dif_chegada_min"].abs()) > rules.match_minutes
     kinds = {
@@ -112,9 +118,10 @@ def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.D
         "nao_declarada": judged & (trips["fonte"] == "telemetria"),
         "horario_divergente": late & (trips["fonte"] == "ambos"),
         "motorista_divergente": ~trips["motorista_confere"],
-        "veiculo_desconhecido": ~trips["veiculo_conhecido"] & vehicles_known,
     }
+    strangers = _strangers(trips) if vehicles_known else _strangers(trips.iloc[:0])
     at = {kind: np.flatnonzero(where) for kind, where in kinds.items()}
+    at["veiculo_desconhecido"] = strangers["first"].to_numpy()
     rows = trips.iloc[np.concatenate(list(at.values()))].reset_index(drop=True)
     kind = pd.Series(np.repeat(list(at), [len(found) for found in at.values()]), dtype="str")
     doubt = doubts(rows, rules)
@@ -122,7 +129,25 @@ def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.D
     doubtful = of_segments & (doubt != "")
     clear = (of_segments & ~doubtful) | (kind == "veiculo_desconhecido")
     verdict = rows["veredito"].mask(clear, TO_CLARIFY).mask(doubtful, "inconclusivo")
-    return rows.assign(tipo=kind, veredito=verdict, duvida=doubt)
+    others = np.zeros(len(rows) - len(strangers), np.int64)
+    return rows.assign(
+        tipo=kind,
+        veredito=verdict,
+        duvida=doubt,
+        viagens=np.append(others, strangers["viagens"]),
+        metros=np.append(others, strangers["metros"]),
+    )
+
+
+def _strangers(trips: pd.DataFrame) -> pd.DataFrame:
+    """Of each vehicle that is not in the register: the position of its `first` trip, how many `viagens` it
+    has, and their `metros`, declared, else measured."""
+    at = np.flatnonzero(~trips["veiculo_conhecido"])
+    rows = trips[["veiculo", "saida_utc", "viagem_id"]].take(at)
+    km = trips["km_declarado"].fillna(trips["km_medido"])
+    rows = rows.assign(first=at, metros=units(km)[at]).sort_values(["saida_utc", "viagem_id"])
+    by_vehicle = rows.groupby("veiculo")
+    return by_vehicle.agg(first=("first", "first"), viagens=("first", "size"), metros=("metros", "sum"))
 
 
 def _at_stake(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

@@ -28,8 +28,8 @@ _OPENINGS = {
     "(tolerância de {minutos} min).",
     "motorista_divergente": "Na viagem {quando}, o boletim informa o motorista {declarado_por} e a "
     "telemetria identificou {medido_por}.",
-    "veiculo_desconhecido": "O veículo {veiculo} (viagem {quando}) não consta do cadastro; se a placa "
-    "estiver certa, falta incluí-lo.",
+    "veiculo_desconhecido": "O veículo {veiculo} ({viagens}, {metros} km em {dia}) não consta do cadastro; "
+    "se a placa estiver certa, falta incluí-lo.",
 }
 _BY_TELEMETRY = " A distância é a do rastreador, sem leitura boa do odômetro."
 _PARTLY_BY_TELEMETRY = " Parte da distância é a do rastreador, sem leitura boa do odômetro."
@@ -107,7 +107,8 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
 
     Args:
         rows: columns of VALIDATED_TRIPS with `tipo` and `veredito` of the divergence, `duvida` (see
-            `divergences.doubts`), `horas_ausentes` (text) and `odometro_em_volta` (flag).
+            `divergences.doubts`), `horas_ausentes` (text), `odometro_em_volta` (flag), `viagens` and
+            `metros` (of a vehicle that nobody registered).
         rules: how far apart in time trips may be; the sentences show it.
         zone: whose clocks they show.
     """
@@ -160,6 +161,9 @@ _WORDS: dict[str, Callable[[_Of, AuditRules, ZoneInfo], pd.Series | str]] = {
     "declarado_por": lambda of, *_: of("motorista_declarado").fillna("outro"),
     "medido_por": lambda of, *_: of("motorista_medido").fillna("outro"),
     "veiculo": lambda of, *_: of("veiculo"),
+    "viagens": lambda of, *_: _by_distinct(of("viagens"), lambda n: "1 viagem" if n == 1 else f"{n} viagens"),
+    "metros": lambda of, *_: km_text(of("metros").to_numpy()),
+    "dia": lambda of, _, zone: _by_distinct(_local(of("saida_utc"), zone)[0], lambda day: f"{day:%d/%m}"),
     "horas": lambda of, *_: of("horas_ausentes"),
 }
 

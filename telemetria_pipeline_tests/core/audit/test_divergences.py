@@ -17,6 +17,7 @@ from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline_tests.core.audit.rows import (
     DAY,
     DEPARTURE,
+    PLATE,
     ZONE,
     hours,
     segment,
@@ -91,6 +92,24 @@ def test_a_trip_may_diverge_in_several_ways_and_each_has_its_name():
     assert several["divergencia_id"].str.fullmatch("20260310-[0-9a-f]{10}").all()
     with_others = found(trip(**PHANTOM, viagem_id="f" * 16), row | {"viagem_id": trip_id(1)})
     assert set(several["divergencia_id"]) < set(with_others["divergencia_id"])
+
+
+def test_an_unknown_vehicle_is_one_row_a_day_however_many_trips_it_has():
+    hour = timedelta(hours=1)
+    stranger, other = {"veiculo_conhecido": False}, {"veiculo": "ABC1C34", "placa": "ABC1C34"}
+    frame = found(
+        trip(**stranger, saida_utc=DEPARTURE + hour),
+        trip(**stranger, saida_utc=DEPARTURE, km_medido="18.9"),
+        trip(**stranger, **UNDECLARED | {"veredito": "ok", "saida_utc": DEPARTURE + 2 * hour}),
+        trip(**stranger, **other),
+        trip(),
+    ).set_index("veiculo")
+    assert frame["tipo"].tolist() == ["veiculo_desconhecido"] * 2
+    assert frame.loc[PLATE, "viagem_id"] == trip_id(2)
+    assert "O veículo GDP4J68 (3 viagens, 44,0 km em 10/03) não consta" in frame.loc[PLATE, "frase"]
+    assert "O veículo ABC1C34 (1 viagem, 20,0 km em 10/03) não consta" in frame.loc["ABC1C34", "frase"]
+    earlier = found(trip(**stranger, saida_utc=DEPARTURE - hour), trip(**stranger))
+    assert earlier["divergencia_id"].tolist() == [frame.loc[PLATE, "divergencia_id"]]
 
 
 def test_money_is_rounded_once_half_up_and_missing_without_a_tariff():
@@ -196,8 +215,8 @@ NOTHING_MEASURED = (
         ),
         (
             {"veiculo_conhecido": False},
-            "O veículo GDP4J68 (viagem das 07:00 às 07:45) não consta do cadastro; se a placa estiver certa, "
-            "falta incluí-lo.",
+            "O veículo GDP4J68 (1 viagem, 20,0 km em 10/03) não consta do cadastro; se a placa estiver "
+            "certa, falta incluí-lo.",
         ),
     ],
 )
