@@ -36,7 +36,9 @@ _FIELDS = {
     ),
     "turno": _Field(9, "@", "C", f"Um destes: {', '.join(SHIFTS)}."),
     "km_saida": _Field(12, "0.###", "45230", "Odômetro na saída, sem ponto de milhar."),
-    "km_chegada": _Field(13, "0.###", "45258,5", "Odômetro na chegada; não pode ser menor que o da saída."),
+    "km_chegada": _Field(
+        13, "0.###", "45258,5", "Odômetro na chegada; só é menor que o da saída se ele virou."
+    ),
     "km_rota": _Field(11, "0.###", "28,5", "Km da viagem: chegada menos saída (tolerância de 1 km)."),
     "qtde_pessoas": _Field(15, "0", "31", "Quantas pessoas foram levadas."),
     "motorista": _Field(26, "@", "MARIA DE SOUZA", "Nome do motorista, como no cadastro."),

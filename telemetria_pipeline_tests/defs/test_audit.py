@@ -19,7 +19,7 @@ from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
-from telemetria_pipeline.simulator.boletins import as_csv, declared
+from telemetria_pipeline.simulator.boletins import as_csv, declared, honest, typed
 from telemetria_pipeline.simulator.fleet import Trip
 from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_kilometres, read_day
 from telemetria_pipeline.steps.capture import capture_hour
@@ -62,7 +62,10 @@ class World:
         return list(self.simulator.fleet.trips(hour_of(hours[0]).start, hour_of(hours[-1]).end))
 
     def drop(self, name: str, trips: list[Trip]) -> str:
-        self.inbox.put(name, as_csv(declared(trips, "Viação Teste")))
+        return self.send(name, as_csv(declared(trips, "Viação Teste")))
+
+    def send(self, name: str, boletim: bytes) -> str:
+        self.inbox.put(name, boletim)
         file = next(f.file_id for f in landed_files(self.inbox) if f.key == name)
         judge_file(
             self.lake, receive_file(self.lake, self.inbox, file), RuleSettings.of(self.settings), Reference()
@@ -204,6 +207,21 @@ def test_a_late_file_whose_trip_crosses_midnight_changes_its_neighbour_too(here)
     assert here.due() == []
     here.drop("late.csv", across[:1])
     assert here.audit_due() == [DAY, AFTER]
+
+
+def test_an_odometer_that_rolls_over_within_a_trip_is_paid_what_was_driven(here):
+    trips = here.trips(*hours(5, 6))
+    rows = [honest(trip, "Viação Teste") for trip in trips]
+    driven = rows[0].distance_m
+    rows[0] = replace(rows[0], km_out_m=99_995_000, km_in_m=driven - 5_000)
+    here.ingest(*hours(5, 6))
+    here.send("b.csv", as_csv(typed(rows)))
+    here.audit_due()
+    found = here.frame(VALIDATED_TRIPS).set_index("km_saida")
+    turned = found.loc[99_995.0]
+    assert (turned["fonte"], turned["veredito"]) == ("ambos", "ok")
+    assert int(turned["km_auditado"] * 1000) == driven
+    assert len(found) == len(trips)
 
 
 def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it(here):

@@ -35,6 +35,7 @@ from telemetria_pipeline.core.boletim.values import (
     plate_repair,
 )
 from telemetria_pipeline.core.sheets.text import NUMBER, TEXT, SheetText
+from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM, rolled_over
 
 Words = Callable[[int], Mapping[str, object]]
 
@@ -49,7 +50,8 @@ class Cells:
 
     `plate` is a number into `plates` (canonical, -1: none); `day` days since 1970 (`NO_DAY`: none);
     `departure_s` and `arrival_s` seconds since that day's midnight, arrivals on the next day above 86,400
-    (negative: none); kilometres and people NaN where empty. `texts` are finished columns of the contract.
+    (negative: none); kilometres and people NaN where empty; `km_driven` is from odometer to odometer, also
+    where it rolled over. `texts` are finished columns of the contract.
     """
 
     letters: dict[str, str]
@@ -60,6 +62,7 @@ class Cells:
     arrival_s: np.ndarray
     km_out: np.ndarray
     km_in: np.ndarray
+    km_driven: np.ndarray
     km_route: np.ndarray
     people: np.ndarray
     equipment: Coded | None
@@ -102,7 +105,7 @@ def read_cells(
     day = _days(once["data"], letters["data"], findings, received_on, excel=bool(sheet.kinds))
     departure_s, arrival_s = _clocks(once, letters, findings, day, settings)
     km = _numbers(sheet, letters, findings)
-    _kilometres(km, letters, findings, departure_s, arrival_s, settings)
+    driven = _kilometres(km, letters, findings, departure_s, arrival_s, settings)
 
     texts["placa"] = Coded(plates, plate).column()
     texts["placa_recebida"] = once["placa"].column()
@@ -120,6 +123,7 @@ def read_cells(
         arrival_s,
         km["km_saida"],
         km["km_chegada"],
+        driven,
         km["km_rota"],
         km["qtde_pessoas"],
         once.get("equipamento"),
@@ -304,16 +308,19 @@ def _kilometres(
     departure_s: np.ndarray,
     arrival_s: np.ndarray,
     settings: RuleSettings,
-) -> None:
+) -> np.ndarray:
+    """The rules between odometers, distance and clocks; returns the distance that each row declares."""
     km_out, km_in, km_route = km["km_saida"], km["km_chegada"], km["km_rota"]
     at_out, at_in = letters["km_saida"], letters["km_chegada"]
     with np.errstate(invalid="ignore", divide="ignore"):
-        # To the millimetre, so that a difference of exactly the tolerance is within it.
-        driven = np.round(km_in - km_out, 6)
         hours = (arrival_s - departure_s) / 3600
+        clocks = (departure_s != NO_CLOCK) & (arrival_s != NO_CLOCK)
+        turned = _rolled_over(km, np.where(clocks, hours, 0), settings)
+        # To the millimetre, so that a difference of exactly the tolerance is within it.
+        driven = np.round(turned + km_in - km_out, 6)
         back, absurd = driven < 0, driven > settings.max_trip_km
         differs = np.round(np.abs(driven - km_route), 6) > settings.km_tolerance
-        timed = (departure_s != NO_CLOCK) & (arrival_s != NO_CLOCK) & ~absurd & ~back & (driven > 0)
+        timed = clocks & ~absurd & ~back & (driven > 0)
         fast = timed & (driven > settings.max_speed_kmh * hours)
     cell = findings.cell
     findings.add(
@@ -321,6 +328,18 @@ def _kilometres(
         at_in,
         back,
         lambda i: {"departure": km_text(km_out[i]), "other": cell(at_out, i)},
+    )
+    findings.add(
+        "ODOMETRO_VIROU",
+        at_in,
+        (turned > 0) & np.isnan(km_route),  # a route that agrees has confirmed it
+        lambda i: {
+            "departure": km_text(km_out[i]),
+            "other": cell(at_out, i),
+            "limit": f"{turned[i] - 1:,.0f}".replace(",", "."),
+            "said": km_text(driven[i]),
+            "confirm": cell(letters["km_rota"], i) if "km_rota" in letters else "uma coluna KM ROTA",
+        },
     )
     findings.add(
         "KM_IMPLAUSIVEL",
@@ -354,3 +373,13 @@ def _kilometres(
             "limit": f"{settings.max_speed_kmh:g}",
         },
     )
+    return driven
+
+
+def _rolled_over(km: Mapping[str, np.ndarray], hours: np.ndarray, settings: RuleSettings) -> np.ndarray:
+    """What each odometer dropped when it rolled over within the trip, 0 where it did not: no bus drives more
+    in that time, and the route that the sender gives says nothing else."""
+    fastest = np.minimum(MAX_KMH * hours + SLACK_KM, settings.max_trip_km)
+    turned = rolled_over(km["km_saida"], km["km_chegada"], fastest)
+    differs = np.abs(turned + km["km_chegada"] - km["km_saida"] - km["km_rota"])
+    return np.where(np.round(differs, 6) > settings.km_tolerance, 0, turned)

@@ -15,7 +15,7 @@ from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, RuleSettings
 from telemetria_pipeline.core.boletim.values import br_day, clock_text
 from telemetria_pipeline.core.sheets.text import SheetText
-from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY
+from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY, rolled_over
 
 _DAY_S = 86_400
 # Seconds since 1970 stay below 2**33 until the year 2242: plate and instant fit one sortable integer.
@@ -90,15 +90,16 @@ def overlapping(trips: Trips, order: np.ndarray, tolerance_s: int) -> Pairs:
 def discontinued(trips: Trips, order: np.ndarray, tolerance_km: float) -> tuple[Pairs, Pairs]:
     """Odometers that went back, and that jumped, since the same vehicle's trip before.
 
-    A jump is more than 2,000 km for each day begun between the two. Trips that overlap have no order, and
-    are left out.
+    A jump is more than 2,000 km for each day begun between the two; an odometer that rolled over within that
+    did neither. Trips that overlap have no order, and are left out.
     """
     a, b = order[:-1], order[1:]
     comparable = (trips.plate[a] == trips.plate[b]) & (trips.departure[b] >= trips.arrival[a])
     a, b = a[comparable], b[comparable]
-    gap = trips.km_out[b] - trips.km_in[a]
     days = np.maximum(1, np.ceil((trips.departure[b] - trips.arrival[a]) / _DAY_S))
-    back, jump = gap < -tolerance_km, gap > MAX_KM_A_DAY * days
+    before, after, most = trips.km_in[a], trips.km_out[b], MAX_KM_A_DAY * days
+    gap = after - before
+    back, jump = (gap < -tolerance_km) & (rolled_over(before, after, most) == 0), gap > most
     return Pairs(b[back], a[back]), Pairs(b[jump], a[jump])
 
 

@@ -94,6 +94,11 @@ def test_headers_in_another_order_and_under_other_names():
         ({"KM_SAÍDA": "nan"}, "NUMERO_INVALIDO", "J2"),
         ({"KM_SAÍDA": "-5", "KM_CHEGADA": "22"}, "NUMERO_NEGATIVO", "J2"),
         ({"KM_CHEGADA": "45122"}, "KM_CHEGADA_MENOR", "K2"),
+        ({"KM_SAÍDA": "99980,5", "KM_CHEGADA": "7,5", "KM_ROTA": ""}, "ODOMETRO_VIROU", "K2"),
+        ({"KM_SAÍDA": "999980", "KM_CHEGADA": "7", "KM_ROTA": ""}, "ODOMETRO_VIROU", "K2"),
+        ({"KM_SAÍDA": "99980", "KM_CHEGADA": "7", "KM_ROTA": "28,1"}, "KM_CHEGADA_MENOR", "K2"),
+        ({"KM_SAÍDA": "99980", "KM_CHEGADA": "91,7", "KM_ROTA": ""}, "KM_CHEGADA_MENOR", "K2"),
+        ({"KM_SAÍDA": "145123", "KM_CHEGADA": "45150"}, "KM_CHEGADA_MENOR", "K2"),
         ({"KM_CHEGADA": "451500", "KM_ROTA": ""}, "KM_IMPLAUSIVEL", "K2"),
         ({"KM_ROTA": "28,1"}, "KM_ROTA_DIFERE", "L2"),
         ({"QTDE_PESSOAS": "12,5"}, "NUMERO_INTEIRO", "M2"),
@@ -117,6 +122,40 @@ def test_one_mistake_is_one_problem_at_its_cell(said, code, cell):
 )
 def test_what_lies_on_the_limit_is_within_it(said):
     assert codes(judged(trip(**said))) == []
+
+
+@pytest.mark.parametrize(("out", "arrived", "km"), [("99980,5", "7,5", 27), ("999990", "0", 10)])
+def test_an_odometer_that_rolled_over_counts_what_was_driven_and_the_route_confirms_it(out, arrived, km):
+    turned = trip(KM_SAÍDA=out, KM_CHEGADA=arrived, KM_ROTA=str(km))
+    later = trip(
+        HORÁRIO_SAÍDA="09:00", HORÁRIO_CHEGADA="09:20", KM_SAÍDA=arrived, KM_CHEGADA="20", KM_ROTA=""
+    )
+    result = judged(turned, later)
+    assert codes(result) == []
+    assert result.accepted["km_declarado"].tolist()[0] == km
+    assert BOLETIM_TRIPS.broken_by(result.accepted) is None
+    asked = judged(trip(KM_SAÍDA=out, KM_CHEGADA=arrived, KM_ROTA="")).findings[0].problems()[0]
+    assert f"a viagem foi contada com {km} km" in asked.message
+    assert f"escreva {km} em L2" in asked.suggestion
+
+
+def test_an_odometer_that_is_about_to_roll_over_within_the_time_and_speed_of_a_bus():
+    most = 160 * 40 / 60 + 5  # forty minutes
+    fast = {"HORÁRIO_CHEGADA": "08:10", "KM_SAÍDA": "99950", "KM_ROTA": ""}
+    within = judged(trip(**fast, KM_CHEGADA=f"{most - 50.01:.2f}".replace(".", ",")))
+    assert [code for code, _ in codes(within)] == ["ODOMETRO_VIROU", "VELOCIDADE_IMPLAUSIVEL"]
+    beyond = judged(trip(**fast, KM_CHEGADA=f"{most - 49.98:.2f}".replace(".", ",")))
+    assert codes(beyond) == [("KM_CHEGADA_MENOR", "K2")]
+    without_clock = judged(trip(**fast | {"HORÁRIO_CHEGADA": "x"}, KM_CHEGADA="20"))
+    assert ("KM_CHEGADA_MENOR", "K2") in codes(without_clock)
+
+
+def test_an_odometer_may_roll_over_between_two_trips_but_not_fall():
+    first = trip(KM_SAÍDA="99970", KM_CHEGADA="99997")
+    second = {"HORÁRIO_SAÍDA": "09:00", "HORÁRIO_CHEGADA": "09:40"}
+    assert codes(judged(first, trip(**second, KM_SAÍDA="3", KM_CHEGADA="30"))) == []
+    fallen = judged(first, trip(**second, KM_SAÍDA="9999", KM_CHEGADA="10026"))
+    assert codes(fallen) == [("ODOMETRO_VOLTOU", "J3")]
 
 
 def test_an_arrival_on_the_next_day():
