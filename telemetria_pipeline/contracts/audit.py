@@ -63,6 +63,7 @@ VALIDATED_TRIPS = Contract(
         Column("chegada_utc", INSTANT, "Arrival: declared, else measured, UTC", required=True),
         # Declared
         Column("km_declarado", KM, "Declared distance, km; none where nothing was declared", ge=0),
+        Column("placa_declarada", TEXT, "The plate as declared, where another vehicle ran in its place"),
         Column("km_saida", NUMBER, "Declared odometer at departure, km"),
         Column("km_chegada", NUMBER, "Declared odometer at arrival, km"),
         Column("turno", TEXT, "Shift, as declared"),

@@ -11,6 +11,15 @@ CLOCK_PATTERN = r"^\d{2}:\d{2}:\d{2}$"
 HEADER_NAMES: dict[str, tuple[str, ...]] = {
     "numero_ata": ("NUMERO ATA", "Nº ATA", "No ATA", "NUM ATA", "NRO ATA", "ATA", "NÚMERO DA ATA"),
     "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
+    "placa_substituta": (
+        "PLACA SUBSTITUTA",
+        "PLACA DO SUBSTITUTO",
+        "VEÍCULO SUBSTITUTO",
+        "SUBSTITUTO",
+        "SUBSTITUTA",
+        "SUBSTITUÍDO POR",
+        "SUBSTITUÍDA POR",
+    ),
     "equipamento": ("EQUIPAMENTO", "FROTA", "PREFIXO", "Nº FROTA", "NÚMERO FROTA"),
     "data": ("DATA", "DATA DA VIAGEM", "DATA VIAGEM", "DT VIAGEM"),
     "local_saida": ("LOCAL SAÍDA", "LOCAL DE SAÍDA", "LOCAL DA SAÍDA", "ORIGEM"),
@@ -109,6 +118,12 @@ BOLETIM_TRIPS = Contract(
             pattern=PLACA_PATTERN,
         ),
         Column("placa_recebida", TEXT, "Number plate as received", required=True),
+        Column(
+            "placa_substituta",
+            TEXT,
+            "Plate, in its Mercosul form, of the vehicle that ran in its place",
+            pattern=PLACA_PATTERN,
+        ),
         Column("equipamento", TEXT, "Fleet number"),
         Column("data", TEXT, "Day of the trip as declared, YYYY-MM-DD", required=True, pattern=DATE_PATTERN),
         Column("local_saida", TEXT, "Place of departure"),

@@ -94,6 +94,19 @@ CONTRACTS = Contract(
     key=("contrato_linha",),
 )
 
+SUBSTITUTIONS = Contract(
+    "substitutions",
+    "Which vehicle ran in place of one under contract, and on which days.",
+    (
+        Column("placa", TEXT, "The vehicle that did not run", required=True, pattern=PLACA_PATTERN),
+        Column("substituta", TEXT, "The vehicle that ran", required=True, pattern=PLACA_PATTERN),
+        Column("inicio", TEXT, "First day", required=True, pattern=DATE_PATTERN),
+        Column("fim", TEXT, "Last day; none: it still runs in its place", pattern=DATE_PATTERN),
+        Column("motivo", TEXT, "Why", required=True),
+    ),
+    key=("placa", "inicio"),
+)
+
 # The first name of each is the one that messages use.
 VEHICLE_HEADERS: dict[str, tuple[str, ...]] = {
     "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
@@ -135,4 +148,18 @@ CONTRACT_HEADERS: dict[str, tuple[str, ...]] = {
     "tolerancia_km": ("TOLERÂNCIA KM", "TOLERÂNCIA MÍNIMA KM"),
     "vigencia_inicio": ("VIGÊNCIA INÍCIO", "INÍCIO DA VIGÊNCIA", "VIGENTE DE", "DE"),
     "vigencia_fim": ("VIGÊNCIA FIM", "FIM DA VIGÊNCIA", "VIGENTE ATÉ", "ATÉ"),
+}
+SUBSTITUTION_HEADERS: dict[str, tuple[str, ...]] = {
+    "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO", "SUBSTITUÍDA", "PLACA SUBSTITUÍDA"),
+    "substituta": (
+        "SUBSTITUTA",
+        "PLACA SUBSTITUTA",
+        "VEÍCULO SUBSTITUTO",
+        "SUBSTITUTO",
+        "SUBSTITUÍDO POR",
+        "SUBSTITUÍDA POR",
+    ),
+    "inicio": ("INÍCIO", "DATA DE INÍCIO", "DATA INÍCIO", "DE", "DESDE"),
+    "fim": ("FIM", "DATA DE FIM", "DATA FIM", "ATÉ"),
+    "motivo": ("MOTIVO", "JUSTIFICATIVA"),
 }

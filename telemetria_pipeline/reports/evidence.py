@@ -132,6 +132,10 @@ def _steps(evidence: Evidence) -> list[str]:
     count = int(trip["segmentos"])
     matched = {0: "nenhuma viagem medida", 1: "uma viagem medida"}.get(count, f"{count} viagens medidas")
     steps = [f"busca até {rules['match_minutes']} min em torno da viagem declarada: {matched} do veículo"]
+    if not missing(trip["placa_declarada"]):
+        steps.insert(
+            0, f"o boletim a traz na placa {trip['placa_declarada']}; {trip['veiculo']} a substituiu"
+        )
     if count:
         difference = trip["km_declarado"] - trip["km_medido"]
         inside = "dentro da" if trip["veredito"] == "ok" else "fora da"

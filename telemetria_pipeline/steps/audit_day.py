@@ -89,6 +89,7 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
         vehicles=reference.vehicles,
         drivers=reference.drivers,
         contracts=reference.contracts,
+        substitutions=reference.substitutions,
         heard=_heard_frame(snapshot.heard(day)),
     )
 
@@ -124,7 +125,7 @@ def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
         contract.name: lake.write_table(contract.name, {"data": str(day)}, contract.table(frame))
         for contract, frame in tables.items()
     }
-    state = make_state(day, trips, inputs.segments, snapshot, written[VALIDATED_TRIPS.name].sha256)
+    state = make_state(day, trips, inputs, snapshot, written[VALIDATED_TRIPS.name].sha256)
     write_state(lake, state)
     unknown = sorted({*sources.registered().values()} - {*snapshot.sources, *sources.hours["fonte"]})
     return AuditedDay(day, trips, segments, km, found, missing, known, unknown, written, state.digest)

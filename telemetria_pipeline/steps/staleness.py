@@ -1,6 +1,6 @@
 """Which audited days are stale and to be audited again: by what they were made from, and nothing else.
 
-A tick of the sensor costs two LISTs of the index and one of the states (each for up to 1,000 objects), three
+A tick of the sensor costs two LISTs of the index and one of the states (each for up to 1,000 objects), four
 requests about the reference tables, and a GET for each of these that changed since this process last looked.
 """
 
@@ -16,7 +16,6 @@ import pandas as pd
 from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.staleness import (
@@ -30,11 +29,12 @@ from telemetria_pipeline.core.audit.staleness import (
     fingerprint,
     touching,
 )
+from telemetria_pipeline.core.audit.trips import AuditInputs
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex, cached
 from telemetria_pipeline.steps.hours import Sources
-from telemetria_pipeline.steps.reference import ReferenceTables
+from telemetria_pipeline.steps.reference import TABLES, ReferenceTables
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectNotFound, StorageError
 
@@ -63,7 +63,7 @@ class Snapshot:
     def read(cls, lake: Lake, first: date, last: date, settings: Settings) -> "Snapshot":
         """All that the days from `first` to `last` may be made from."""
         index = DayIndex.read(lake, first - HEARD_DAYS * _DAY, last + 2 * _DAY)
-        tables = {c.name: _reference(lake, c) for c in (VEHICLES, DRIVERS, CONTRACTS)}
+        tables = {c.name: _reference(lake, c) for c in TABLES}
         return cls(
             index=index,
             sources=load_sources(settings),
@@ -125,6 +125,7 @@ class Snapshot:
             vehicles=self.reference.vehicles,
             drivers=self.reference.drivers,
             contracts=self.reference.contracts,
+            substitutions=self.reference.substitutions,
             versions=self.versions,
             rules=hashlib.blake2b(common.encode(), digest_size=8).hexdigest(),
         )
@@ -214,17 +215,18 @@ def _stale(snapshot: Snapshot, state: DayState | None, day: date) -> tuple[list[
 
 
 def make_state(
-    day: date, trips: pd.DataFrame, segments: pd.DataFrame, snapshot: Snapshot, file: str
+    day: date, trips: pd.DataFrame, inputs: AuditInputs, snapshot: Snapshot, file: str
 ) -> DayState:
     """The state of a day that was audited from what the snapshot shows.
 
     Args:
         trips: the day's, under contract VALIDATED_TRIPS.
-        segments: all that were looked at.
+        inputs: all that was looked at.
         file: the SHA-256 of the object that the trips were written to.
     """
     settings = snapshot.settings
-    reach = Reach.of(trips, segments, settings.calendar.day(day), settings.pseudonyms)
+    window, tolerance = settings.calendar.day(day), timedelta(minutes=snapshot.rules.match_minutes)
+    reach = Reach.of(trips, inputs, window, tolerance, settings.timezone, settings.pseudonyms)
     return DayState(
         day=day,
         made_from=snapshot.fingerprint(day, reach),

@@ -14,12 +14,14 @@ from telemetria_pipeline.carriers.profile import load_profile
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.reference import SUBSTITUTIONS
 from telemetria_pipeline.core.audit.trips import AuditInputs
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.core.reference import read_substitutions
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
-from telemetria_pipeline.simulator.boletins import as_csv, declared, honest, typed
+from telemetria_pipeline.simulator.boletins import HEADERS, as_csv, declared, honest, typed
 from telemetria_pipeline.simulator.fleet import Trip
 from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_kilometres, read_day
 from telemetria_pipeline.steps.capture import capture_hour
@@ -31,6 +33,7 @@ from telemetria_pipeline.steps.intake import (
     receive_file,
 )
 from telemetria_pipeline.steps.publish import publish_hour
+from telemetria_pipeline.steps.reference import refresh_table
 from telemetria_pipeline.steps.staleness import Snapshot, plan_days, read_state
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.defs.conftest import TOKEN
@@ -222,6 +225,35 @@ def test_an_odometer_that_rolls_over_within_a_trip_is_paid_what_was_driven(here)
     assert (turned["fonte"], turned["veredito"]) == ("ambos", "ok")
     assert int(turned["km_auditado"] * 1000) == driven
     assert len(found) == len(trips)
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+def test_a_spare_that_runs_for_a_broken_bus_is_paid_and_nobody_is_accused(here, by_row):
+    """The sheet goes on in the name of the bus, which has no device any more."""
+    spare = here.simulator.fleet.vehicles[0]
+    trips = [t for t in here.trips(*hours(5, 8)) if t.vehicle == spare]
+    assert len(trips) > 1
+    here.ingest(*hours(5, 8))
+    rows = [[*row, spare.plate] for row in typed(honest(t, "Viação Teste") for t in trips)]
+    for row in rows:
+        row[1] = "QBR0A11"
+    titles = ";".join([*HEADERS, "PLACA SUBSTITUTA"]).encode("cp1252")
+    _, *lines = as_csv(rows if by_row else [row[:-1] for row in rows]).split(b"\r\n")
+    here.send("b.csv", b"\r\n".join([titles if by_row else titles.rsplit(b";", 1)[0], *lines]))
+    here.audit_due()
+    if not by_row:
+        assert set(here.frame(DIVERGENCES)["tipo"]) >= {"sem_telemetria"}
+        text = f"PLACA;SUBSTITUTA;DE;ATÉ;MOTIVO\nQBR0A11;{spare.plate};10/03/2026;;quebrou\n"
+        here.lake.store.put("reference/substitutions.csv", text.encode())
+        refresh_table(here.lake, SUBSTITUTIONS, read_substitutions)
+        assert here.audit_due() == [DAY]
+    found = here.frame(VALIDATED_TRIPS)
+    own = found[found["placa_declarada"].notna()]
+    assert len(own) == len(trips)
+    assert set(own["placa_declarada"]) == {"QBR0A11"}
+    assert set(own["veiculo"]) == {spare.plate}
+    assert set(own["base_auditoria"]) == {"acordo"}
+    assert "sem_telemetria" not in set(here.frame(DIVERGENCES)["tipo"])
 
 
 def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it(here):

@@ -31,6 +31,7 @@ _OPENINGS = {
     "veiculo_desconhecido": "O veículo {veiculo} ({viagens}, {metros} km em {dia}) não consta do cadastro; "
     "se a placa estiver certa, falta incluí-lo.",
 }
+_FOR_ANOTHER = " Foi declarada para a placa {placa_declarada}, que este veículo substituiu."
 _BY_TELEMETRY = " A distância é a do rastreador, sem leitura boa do odômetro."
 _PARTLY_BY_TELEMETRY = " Parte da distância é a do rastreador, sem leitura boa do odômetro."
 _HOURS_MISSING = " Faltam horas de telemetria{horas}."
@@ -120,6 +121,7 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
     unseen = claimed & proven & (units(rows["km_sem_sinal"]) > 0)
     parts = [
         *((kind == one, opening) for one, opening in _OPENINGS.items()),
+        (claimed & rows["placa_declarada"].notna(), _FOR_ANOTHER),
         (measured & (source == "telemetria"), _BY_TELEMETRY),
         (measured & (source == "mista"), _PARTLY_BY_TELEMETRY),
         (unproven & ~undeclared & (doubt == "horas"), _HOURS_MISSING),
@@ -161,6 +163,7 @@ _WORDS: dict[str, Callable[[_Of, AuditRules, ZoneInfo], pd.Series | str]] = {
     "declarado_por": lambda of, *_: of("motorista_declarado").fillna("outro"),
     "medido_por": lambda of, *_: of("motorista_medido").fillna("outro"),
     "veiculo": lambda of, *_: of("veiculo"),
+    "placa_declarada": lambda of, *_: of("placa_declarada"),
     "viagens": lambda of, *_: _by_distinct(of("viagens"), lambda n: "1 viagem" if n == 1 else f"{n} viagens"),
     "metros": lambda of, *_: km_text(of("metros").to_numpy()),
     "dia": lambda of, _, zone: _by_distinct(_local(of("saida_utc"), zone)[0], lambda day: f"{day:%d/%m}"),

@@ -23,8 +23,9 @@ from telemetria_pipeline.core.audit.movements import Movements, count_once
 from telemetria_pipeline.core.audit.pairs import Pairs
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.audit.sides import Side, Sides
+from telemetria_pipeline.core.audit.sides import Side, Sides, vehicle_names
 from telemetria_pipeline.core.audit.signal import SIGNALS, UNKNOWN, Odometers, hear
+from telemetria_pipeline.core.audit.substitutions import recorded, who_ran
 from telemetria_pipeline.core.audit.timeline import MISSING, instants, microsecond
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.tariffs import price_trips
@@ -37,7 +38,16 @@ _AS_DECLARED = (
     *("arquivo_id", "arquivo", "aba", "linha"),
 )
 DECLARED = BOLETIM_TRIPS.only(
-    *("placa", "equipamento", "empresa", "motorista", "saida_utc", "chegada_utc", "km_declarado"),
+    *(
+        "placa",
+        "placa_substituta",
+        "equipamento",
+        "empresa",
+        "motorista",
+        "saida_utc",
+        "chegada_utc",
+        "km_declarado",
+    ),
     *_AS_DECLARED,
 )
 """What the audit reads of a declared trip, but for its `arquivo_id`."""
@@ -63,7 +73,7 @@ class AuditInputs:
     segments: under contract SEGMENTS, `fonte` (text: which source heard it), and `raw_key`, `raw_sha256`
         (text, may be missing); those that depart from the business day before the window to the one after it.
     hours: of those days, see `Sources`.
-    vehicles, drivers, contracts: the reference tables, where there are any.
+    vehicles, drivers, contracts, substitutions: the reference tables, where there are any.
     heard: which sources heard which vehicle lately, see `Sources`.
     """
 
@@ -73,6 +83,7 @@ class AuditInputs:
     vehicles: pd.DataFrame | None = None
     drivers: pd.DataFrame | None = None
     contracts: pd.DataFrame | None = None
+    substitutions: pd.DataFrame | None = None
     heard: pd.DataFrame | None = None
 
     @property
@@ -113,12 +124,12 @@ def validate_trips(
         pseudonym_key: secret that drivers' pseudonyms are made with.
     """
     day = timedelta(days=1)
-    sides = Sides.of(
-        _departing(inputs.declared, start - 2 * day, end + 2 * day),
-        _departing(inputs.segments, _midnight(start, -1, zone), _midnight(end, 1, zone)),
-        inputs.vehicles,
-        inputs.drivers,
-    )
+    declared = _departing(inputs.declared, start - 2 * day, end + 2 * day)
+    segments = _departing(inputs.segments, _midnight(start, -2, zone), _midnight(end, 2, zone))
+    names = vehicle_names(segments, inputs.vehicles)
+    instead = recorded(declared, inputs.substitutions, zone)
+    ran = who_ran(declared, instead, segments, names, rules)
+    sides = Sides.of(declared, ran, segments, names, inputs.drivers)
     heard = _heard(sides, inputs.sources, rules)
     sides = replace(sides, segments=sides.segments.take(heard.movements.stays))
     chosen = match(sides.declared.times, sides.segments.times, rules)
@@ -126,13 +137,13 @@ def validate_trips(
     days = business_days(pd.Series(instants(pairs.departure)), zone)
     # NumPy and Arrow work without the interpreter's lock: a second core makes half of the columns.
     with ThreadPoolExecutor(_CORES) as cores:
-        segments = cores.submit(_segments_of, sides, pairs)
+        covered = cores.submit(_segments_of, sides, pairs)
         parts = cores.map(
             lambda make: make(),
             [
                 lambda: _evidence_columns(sides, pairs, inputs.sources, heard, rules, days, zone),
                 lambda: _vehicle_columns(sides, pairs, inputs, rules, days),
-                lambda: _declared_columns(sides.declared, pairs),
+                lambda: _declared_columns(sides, pairs),
                 lambda: _measured_columns(sides.segments, pairs),
                 lambda: _source_columns(sides.segments, pairs, heard),
                 lambda: _driver_columns(sides, pairs, pseudonym_key),
@@ -141,7 +152,7 @@ def validate_trips(
         )
         columns = {name: column for part in parts for name, column in part.items()}
         trips = pd.DataFrame(columns, copy=False)
-        return AuditedTrips(judge(trips, rules, days), segments.result())
+        return AuditedTrips(judge(trips, rules, days), covered.result())
 
 
 @dataclass(frozen=True)
@@ -215,15 +226,18 @@ def _vehicle_columns(
         return pd.Series(values, dtype="str")
 
     by_sheet, by_api = pairs.declared, pairs.first_segment
+    plate = plates.array.take(vehicle)
+    # The fleet number beside another plate may be that plate's.
+    own_number = np.where(declared.column("placa", by_sheet) == plate, by_sheet, -1)
     columns = {
         "viagem_id": pairs.ids,
         "fonte": _labels(
             np.select([by_sheet < 0, by_api < 0], [2, 1], 0), ("ambos", "boletim", "telemetria")
         ),
         "veiculo": sides.vehicles.array.take(vehicle),
-        "placa": plates.array.take(vehicle),
+        "placa": plate,
         "equipamento": first_known(
-            "equipamento", (declared, "equipamento", by_sheet), (segments, "equipamento", by_api)
+            "equipamento", (declared, "equipamento", own_number), (segments, "equipamento", by_api)
         ),
         "transportadora": first_known(
             "transportadora", (declared, "empresa", by_sheet), (segments, "transportadora", by_api)
@@ -237,12 +251,15 @@ def _vehicle_columns(
     return price_trips(pd.DataFrame(columns, copy=False), inputs.contracts, days, rules)
 
 
-def _declared_columns(declared: Side, pairs: Pairs) -> dict[str, Any]:
-    trips = pairs.declared
+def _declared_columns(sides: Sides, pairs: Pairs) -> dict[str, Any]:
+    declared, trips = sides.declared, pairs.declared
+    vehicle = np.append(declared.times.vehicle, -1)[trips]
+    plate, ran = declared.column("placa", trips), sides.vehicles.array.take(vehicle, allow_fill=True)
     km = decimals(np.append(declared.metres, 0)[trips], KM, pd.RangeIndex(len(trips)), missing=trips < 0)
     said = declared.columns(["empresa", *_AS_DECLARED], trips)
     return {
         "km_declarado": km,
+        "placa_declarada": plate.where(plate != ran),
         "empresa_declarada": said.pop("empresa"),
         "declaracoes": np.append(declared.copies, 0)[trips],
         **said,

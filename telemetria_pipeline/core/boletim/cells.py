@@ -39,7 +39,10 @@ from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM, rolle
 
 Words = Callable[[int], Mapping[str, object]]
 
-_ONCE = ("placa", "equipamento", "data", "horario_saida", "horario_chegada", "turno", "motorista")
+_ONCE = (
+    *("placa", "placa_substituta", "equipamento", "data", "horario_saida", "horario_chegada"),
+    *("turno", "motorista"),
+)
 _KM = ("km_saida", "km_chegada", "km_rota")
 _FREE_TEXTS = ("local_saida", "local_chegada", "empresa")
 
@@ -48,7 +51,8 @@ _FREE_TEXTS = ("local_saida", "local_chegada", "empresa")
 class Cells:
     """A sheet's rows, typed, one array place a row.
 
-    `plate` is a number into `plates` (canonical, -1: none); `day` days since 1970 (`NO_DAY`: none);
+    `plate` is a number into `plates` (canonical, -1: none), and so is `ran`, the vehicle whose trip it is: a
+    substitute, where the row names one; `day` days since 1970 (`NO_DAY`: none);
     `departure_s` and `arrival_s` seconds since that day's midnight, arrivals on the next day above 86,400
     (negative: none); kilometres and people NaN where empty; `km_driven` is from odometer to odometer, also
     where it rolled over. `texts` are finished columns of the contract.
@@ -57,6 +61,7 @@ class Cells:
     letters: dict[str, str]
     plates: list[str]
     plate: np.ndarray
+    ran: np.ndarray
     day: np.ndarray
     departure_s: np.ndarray
     arrival_s: np.ndarray
@@ -102,6 +107,13 @@ def read_cells(
             findings.add("CELULA_VAZIA", letters[name], once[name].codes < 0)
 
     plates, plate = _plates(once["placa"], letters["placa"], findings)
+    ran = plate
+    if "placa_substituta" in once:
+        received = once["placa_substituta"]
+        others, other = _plates(received, letters["placa_substituta"], findings)
+        plates, (plate, other) = _numbered_together((plates, plate), (others, other))
+        ran = np.where(other >= 0, other, plate)
+        texts["placa_substituta"] = Coded(plates, other).column()
     day = _days(once["data"], letters["data"], findings, received_on, excel=bool(sheet.kinds))
     departure_s, arrival_s = _clocks(once, letters, findings, day, settings)
     km = _numbers(sheet, letters, findings)
@@ -118,6 +130,7 @@ def read_cells(
         letters,
         plates,
         plate,
+        ran,
         day,
         departure_s,
         arrival_s,
@@ -155,6 +168,15 @@ def _plates(received: Coded, letter: str, findings: Findings) -> tuple[list[str]
         lambda i: {"hint": f" Seria {dates[text_of(i)]}?" if dates[text_of(i)] else ""},
     )
     return plates, received.rows(of_texts, np.int32(-1))
+
+
+def _numbered_together(*columns: tuple[list[str], np.ndarray]) -> tuple[list[str], list[np.ndarray]]:
+    """Plates of several columns as numbers into one list."""
+    plates = sorted({plate for said, _ in columns for plate in said})
+    number = {plate: n for n, plate in enumerate(plates)}
+    return plates, [
+        np.append([number[p] for p in said], -1).astype(np.int32)[numbers] for said, numbers in columns
+    ]
 
 
 def _days(received: Coded, letter: str, findings: Findings, received_on: date, *, excel: bool) -> np.ndarray:

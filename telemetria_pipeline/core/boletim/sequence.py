@@ -115,7 +115,7 @@ def judge_between_rows(
     """Find duplicates, overlaps and odometers that do not continue; returns the mask of duplicates."""
     rows, letters = sheet.cells.index.to_numpy(), cells.letters
     sound = np.flatnonzero(~findings.bad)
-    ours = Trips(cells.plate, departure, arrival, cells.km_out, cells.km_in).take(sound)
+    ours = Trips(cells.ran, departure, arrival, cells.km_out, cells.km_in).take(sound)
     before, known_trips = _earlier_trips(cells, sound, ours, earlier)
     trips, first = before.then(ours), len(before.plate)
 
@@ -181,21 +181,21 @@ def judge_between_rows(
 def _earlier_trips(
     cells: Cells, sound: np.ndarray, ours: Trips, earlier: EarlierTrips | None
 ) -> tuple[Trips, pd.DataFrame]:
-    """Earlier trips of this file's plates, up to its last departure: as arrays, and the frame's rows."""
+    """Earlier trips of this file's vehicles, up to its last departure: as arrays, and the frame's rows."""
     if earlier is None or not len(sound):
         return Trips(*(values[:0] for values in vars(ours).values())), BOLETIM_TRIPS.empty()
     days = cells.day[sound]
     first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), days.max()))
     trips = earlier(first, last)
     code = {plate: number for number, plate in enumerate(cells.plates) if plate}
-    plate = trips["placa"].map(code).to_numpy(dtype=float, na_value=np.nan)
+    plate = trips["placa_substituta"].fillna(trips["placa"]).map(code).to_numpy(dtype=float, na_value=np.nan)
     seconds = {
         name: trips[name].dt.tz_localize(None).to_numpy().astype("datetime64[s]").view(np.int64)
         for name in ("saida_utc", "chegada_utc")
     }
     use = np.flatnonzero(~np.isnan(plate) & (seconds["saida_utc"] <= ours.departure.max()))
     found = Trips(
-        plate[use].astype(cells.plate.dtype),
+        plate[use].astype(cells.ran.dtype),
         seconds["saida_utc"][use],
         seconds["chegada_utc"][use],
         trips["km_saida"].to_numpy()[use],

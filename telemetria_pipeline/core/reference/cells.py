@@ -24,9 +24,9 @@ _OPERATIONS = {
 }
 
 
-def plates(sheet: Sheet) -> pd.Series:
-    """The Mercosul form of the plates in the column `placa`."""
-    received = sheet.column("placa")
+def plates(sheet: Sheet, name: str = "placa") -> pd.Series:
+    """The Mercosul form of the plates in a column."""
+    received = sheet.column(name)
     found = canonical_plates(received)
 
     def no_plate(row: int) -> str:
@@ -35,7 +35,7 @@ def plates(sheet: Sheet) -> pd.Series:
         meant = plate_repair(received[row]) if from_date is None else from_date
         return f"{received[row]} {what}" + (f"; seria {meant}?" if meant else "; escreva ABC1234 ou ABC1D23")
 
-    sheet.wrong("placa", received.notna() & found.isna(), no_plate)
+    sheet.wrong(name, received.notna() & found.isna(), no_plate)
     return found
 
 

@@ -186,6 +186,11 @@ NOTHING_MEASURED = (
         ),
         (PHANTOM, f"{NOTHING_MEASURED} Contam 0,0 km."),
         (
+            PHANTOM | {"placa_declarada": "ABC1C34"},
+            f"{NOTHING_MEASURED} Foi declarada para a placa ABC1C34, que este veículo substituiu. "
+            "Contam 0,0 km.",
+        ),
+        (
             PHANTOM | {"veredito": "inconclusivo", "cobertura": 0.5},
             f"{NOTHING_MEASURED} Faltam horas de telemetria (06h, 07h). Vale o boletim.",
         ),

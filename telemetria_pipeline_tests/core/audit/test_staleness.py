@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.staleness import (
     DayState,
@@ -60,6 +60,7 @@ AROUND = Surroundings(
     vehicles=table(VEHICLES, VEHICLE),
     drivers=table(DRIVERS, DRIVER),
     contracts=table(CONTRACTS, TERMS),
+    substitutions=None,
     versions={"vehicles": "1", "drivers": "1", "contracts": "1"},
     rules="1",
 )
@@ -72,6 +73,7 @@ def reach(until: datetime = WINDOW[1], wide: bool = False, looked_up: str = "7")
         vehicles=["ABC1C34"],
         terms=[("ABC1C34", "ÔNIBUS", "Viação Alfa", "AGR")],
         drivers=pseudonyms([looked_up], KEY),
+        declared=[("ABC1C34", "2026-03-10"), ("GDP4J68", "2026-03-09")],
     )
 
 
@@ -182,6 +184,25 @@ def test_a_driver_concerns_the_days_that_looked_the_id_up():
     other = {"motorista": "ANA", "motorista_chave": "ANA", "motorista_id": "8"}
     for rows, kinds in (([DRIVER, other], []), ([{**DRIVER, "motorista": "JOÃO"}], ["drivers"])):
         assert changed(drivers=table(DRIVERS, *rows), versions={**AROUND.versions, "drivers": "2"}) == kinds
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ({"placa": "ABC1C34", "inicio": "2026-03-10"}, ["substitutions"]),
+        ({"placa": "ABC1C34", "inicio": "2026-03-01", "fim": "2026-03-10"}, ["substitutions"]),
+        ({"placa": "ABC1C34", "inicio": "2026-03-11"}, []),
+        ({"placa": "ABC1C34", "inicio": "2026-03-01", "fim": "2026-03-09"}, []),
+        ({"placa": "GDP4J68", "inicio": "2026-03-01", "fim": "2026-03-09"}, ["substitutions"]),
+        ({"placa": "GDP4J68", "inicio": "2026-03-10"}, []),
+        ({"placa": "FEV7E99", "inicio": "2026-03-01"}, []),
+    ],
+)
+def test_a_substitution_concerns_the_days_of_trips_that_are_declared_for_the_plate(row, kinds):
+    now = table(SUBSTITUTIONS, {"substituta": "XYZ9J99", "motivo": "quebrou", **row})
+    assert changed(substitutions=now, versions={**AROUND.versions, "substitutions": "1"}) == kinds
+    nothing = {"substitutions": SUBSTITUTIONS.empty(), "versions": {**AROUND.versions, "substitutions": "1"}}
+    assert changed(**nothing) == []
 
 
 def test_a_table_that_is_the_same_as_a_whole_is_not_compared():

@@ -49,9 +49,10 @@ def test_a_sound_row_becomes_a_trip():
         "km_declarado": 27.0,
         "arquivo": "boletim.csv",
         "aba": row["aba"],
+        "placa_substituta": row["placa_substituta"],
         "linha": 2,
     }
-    assert pd.isna(row["aba"])
+    assert pd.isna([row["aba"], row["placa_substituta"]]).all()
 
 
 def test_optional_columns_may_be_absent_or_empty():
@@ -156,6 +157,50 @@ def test_an_odometer_may_roll_over_between_two_trips_but_not_fall():
     assert codes(judged(first, trip(**second, KM_SAÍDA="3", KM_CHEGADA="30"))) == []
     fallen = judged(first, trip(**second, KM_SAÍDA="9999", KM_CHEGADA="10026"))
     assert codes(fallen) == [("ODOMETRO_VOLTOU", "J3")]
+
+
+def test_a_row_may_say_which_vehicle_ran_in_place_of_its_plate():
+    known = Reference(VEHICLES)
+    ours = {"PLACA": "GDP-4J68", "EQUIPAMENTO": "3803"}
+    spare = trip(**ours) | {"Substituído por": "abc-1234"}  # another fleet number beside it is no mistake
+    empty = trip(**ours, HORÁRIO_SAÍDA="09:00", HORÁRIO_CHEGADA="09:40") | {"Substituído por": "-"}
+    result = judged(spare | {"EQUIPAMENTO": "77"}, empty, reference=known)
+    assert codes(result) == []
+    assert result.accepted["placa"].tolist() == ["GDP4J68"] * 2
+    assert result.accepted["placa_substituta"].fillna("").tolist() == ["ABC1C34", ""]
+    assert BOLETIM_TRIPS.broken_by(result.accepted) is None
+    strange = judged(trip() | {"Substituto": "XYZ1A23"}, reference=known)
+    assert codes(strange) == [("PLACA_DESCONHECIDA", "P2")]
+    assert codes(judged(trip() | {"Substituto": "XYZ1A2"})) == [("PLACA_INVALIDA", "P2")]
+
+
+def test_odometers_and_clocks_are_those_of_the_vehicle_that_ran():
+    """A spare runs between two trips of the bus, with an odometer of its own, while the bus is under way."""
+    first = trip(HORÁRIO_CHEGADA="09:00", KM_CHEGADA="45183", KM_ROTA="60")
+    spare = trip(
+        HORÁRIO_SAÍDA="08:30", HORÁRIO_CHEGADA="09:10", KM_SAÍDA="812", KM_CHEGADA="839", KM_ROTA="27"
+    )
+    last = trip(
+        HORÁRIO_SAÍDA="10:00", HORÁRIO_CHEGADA="10:40", KM_SAÍDA="45183", KM_CHEGADA="45210", KM_ROTA="27"
+    )
+    none, by_abc = {"SUBSTITUTO": ""}, {"SUBSTITUTO": "ABC1C34"}
+    assert codes(judged(first | none, spare | by_abc, last | none)) == []
+    as_one = [code for code, _ in codes(judged(first, spare, last, settings=PARTIAL))]
+    assert as_one == ["VEICULO_EM_DOIS_LUGARES", "ODOMETRO_SALTOU"]
+    twice = judged(spare | by_abc, spare | {"PLACA": "ABC1C34"} | none)
+    assert [code for code, _ in codes(twice)] == ["LINHA_REPETIDA"]
+
+    def earlier(*_):
+        return judged(spare | by_abc).accepted
+
+    again = judged(spare | {"PLACA": "ABC-1234"} | none, earlier=earlier)
+    assert [code for code, _ in codes(again)] == ["LINHA_JA_ENVIADA"]
+    backwards = judged(
+        trip(PLACA="ABC1C34", HORÁRIO_SAÍDA="11:00", HORÁRIO_CHEGADA="11:40", KM_SAÍDA="800",
+             KM_CHEGADA="827"),
+        earlier=earlier,
+    )  # fmt: skip
+    assert [code for code, _ in codes(backwards)] == ["ODOMETRO_VOLTOU"]
 
 
 def test_an_arrival_on_the_next_day():

@@ -13,13 +13,20 @@ from telemetria_pipeline.contracts.reference import (
     CONTRACTS,
     DRIVER_HEADERS,
     DRIVERS,
+    SUBSTITUTION_HEADERS,
+    SUBSTITUTIONS,
     VEHICLE_HEADERS,
     VEHICLES,
 )
 from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.boletim.validation import validate_file
 from telemetria_pipeline.core.plates import canonical_plates
-from telemetria_pipeline.core.reference import read_contracts, read_drivers, read_vehicles
+from telemetria_pipeline.core.reference import (
+    read_contracts,
+    read_drivers,
+    read_substitutions,
+    read_vehicles,
+)
 from telemetria_pipeline.core.sheets.header import normalise_header
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip
 
@@ -219,13 +226,67 @@ def test_two_people_of_one_name_differ_by_id_or_carrier():
 
 
 def test_no_header_means_two_columns():
-    for names in (VEHICLE_HEADERS, DRIVER_HEADERS, CONTRACT_HEADERS):
+    for names in (VEHICLE_HEADERS, DRIVER_HEADERS, CONTRACT_HEADERS, SUBSTITUTION_HEADERS):
         plain = [normalise_header(n) for said in names.values() for n in said]
         assert len(plain) == len(set(plain))
         assert all(plain)
     assert set(VEHICLE_HEADERS) <= set(VEHICLES.names)
     assert set(DRIVER_HEADERS) <= set(DRIVERS.names)
+    assert set(SUBSTITUTION_HEADERS) == set(SUBSTITUTIONS.names)
     assert set(CONTRACT_HEADERS) | {"contrato_linha"} == set(CONTRACTS.names)
+
+
+def substitutions(*rows: str):
+    text = "PLACA;SUBSTITUÍDO POR;DE;ATÉ;MOTIVO\n" + "".join(f"{row};quebrou\n" for row in rows)
+    return read_substitutions(text.encode(), "substitutions.csv")
+
+
+def test_a_sound_table_of_substitutions():
+    found = substitutions("GDP-4J68;abc 1234;10/03/2026;", "XYZ1A23;ABC1C34;10/03/2026;2026-03-12")
+    assert (found.problems, found.notes) == ([], [])
+    assert SUBSTITUTIONS.broken_by(found.frame) is None
+    assert found.frame.fillna("").values.tolist() == [
+        ["GDP4J68", "ABC1C34", "2026-03-10", "", "quebrou"],
+        ["XYZ1A23", "ABC1C34", "2026-03-10", "2026-03-12", "quebrou"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["GDP4J68;GDP-4968;10/03/2026;"], ["B2: é o próprio veículo; escreva a placa do que rodou."]),
+        (["GDP4J68;ABC;10/03/2026;"], ["B2: ABC não é uma placa; escreva ABC1234 ou ABC1D23."]),
+        (["GDP4J68;ABC1C34;2/3/2026;1/3/2026"], ["D2: 1/3/2026 é antes de INÍCIO; corrija uma das duas."]),
+        (["GDP4J68;ABC1C34;;"], ["C2: falta INÍCIO; preencha a célula, ou apague a linha."]),
+        (
+            ["GDP4J68;ABC1C34;10/03/2026;12/03/2026", "GDP4J68;XYZ1A23;12/03/2026;"],
+            [
+                "C3: a linha 2 já substitui GDP4J68 em dias desta linha; uma das duas precisa terminar antes "
+                "de a outra começar."
+            ],
+        ),
+        (
+            ["GDP4J68;ABC1C34;10/03/2026;", "ABC1C34;GDP4J68;20/03/2026;"],
+            [
+                "A2: GDP4J68 não rodou, e na linha 3 rodou no lugar de outro, em dias em comum; corrija uma "
+                "das duas.",
+                "A3: ABC1C34 não rodou, e na linha 2 rodou no lugar de outro, em dias em comum; corrija uma "
+                "das duas.",
+            ],
+        ),
+        (
+            ["GDP4J68;ABC1C34;10/03/2026;", "ABC1C34;XYZ1A23;20/03/2026;21/03/2026"],
+            [
+                "A3: ABC1C34 não rodou, e na linha 2 rodou no lugar de outro, em dias em comum; corrija uma "
+                "das duas."
+            ],
+        ),
+        (["GDP4J68;ABC1C34;10/03/2026;12/03/2026", "GDP4J68;XYZ1A23;13/03/2026;"], []),
+        (["GDP4J68;ABC1C34;10/03/2026;12/03/2026", "ABC1C34;XYZ1A23;13/03/2026;"], []),
+    ],
+)  # fmt: skip
+def test_nobody_has_two_substitutes_and_who_is_replaced_replaces_nobody(rows, said):
+    assert substitutions(*rows).problems == said
 
 
 def test_boletins_are_held_against_the_tables_as_they_are_read():
@@ -273,6 +334,7 @@ def test_any_cells_give_a_table_under_contract_or_problems(rows):
         (("PLACA", "FUSO", "OPERAÇÃO", "FROTA"), read_vehicles, VEHICLES),
         (("MOTORISTA", "ID", "EMPRESA", "OBS"), read_drivers, DRIVERS),
         (("PLACA", "ENTRADA", "SAÍDA", "OBS"), read_vehicles, VEHICLES),
+        (("PLACA", "SUBSTITUTA", "INÍCIO", "FIM", "MOTIVO"), read_substitutions, SUBSTITUTIONS),
         (("CONTRATO", "CLÁUSULA", "TARIFA", "VIGÊNCIA INÍCIO", "TIPO"), read_contracts, CONTRACTS),
     ):
         text = "\n".join(";".join(row) for row in (names, *(row[: len(names)] for row in rows))) + "\n"
