@@ -101,6 +101,9 @@ VALIDATED_TRIPS = Contract(
         Column("fontes_discordam", FLAG, "The two differ by more than the tolerance", required=True),
         Column("motorista_medido", TEXT, "Pseudonym of the first segment's driver"),
         Column("motorista_confere", FLAG, "False where both drivers are known and differ", required=True),
+        Column(
+            "aceita", FLAG, "Measured and not declared, and accepted by the contract's people", required=True
+        ),
         # How sure we are
         Column("sobreposicao", NUMBER, "Share of the declared window that its segments fill", ge=0, le=1),
         Column("dif_saida_min", NUMBER, "Measured minus declared departure, minutes"),

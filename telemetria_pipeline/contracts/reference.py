@@ -107,6 +107,23 @@ SUBSTITUTIONS = Contract(
     key=("placa", "inicio"),
 )
 
+ACCEPTANCES = Contract(
+    "acceptances",
+    "Measured trips that nobody declared and that the contract's people accept to pay.",
+    (
+        Column("placa", TEXT, "The vehicle that drove", required=True, pattern=PLACA_PATTERN),
+        Column("data", TEXT, "Day of the measured departure", required=True, pattern=DATE_PATTERN),
+        Column(
+            "hora_saida",
+            TEXT,
+            "Clock of the measured departure, HH:MM; none: all that nobody declared of the vehicle that day",
+            pattern=r"^\d{2}:\d{2}$",
+        ),
+        Column("motivo", TEXT, "Why", required=True),
+    ),
+    key=("placa", "data", "hora_saida"),
+)
+
 # The first name of each is the one that messages use.
 VEHICLE_HEADERS: dict[str, tuple[str, ...]] = {
     "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
@@ -161,5 +178,11 @@ SUBSTITUTION_HEADERS: dict[str, tuple[str, ...]] = {
     ),
     "inicio": ("INÍCIO", "DATA DE INÍCIO", "DATA INÍCIO", "DE", "DESDE"),
     "fim": ("FIM", "DATA DE FIM", "DATA FIM", "ATÉ"),
+    "motivo": ("MOTIVO", "JUSTIFICATIVA"),
+}
+ACCEPTANCE_HEADERS: dict[str, tuple[str, ...]] = {
+    "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
+    "data": ("DATA", "DATA DA VIAGEM", "DATA VIAGEM", "DIA"),
+    "hora_saida": ("HORA SAÍDA", "HORA DE SAÍDA", "HORÁRIO SAÍDA", "HORÁRIO DE SAÍDA", "HORA", "HORÁRIO"),
     "motivo": ("MOTIVO", "JUSTIFICATIVA"),
 }

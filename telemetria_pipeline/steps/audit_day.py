@@ -90,6 +90,7 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
         drivers=reference.drivers,
         contracts=reference.contracts,
         substitutions=reference.substitutions,
+        acceptances=reference.acceptances,
         heard=_heard_frame(snapshot.heard(day)),
     )
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.reference import ReferenceTable
 from telemetria_pipeline.errors import PipelineError
@@ -43,7 +43,7 @@ class RefreshedTable:
     now: set[str]
 
 
-OPTIONAL = frozenset({SUBSTITUTIONS.name})
+OPTIONAL = frozenset({SUBSTITUTIONS.name, ACCEPTANCES.name})
 """Tables whose file may be missing: they have no rows then."""
 
 
@@ -83,9 +83,10 @@ class ReferenceTables:
     drivers: pd.DataFrame | None
     contracts: pd.DataFrame | None
     substitutions: pd.DataFrame | None
+    acceptances: pd.DataFrame | None
 
 
-TABLES = (VEHICLES, DRIVERS, CONTRACTS, SUBSTITUTIONS)
+TABLES = (VEHICLES, DRIVERS, CONTRACTS, SUBSTITUTIONS, ACCEPTANCES)
 
 
 def read_tables(lake: Lake) -> ReferenceTables:

@@ -1,6 +1,6 @@
 """Which audited days are stale and to be audited again: by what they were made from, and nothing else.
 
-A tick of the sensor costs two LISTs of the index and one of the states (each for up to 1,000 objects), four
+A tick of the sensor costs two LISTs of the index and one of the states (each for up to 1,000 objects), five
 requests about the reference tables, and a GET for each of these that changed since this process last looked.
 """
 
@@ -126,6 +126,7 @@ class Snapshot:
             drivers=self.reference.drivers,
             contracts=self.reference.contracts,
             substitutions=self.reference.substitutions,
+            acceptances=self.reference.acceptances,
             versions=self.versions,
             rules=hashlib.blake2b(common.encode(), digest_size=8).hexdigest(),
         )

@@ -14,10 +14,10 @@ from telemetria_pipeline.carriers.profile import load_profile
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.contracts.reference import SUBSTITUTIONS
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, SUBSTITUTIONS
 from telemetria_pipeline.core.audit.trips import AuditInputs
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
-from telemetria_pipeline.core.reference import read_substitutions
+from telemetria_pipeline.core.reference import read_acceptances, read_substitutions
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
@@ -254,6 +254,22 @@ def test_a_spare_that_runs_for_a_broken_bus_is_paid_and_nobody_is_accused(here, 
     assert set(own["veiculo"]) == {spare.plate}
     assert set(own["base_auditoria"]) == {"acordo"}
     assert "sem_telemetria" not in set(here.frame(DIVERGENCES)["tipo"])
+
+
+def test_a_measured_trip_that_is_accepted_has_its_day_audited_again_and_is_marked(here):
+    trips = here.trips(*hours(5, 6))
+    alone = trips[-1]
+    here.ingest(*hours(5, 6))
+    here.drop("b.csv", trips[:-1])
+    assert here.audit_due() == [DAY]
+    assert not here.frame(VALIDATED_TRIPS)["aceita"].any()
+    clock = f"{alone.departure.astimezone(here.settings.timezone):%H:%M}"
+    text = f"PLACA;DATA;HORA SAÍDA;MOTIVO\n{alone.vehicle.plate};10/03/2026;{clock};ata perdida\n"
+    here.lake.store.put("reference/acceptances.csv", text.encode())
+    refresh_table(here.lake, ACCEPTANCES, read_acceptances)
+    assert here.audit_due() == [DAY]
+    accepted = here.frame(VALIDATED_TRIPS)[here.frame(VALIDATED_TRIPS)["aceita"]]
+    assert accepted["saida_utc"].tolist() == [pd.Timestamp(alone.departure)]
 
 
 def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it(here):

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from telemetria_pipeline.business_calendar import Window
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.substitutions import recorded
@@ -52,7 +52,7 @@ class Surroundings:
     stood are gone or altered since:
         the signal of the day's trips may rest on their odometers, wherever they lie in those days.
     heard: vehicle → the sources that heard it in the last weeks; empty where there is one source.
-    vehicles, drivers, contracts, substitutions: the reference tables; None where there is none.
+    vehicles, drivers, contracts, substitutions, acceptances: the reference tables; None where there is none.
     versions: a digest of each reference table as a whole, by name.
     rules: the version of the rules, and of whatever else is the same for all trips.
     """
@@ -64,6 +64,7 @@ class Surroundings:
     drivers: pd.DataFrame | None
     contracts: pd.DataFrame | None
     substitutions: pd.DataFrame | None
+    acceptances: pd.DataFrame | None
     versions: Mapping[str, str]
     rules: str
 
@@ -139,6 +140,7 @@ class Fingerprint(BaseModel):
     contracts: str
     rules: str
     substitutions: str = ""  # as in states of days that were audited before there were any
+    acceptances: str = ""
 
     @property
     def digest(self) -> str:
@@ -216,6 +218,7 @@ def fingerprint(
         "drivers": _drivers,
         "contracts": _contracts,
         "substitutions": _substitutions,
+        "acceptances": _acceptances,
     }
     reference = {
         name: getattr(known.made_from, name)
@@ -248,6 +251,7 @@ _COMPARED = {
     "drivers": DRIVERS,
     "contracts": _without(CONTRACTS, "contrato_linha", "vigencia_inicio", "vigencia_fim"),
     "substitutions": SUBSTITUTIONS.only("placa", "substituta"),
+    "acceptances": ACCEPTANCES.only("placa", "hora_saida"),
 }
 
 
@@ -289,6 +293,15 @@ def _substitutions(around: Surroundings, day: date, reach: Reach, key: str) -> p
     rows = said.merge(around.substitutions, on="placa")
     rows = rows[(rows["inicio"] <= rows["dia"]) & ~(rows["fim"] < rows["dia"])]
     return None if rows.empty else rows.sort_values(["placa", "dia"])
+
+
+def _acceptances(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+    """What is accepted of its vehicles on the day; None where nothing is."""
+    rows = around.acceptances
+    if rows is None:
+        return None
+    rows = rows[(rows["data"] == day.isoformat()) & rows["placa"].isin(reach.vehicles)]
+    return None if rows.empty else rows.sort_values(["placa", "hora_saida"])
 
 
 def digest(texts: Iterable[str]) -> str:

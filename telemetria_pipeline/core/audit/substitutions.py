@@ -62,9 +62,9 @@ def who_ran(
         seen = _windows(segments, longest).assign(veiculo=heard.array, fonte=segments["fonte"].array)
         pairs = asked.merge(seen[seen["veiculo"].isin(plates)], on="veiculo", suffixes=("", "_seen"))
         common = pairs[["end", "end_seen"]].min(axis=1) - pairs[["start", "start_seen"]].max(axis=1)
-        by_source = common.clip(lower=pd.Timedelta(0)).groupby([pairs["row"], pairs["fonte"]]).sum()
-        most = by_source.groupby(level=0).max()
-        return most.reindex(asked["row"], fill_value=pd.Timedelta(0)).to_numpy()
+        seconds = common.dt.total_seconds().clip(lower=0)
+        most = seconds.groupby([pairs["row"], pairs["fonte"]]).sum().groupby(level=0).max()
+        return most.reindex(asked["row"], fill_value=0).to_numpy()
 
     itself = filled(trips["placa"]) > filled(other)
     ran = declared["placa"].array.copy()

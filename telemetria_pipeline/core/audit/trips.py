@@ -16,6 +16,7 @@ from telemetria_pipeline.contracts.audit import SOURCE_REASONS, TRIP_SEGMENTS
 from telemetria_pipeline.contracts.base import KM
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import SITUATIONS, TRIPS
+from telemetria_pipeline.core.audit.acceptances import accepted
 from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.matching import match
@@ -73,7 +74,7 @@ class AuditInputs:
     segments: under contract SEGMENTS, `fonte` (text: which source heard it), and `raw_key`, `raw_sha256`
         (text, may be missing); those that depart from the business day before the window to the one after it.
     hours: of those days, see `Sources`.
-    vehicles, drivers, contracts, substitutions: the reference tables, where there are any.
+    vehicles, drivers, contracts, substitutions, acceptances: the reference tables, where there are any.
     heard: which sources heard which vehicle lately, see `Sources`.
     """
 
@@ -84,6 +85,7 @@ class AuditInputs:
     drivers: pd.DataFrame | None = None
     contracts: pd.DataFrame | None = None
     substitutions: pd.DataFrame | None = None
+    acceptances: pd.DataFrame | None = None
     heard: pd.DataFrame | None = None
 
     @property
@@ -152,6 +154,7 @@ def validate_trips(
         )
         columns = {name: column for part in parts for name, column in part.items()}
         trips = pd.DataFrame(columns, copy=False)
+        trips["aceita"] = accepted(trips, days, inputs.acceptances, zone)
         return AuditedTrips(judge(trips, rules, days), covered.result())
 
 

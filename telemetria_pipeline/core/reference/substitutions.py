@@ -21,7 +21,7 @@ def read_substitutions(data: bytes, file_name: str) -> ReferenceTable:
 def _substitutions(sheet: Sheet) -> dict[str, pd.Series]:
     first, last = period(sheet, "inicio", "fim")
     made = {"placa": plates(sheet), "substituta": plates(sheet, "substituta"), "inicio": first, "fim": last}
-    itself = made["placa"] == made["substituta"]
+    plate, itself = made["placa"].to_dict(), made["placa"] == made["substituta"]
     sheet.wrong("substituta", itself, lambda _: "é o próprio veículo; escreva a placa do que rodou")
     rows = pd.DataFrame(made).loc[sheet.sound_rows].fillna({"fim": _NO_END})
     twice, both = _on_common_days(rows, "placa"), _on_common_days(rows, "substituta")
@@ -29,7 +29,7 @@ def _substitutions(sheet: Sheet) -> dict[str, pd.Series]:
         "inicio",
         {row: other for row, other in twice.items() if other < row},
         lambda row: (
-            f"a linha {twice[row]} já substitui {rows.at[row, 'placa']} em dias desta linha; "
+            f"a linha {twice[row]} já substitui {plate[row]} em dias desta linha; "
             "uma das duas precisa terminar antes de a outra começar"
         ),
     )
@@ -37,7 +37,7 @@ def _substitutions(sheet: Sheet) -> dict[str, pd.Series]:
         "placa",
         both,
         lambda row: (
-            f"{rows.at[row, 'placa']} não rodou, e na linha {both[row]} rodou no lugar de outro, em dias em "
+            f"{plate[row]} não rodou, e na linha {both[row]} rodou no lugar de outro, em dias em "
             "comum; corrija uma das duas"
         ),
     )
@@ -50,4 +50,5 @@ def _on_common_days(rows: pd.DataFrame, column: str) -> dict[int, int]:
     pairs = numbered.merge(numbered, left_on="placa", right_on=column, suffixes=("", "_other"))
     common = (pairs["inicio"] <= pairs["fim_other"]) & (pairs["inicio_other"] <= pairs["fim"])
     found = pairs[common & (pairs["row"] != pairs["row_other"])]
-    return found.groupby("row")["row_other"].min().to_dict()
+    first = found.groupby("row")["row_other"].min()
+    return dict(zip(first.index.tolist(), first.tolist(), strict=True))

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import dagster as dg
 
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.reference import (
     ReferenceTable,
+    read_acceptances,
     read_contracts,
     read_drivers,
     read_substitutions,
@@ -69,4 +70,9 @@ substitutions = _asset(
     SUBSTITUTIONS,
     read_substitutions,
     "A declared trip is the vehicle's that ran. Without a file nobody ran in another's place.",
+)
+acceptances = _asset(
+    ACCEPTANCES,
+    read_acceptances,
+    "Without a file nothing is accepted.",
 )

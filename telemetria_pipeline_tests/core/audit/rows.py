@@ -70,6 +70,7 @@ def trip(**said: Any) -> dict[str, Any]:
         "km_medido": measured,
         "fontes_discordam": False,
         "motorista_confere": True,
+        "aceita": False,
         "cobertura": 1.0,
         "cobertura_busca": 1.0,
         "sinal": "presente",

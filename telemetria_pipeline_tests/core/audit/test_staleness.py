@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.staleness import (
     DayState,
@@ -61,6 +61,7 @@ AROUND = Surroundings(
     drivers=table(DRIVERS, DRIVER),
     contracts=table(CONTRACTS, TERMS),
     substitutions=None,
+    acceptances=None,
     versions={"vehicles": "1", "drivers": "1", "contracts": "1"},
     rules="1",
 )
@@ -202,6 +203,22 @@ def test_a_substitution_concerns_the_days_of_trips_that_are_declared_for_the_pla
     now = table(SUBSTITUTIONS, {"substituta": "XYZ9J99", "motivo": "quebrou", **row})
     assert changed(substitutions=now, versions={**AROUND.versions, "substitutions": "1"}) == kinds
     nothing = {"substitutions": SUBSTITUTIONS.empty(), "versions": {**AROUND.versions, "substitutions": "1"}}
+    assert changed(**nothing) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ({}, ["acceptances"]),
+        ({"hora_saida": "07:10"}, ["acceptances"]),
+        ({"data": "2026-03-11"}, []),
+        ({"placa": "FEV7E99"}, []),
+    ],
+)
+def test_an_acceptance_concerns_its_day_where_the_vehicle_drove(row, kinds):
+    now = table(ACCEPTANCES, {"placa": "ABC1C34", "data": "2026-03-10", "motivo": "ata perdida", **row})
+    assert changed(acceptances=now, versions={**AROUND.versions, "acceptances": "1"}) == kinds
+    nothing = {"acceptances": ACCEPTANCES.empty(), "versions": {**AROUND.versions, "acceptances": "1"}}
     assert changed(**nothing) == []
 
 

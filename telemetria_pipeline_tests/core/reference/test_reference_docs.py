@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from telemetria_pipeline.contracts.reference import (
+    ACCEPTANCE_HEADERS,
     CONTRACT_HEADERS,
     DRIVER_HEADERS,
     SUBSTITUTION_HEADERS,
@@ -25,6 +26,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "reference.md").read_text(encoding=
         ("Motoristas", DRIVER_HEADERS),
         ("Contratos", CONTRACT_HEADERS),
         ("Substituições", SUBSTITUTION_HEADERS),
+        ("Aceites", ACCEPTANCE_HEADERS),
     ],
 )
 def test_the_page_names_every_column_by_headers_that_are_read(title, names):
