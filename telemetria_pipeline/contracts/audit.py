@@ -25,6 +25,7 @@ KINDS = (
     "horario_divergente",
     "motorista_divergente",
     "veiculo_desconhecido",
+    "aparelhos_trocados",
 )
 SOURCE_REASONS = ("unica", "cadastro", "odometro", "tempo", "nome")
 
@@ -74,6 +75,7 @@ VALIDATED_TRIPS = Contract(
         *SHEET,
         # Measured
         Column("segmentos", INTEGER, "Measured trips that it covers", required=True, ge=0),
+        Column("aparelho_trocado", FLAG, "Some came under the plate of another vehicle", required=True),
         Column("km_medido", KM, "Measured distance of its segments, km; none without segments", ge=0),
         Column("saida_medida_utc", INSTANT, "Departure of the first segment, UTC"),
         Column("chegada_medida_utc", INSTANT, "Arrival of the last segment, UTC"),
@@ -178,6 +180,7 @@ TRIP_SEGMENTS = Contract(
         Column("odometro_chegada_km", NUMBER, "Odometer at arrival, km"),
         Column("fonte_distancia", TEXT, "Where the distance comes from", isin=("odometro", "telemetria")),
         Column("situacao_odometro", TEXT, "What the odometer is worth", required=True, isin=SITUATIONS),
+        Column("aparelho_trocado", FLAG, "It came under the plate of another vehicle", required=True),
         Column("velocidade_maxima_kmh", NUMBER, "Highest speed, km/h", ge=0),
         Column("local_saida", TEXT, "Place of departure"),
         Column("local_chegada", TEXT, "Place of arrival"),
@@ -242,7 +245,7 @@ DIVERGENCES = Contract(
         Column(
             "divergencia_id",
             TEXT,
-            "Names the divergence: day and trip and kind; or unknown vehicle",
+            "Names the divergence: day and kind and trip, or vehicles",
             required=True,
         ),
         Column("viagem_id", TEXT, "The validated trip", required=True),

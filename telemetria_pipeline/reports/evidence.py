@@ -136,6 +136,8 @@ def _steps(evidence: Evidence) -> list[str]:
         steps.insert(
             0, f"o boletim a traz na placa {trip['placa_declarada']}; {trip['veiculo']} a substituiu"
         )
+    if trip["aparelho_trocado"]:
+        steps.append("a medição veio na placa de outro veículo: os aparelhos dos dois estavam trocados")
     if count:
         difference = trip["km_declarado"] - trip["km_medido"]
         inside = "dentro da" if trip["veredito"] == "ok" else "fora da"

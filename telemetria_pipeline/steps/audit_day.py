@@ -115,7 +115,7 @@ def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     trips, segments, sources = audited.trips, audited.segments, inputs.sources
     missing, known = sum(sources.missing(start, end).values()), inputs.vehicles is not None
     km = daily_km(trips, segments, sources, day, zone)
-    found = find_divergences(trips, segments, sources, rules, day, zone)
+    found = find_divergences(trips, segments, sources, rules, day, zone, audited.swaps)
     tables = {TRIP_SEGMENTS: segments, DAILY_KM: km, DIVERGENCES: found, VALIDATED_TRIPS: trips}
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
@@ -126,7 +126,7 @@ def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
         contract.name: lake.write_table(contract.name, {"data": str(day)}, contract.table(frame))
         for contract, frame in tables.items()
     }
-    state = make_state(day, trips, inputs, snapshot, written[VALIDATED_TRIPS.name].sha256)
+    state = make_state(day, audited, inputs, snapshot, written[VALIDATED_TRIPS.name].sha256)
     write_state(lake, state)
     unknown = sorted({*sources.registered().values()} - {*snapshot.sources, *sources.hours["fonte"]})
     return AuditedDay(day, trips, segments, km, found, missing, known, unknown, written, state.digest)

@@ -29,7 +29,7 @@ from telemetria_pipeline.core.audit.staleness import (
     fingerprint,
     touching,
 )
-from telemetria_pipeline.core.audit.trips import AuditInputs
+from telemetria_pipeline.core.audit.trips import AuditedTrips, AuditInputs
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex, cached
@@ -117,7 +117,7 @@ class Snapshot:
         common = f"{self.rules.version} {expected} {pseudonyms(['-'], settings.pseudonyms)}"
         return Surroundings(
             pieces=[
-                *(piece for n in (-1, 0, 1) for piece in self._hours(days[n])),
+                *(piece for at in days.values() for piece in self._hours(at)),
                 *self._files(days.values()),
             ],
             taken_back=dict(beside),
@@ -216,25 +216,25 @@ def _stale(snapshot: Snapshot, state: DayState | None, day: date) -> tuple[list[
 
 
 def make_state(
-    day: date, trips: pd.DataFrame, inputs: AuditInputs, snapshot: Snapshot, file: str
+    day: date, audited: AuditedTrips, inputs: AuditInputs, snapshot: Snapshot, file: str
 ) -> DayState:
     """The state of a day that was audited from what the snapshot shows.
 
     Args:
-        trips: the day's, under contract VALIDATED_TRIPS.
+        audited: what came of it.
         inputs: all that was looked at.
         file: the SHA-256 of the object that the trips were written to.
     """
     settings = snapshot.settings
     window, tolerance = settings.calendar.day(day), timedelta(minutes=snapshot.rules.match_minutes)
-    reach = Reach.of(trips, inputs, window, tolerance, settings.timezone, settings.pseudonyms)
+    reach = Reach.of(audited, inputs, window, tolerance, settings.timezone, settings.pseudonyms)
     return DayState(
         day=day,
         made_from=snapshot.fingerprint(day, reach),
         versions=dict(snapshot.versions),
         reach=reach,
-        rows=len(trips),
-        digest=rows_digest(VALIDATED_TRIPS, trips),
+        rows=len(audited.trips),
+        digest=rows_digest(VALIDATED_TRIPS, audited.trips),
         file=file,
         audited_at=datetime.now(UTC),
     )

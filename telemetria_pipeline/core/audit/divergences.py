@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from telemetria_pipeline.contracts.audit import DIVERGENCES, TO_CLARIFY
 from telemetria_pipeline.contracts.base import MONEY
 from telemetria_pipeline.core.audit.coverage import Sources
-from telemetria_pipeline.core.audit.phrases import joined, sentences
+from telemetria_pipeline.core.audit.phrases import exchange_in_words, joined, sentences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.timeline import instants, microseconds
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
@@ -32,6 +32,8 @@ SURE_OF_DRIVER = 60
 SURE_OF_VEHICLE = 100
 SURE_IF_INCONCLUSIVE = 20
 
+_OF_VEHICLES = ("veiculo_desconhecido", "aparelhos_trocados")  # not of a trip: once a day, without R$
+
 
 def find_divergences(
     trips: pd.DataFrame,
@@ -40,9 +42,11 @@ def find_divergences(
     rules: AuditRules,
     day: date,
     zone: ZoneInfo,
+    swaps: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """One row for each trip and kind in which the sides differ, highest value and surest first; of a vehicle
-    that nobody registered, one row for all of its trips, the first one's.
+    that nobody registered, and of two whose devices were exchanged, one row for all of their trips, the first
+    one's.
 
     Args:
         trips: the day's trips, under contract VALIDATED_TRIPS.
@@ -52,16 +56,16 @@ def find_divergences(
         rules: the tolerances.
         day: the business day.
         zone: the contract's; the sentences show its clocks.
+        swaps: the day's, see `swapped.Swaps`; None: no devices were exchanged.
 
     Returns:
         A frame under contract DIVERGENCES.
     """
-    rows = _found(trips, rules, sources.vehicles is not None)
+    rows = _found(trips, rules, sources.vehicles is not None, swaps)
     rows["odometro_em_volta"] = _odometer_read_around(rows, segments)
     cents, priced = _at_stake(rows)
     sure = _confidence(rows)
-    named_by = rows["viagem_id"].where(rows["tipo"] != "veiculo_desconhecido", rows["veiculo"])
-    names = pa.array((named_by + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
+    names = pa.array((rows["nome"] + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
     hashes = pd.Series([blake2b(name, digest_size=5).hexdigest() for name in names], dtype="str")
     severity = np.select([cents >= HIGH_CENTS, ~priced | (cents >= MEDIUM_CENTS)], [2, 1], default=0)
     rows = rows.assign(
@@ -104,11 +108,14 @@ def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
     )
 
 
-def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.DataFrame:
+def _found(
+    trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool, swaps: pd.DataFrame | None
+) -> pd.DataFrame:
     """The trips' rows, one for each kind that they show, with `tipo`, `veredito` and `duvida`.
 
     A vehicle that is not in the register is found once; `viagens` and `metros` are of all its trips, and 0
-    for other kinds.
+    for other kinds. So are two whose devices were exchanged; `troca` is what is said of them. `nome` is what
+    the divergence has of its own beside its kind.
     """
     judged = trips["veredito"] != "ok"
     late = np.fmax(trips["dif_saida_min"].abs(), trips["dif_chegada_min"].abs()) > rules.match_minutes
@@ -121,22 +128,58 @@ def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.D
     }
     strangers = _strangers(trips) if vehicles_known else _strangers(trips.iloc[:0])
     at = {kind: np.flatnonzero(where) for kind, where in kinds.items()}
-    at["veiculo_desconhecido"] = strangers["first"].to_numpy()
+    exchanged = _exchanged(trips, swaps)
+    at |= {
+        "veiculo_desconhecido": strangers["first"].to_numpy(),
+        "aparelhos_trocados": exchanged["first"].to_numpy(),
+    }
     rows = trips.iloc[np.concatenate(list(at.values()))].reset_index(drop=True)
     kind = pd.Series(np.repeat(list(at), [len(found) for found in at.values()]), dtype="str")
     doubt = doubts(rows, rules)
     of_segments = kind.isin(["horario_divergente", "motorista_divergente"])
     doubtful = of_segments & (doubt != "")
-    clear = (of_segments & ~doubtful) | (kind == "veiculo_desconhecido")
+    clear = (of_segments & ~doubtful) | kind.isin(_OF_VEHICLES)
     verdict = rows["veredito"].mask(clear, TO_CLARIFY).mask(doubtful, "inconclusivo")
-    others = np.zeros(len(rows) - len(strangers), np.int64)
+    of_vehicles = pd.concat([strangers.assign(nome=strangers.index), exchanged], ignore_index=True).set_axis(
+        rows.index[len(rows) - len(strangers) - len(exchanged) :]
+    )
+    more = of_vehicles[["nome", "troca", "viagens", "metros"]].reindex(rows.index)
     return rows.assign(
         tipo=kind,
         veredito=verdict,
         duvida=doubt,
-        viagens=np.append(others, strangers["viagens"]),
-        metros=np.append(others, strangers["metros"]),
+        nome=more["nome"].fillna(rows["viagem_id"]).astype("str"),
+        troca=more["troca"].astype("str"),
+        viagens=more["viagens"].fillna(0).astype(np.int64),
+        metros=more["metros"].fillna(0).astype(np.int64),
     )
+
+
+def _exchanged(trips: pd.DataFrame, swaps: pd.DataFrame | None) -> pd.DataFrame:
+    """Of each two vehicles whose devices were exchanged: the position of their `first` trip, their `nome`,
+    and `troca`, the sentence."""
+    columns = ["first", "nome", "troca"]
+    if swaps is None or swaps.empty:
+        return pd.DataFrame(columns=columns)
+    turned = swaps[["dia", "fonte", "veiculo", "de_km", "ate_km"]].rename(
+        columns={"veiculo": "outro", "de_km": "de_outro_km", "ate_km": "ate_outro_km"}
+    )
+    pairs = swaps[swaps["veiculo"] < swaps["outro"]].merge(turned, on=["dia", "fonte", "outro"])
+    pairs = pairs.drop_duplicates(["veiculo", "outro"]).reset_index(drop=True)
+    places = trips[["veiculo", "saida_utc", "viagem_id"]].assign(first=np.arange(len(trips)))
+    places = places.sort_values(["saida_utc", "viagem_id"])
+    firsts = [
+        places.loc[places["veiculo"].isin(pair), "first"] for pair in pairs[["veiculo", "outro"]].values
+    ]
+    rows = pd.DataFrame(
+        {
+            "first": [next(iter(first), -1) for first in firsts],
+            "nome": pairs["veiculo"] + "|" + pairs["outro"],
+            "troca": exchange_in_words(pairs),
+        },
+        columns=columns,
+    )
+    return rows[rows["first"] >= 0].astype({"first": np.int64})
 
 
 def _strangers(trips: pd.DataFrame) -> pd.DataFrame:
@@ -155,7 +198,7 @@ def _at_stake(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     metres = np.abs(units(rows["km_declarado"]) - units(rows["km_medido"]))
     cents = half_up(metres * units(rows["tarifa_brl_km"]), PRICE_UNITS_A_CENT)
     of_km = rows["tipo"].isin(["km_divergente", "sem_telemetria", "nao_declarada"])
-    priced = rows["tarifa_brl_km"].notna() & (rows["tipo"] != "veiculo_desconhecido")
+    priced = rows["tarifa_brl_km"].notna() & ~rows["tipo"].isin(_OF_VEHICLES)
     return np.where(of_km, cents, 0), priced.to_numpy()
 
 

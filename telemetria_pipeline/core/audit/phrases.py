@@ -5,6 +5,7 @@ A sentence is put together from parts, each with the rows it is for; all of it w
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.tolerances import in_words
-from telemetria_pipeline.core.exact import half_up, units
+from telemetria_pipeline.core.exact import half_up, metres, units
 
 _OPENINGS = {
     "km_divergente": "Declarados {declarado} km {quando}; a telemetria mediu {medido} km "
@@ -30,6 +31,7 @@ _OPENINGS = {
     "telemetria identificou {medido_por}.",
     "veiculo_desconhecido": "O veículo {veiculo} ({viagens}, {metros} km em {dia}) não consta do cadastro; "
     "se a placa estiver certa, falta incluí-lo.",
+    "aparelhos_trocados": "{troca}",
 }
 _FOR_ANOTHER = " Foi declarada para a placa {placa_declarada}, que este veículo substituiu."
 _BY_TELEMETRY = " A distância é a do rastreador, sem leitura boa do odômetro."
@@ -44,6 +46,16 @@ _BOLETIM_STANDS = " Vale o boletim."
 _PROVEN_COUNT = " Contam {auditado} km."
 _TELEMETRY_STANDS = " Não veio boletim do veículo nesse dia: vale a telemetria."
 _NOT_CLAIMED = " Sem declaração, não entra na medição."
+
+_EXCHANGED = (
+    "Os aparelhos de {one} e {other} parecem trocados em {day}: na placa {one} vieram leituras de {readings} "
+    "km, e na placa {other}, de {others} km; {proof}. As viagens foram conferidas com eles destrocados; "
+    "corrija o cadastro na fonte {source}."
+)
+_PROOFS = {
+    True: "o boletim as declara ao contrário",
+    False: "na véspera ou no dia seguinte era o contrário",
+}
 
 _TEXT = pa.large_string()  # what a `str` array holds
 _THOUSANDTHS = pd.array([f",{m:03d}".rstrip("0").ljust(2, "0") for m in range(1000)], dtype="str")
@@ -109,7 +121,7 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
     Args:
         rows: columns of VALIDATED_TRIPS with `tipo` and `veredito` of the divergence, `duvida` (see
             `divergences.doubts`), `horas_ausentes` (text), `odometro_em_volta` (flag), `viagens` and
-            `metros` (of a vehicle that nobody registered).
+            `metros` (of a vehicle that nobody registered), `troca` (`exchange_in_words`).
         rules: how far apart in time trips may be; the sentences show it.
         zone: whose clocks they show.
     """
@@ -141,6 +153,28 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
     return joined(np.concatenate(at), pd.concat(texts), len(rows), "")
 
 
+def exchange_in_words(pairs: pd.DataFrame) -> pd.Series:
+    """What is said of two vehicles whose devices were exchanged.
+
+    Args:
+        pairs: a row of `swapped.Swaps.pairs` each, with the other direction's `de_outro_km`, `ate_outro_km`.
+    """
+    km = {name: km_text(metres(pairs[name])) for name in ("de_km", "ate_km", "de_outro_km", "ate_outro_km")}
+    said = [
+        _EXCHANGED.format(
+            one=pair["veiculo"],
+            other=pair["outro"],
+            day=f"{date.fromisoformat(pair['dia']):%d/%m}",
+            readings=f"{km['de_km'][n]} a {km['ate_km'][n]}",
+            others=f"{km['de_outro_km'][n]} a {km['ate_outro_km'][n]}",
+            proof=_PROOFS[pair["pelo_boletim"]],
+            source=pair["fonte"],
+        )
+        for n, pair in enumerate(pairs.to_dict("records"))
+    ]
+    return pd.Series(said, pairs.index, dtype="str")
+
+
 def _difference(declared: np.ndarray, measured: np.ndarray) -> pd.Series:
     """`+53,8 %; `, or nothing where there is no distance to compare with."""
     said = percent_text(declared - measured, np.maximum(measured, 1)) + "; "
@@ -163,6 +197,7 @@ _WORDS: dict[str, Callable[[_Of, AuditRules, ZoneInfo], pd.Series | str]] = {
     "declarado_por": lambda of, *_: of("motorista_declarado").fillna("outro"),
     "medido_por": lambda of, *_: of("motorista_medido").fillna("outro"),
     "veiculo": lambda of, *_: of("veiculo"),
+    "troca": lambda of, *_: of("troca"),
     "placa_declarada": lambda of, *_: of("placa_declarada"),
     "viagens": lambda of, *_: _by_distinct(of("viagens"), lambda n: "1 viagem" if n == 1 else f"{n} viagens"),
     "metros": lambda of, *_: km_text(of("metros").to_numpy()),

@@ -22,7 +22,7 @@ from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIV
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.substitutions import recorded
-from telemetria_pipeline.core.audit.trips import AuditInputs
+from telemetria_pipeline.core.audit.trips import AuditedTrips, AuditInputs
 from telemetria_pipeline.core.billing.tariffs import terms_of_day
 from telemetria_pipeline.core.digests import rows_digest
 
@@ -79,6 +79,7 @@ class Reach(BaseModel):
         claim its segments.
     vehicles: of its trips; `terms`: what tariffs are looked up by, for each of them.
     drivers: pseudonyms of the ids that were looked up in the register.
+    devices_in_doubt: whose a segment is rests on the odometers that are measured and declared around the day.
     """
 
     until: datetime
@@ -86,12 +87,13 @@ class Reach(BaseModel):
     vehicles: list[str]
     terms: list[tuple[str | None, str | None, str | None, str | None]]
     drivers: list[str]
+    devices_in_doubt: bool = False
     declared: list[tuple[str, str]] = []  # states of days that were audited earlier have none
 
     @classmethod
     def of(
         cls,
-        trips: pd.DataFrame,
+        audited: AuditedTrips,
         inputs: AuditInputs,
         window: Window,
         tolerance: timedelta,
@@ -101,13 +103,14 @@ class Reach(BaseModel):
         """The reach of a day.
 
         Args:
-            trips: the day's, under contract VALIDATED_TRIPS.
+            audited: what came of the day.
             inputs: all that was looked at.
             window: the day's.
             tolerance: see `touching`.
             zone: the contract's.
             key: the secret of the pseudonyms.
         """
+        trips = audited.trips
         arrivals = pd.concat([trips["chegada_utc"], trips["chegada_medida_utc"]]).dropna()
         terms = trips[_TERMS_BY].drop_duplicates().astype(object)
         segments, rows = inputs.segments, inputs.declared
@@ -122,6 +125,7 @@ class Reach(BaseModel):
             vehicles=sorted(trips["veiculo"].unique()),
             terms=sorted(terms.where(terms.notna(), None).itertuples(index=False, name=None), key=str),
             drivers=sorted(pseudonyms(nameless, key)),
+            devices_in_doubt=audited.devices_in_doubt,
             declared=sorted(said.drop_duplicates().itertuples(index=False, name=None)),
         )
 
@@ -181,7 +185,9 @@ def touching(
     start, end = window[0], max(window[1], reach.until) if reach else window[1]
     near = start - tolerance, end + tolerance
     far = near
-    if reach and reach.wide:
+    if reach and reach.devices_in_doubt:
+        near = far = start - 2 * _DAY - tolerance, window[1] + 2 * _DAY + tolerance
+    elif reach and reach.wide:
         far = start - _DAY - tolerance, max(end, window[1] + _DAY) + tolerance
     return [
         piece

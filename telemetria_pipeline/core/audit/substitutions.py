@@ -54,17 +54,15 @@ def who_ran(
     if not len(at):
         return declared["placa"]
     trips, other = declared.take(at), instead.take(at)
-    longest = pd.Timedelta(hours=rules.max_trip_hours)
+    windows = trips[["saida_utc", "chegada_utc"]].assign(row=np.arange(len(at)))
+    seen = segments[["saida_utc", "chegada_utc", "fonte"]].assign(vehicle=heard)
 
     def filled(plates: pd.Series) -> np.ndarray:
-        """The time of each window that the segments of these vehicles fill, by the source that heard most."""
-        asked = _windows(trips, longest).assign(veiculo=plates.array, row=np.arange(len(trips)))
-        seen = _windows(segments, longest).assign(veiculo=heard.array, fonte=segments["fonte"].array)
-        pairs = asked.merge(seen[seen["veiculo"].isin(plates)], on="veiculo", suffixes=("", "_seen"))
-        common = pairs[["end", "end_seen"]].min(axis=1) - pairs[["start", "start_seen"]].max(axis=1)
-        seconds = common.dt.total_seconds().clip(lower=0)
+        """Seconds of each window that the segments of these vehicles fill, by the source that heard most."""
+        pairs = windows.assign(vehicle=plates).merge(seen, on="vehicle", suffixes=("", "_seen"))
+        seconds = seconds_in_common(pairs, rules)
         most = seconds.groupby([pairs["row"], pairs["fonte"]]).sum().groupby(level=0).max()
-        return most.reindex(asked["row"], fill_value=0).to_numpy()
+        return most.reindex(windows["row"], fill_value=0).to_numpy()
 
     itself = filled(trips["placa"]) > filled(other)
     ran = declared["placa"].array.copy()
@@ -72,6 +70,14 @@ def who_ran(
     return pd.Series(ran, index=declared.index)
 
 
-def _windows(trips: pd.DataFrame, longest: pd.Timedelta) -> pd.DataFrame:
-    start, end = (trips[name].reset_index(drop=True) for name in ("saida_utc", "chegada_utc"))
-    return pd.DataFrame({"start": start, "end": end.where(end - start <= longest, start + longest)})
+def seconds_in_common(pairs: pd.DataFrame, rules: AuditRules) -> pd.Series:
+    """How long both of each pair last, neither longer than a trip can be.
+
+    Args:
+        pairs: `saida_utc`, `chegada_utc` of the one, `saida_utc_seen`, `chegada_utc_seen` of the other.
+        rules: how long a trip is at most.
+    """
+    longest = pd.Timedelta(hours=rules.max_trip_hours)
+    ends = [pairs[f"chegada_utc{of}"].clip(upper=pairs[f"saida_utc{of}"] + longest) for of in ("", "_seen")]
+    start = pairs["saida_utc"].clip(lower=pairs["saida_utc_seen"])
+    return (ends[0].clip(upper=ends[1]) - start).dt.total_seconds().clip(lower=0)

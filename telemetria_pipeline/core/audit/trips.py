@@ -27,6 +27,7 @@ from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.sides import Side, Sides, vehicle_names
 from telemetria_pipeline.core.audit.signal import SIGNALS, UNKNOWN, Odometers, hear
 from telemetria_pipeline.core.audit.substitutions import recorded, who_ran
+from telemetria_pipeline.core.audit.swapped import find_swaps
 from telemetria_pipeline.core.audit.timeline import MISSING, instants, microsecond
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.tariffs import price_trips
@@ -96,10 +97,15 @@ class AuditInputs:
 
 @dataclass(frozen=True)
 class AuditedTrips:
-    """The trips of a window (VALIDATED_TRIPS) and the measured trips that they cover (TRIP_SEGMENTS)."""
+    """The trips of a window (VALIDATED_TRIPS) and the measured trips that they cover (TRIP_SEGMENTS).
+
+    swaps: `Swaps.pairs` of the window's days; devices_in_doubt: `Swaps.in_doubt`.
+    """
 
     trips: pd.DataFrame
     segments: pd.DataFrame
+    swaps: pd.DataFrame
+    devices_in_doubt: bool
 
 
 def validate_trips(
@@ -128,10 +134,14 @@ def validate_trips(
     day = timedelta(days=1)
     declared = _departing(inputs.declared, start - 2 * day, end + 2 * day)
     segments = _departing(inputs.segments, _midnight(start, -2, zone), _midnight(end, 2, zone))
-    names = vehicle_names(segments, inputs.vehicles)
+    heard_as = vehicle_names(segments, inputs.vehicles)
     instead = recorded(declared, inputs.substitutions, zone)
-    ran = who_ran(declared, instead, segments, names, rules)
-    sides = Sides.of(declared, ran, segments, names, inputs.drivers)
+    around = (_midnight(start, -1, zone).date(), end.astimezone(zone).date())
+    said = instead.fillna(declared["placa"])
+    swaps = find_swaps(declared, said, segments, heard_as, around, rules, zone)
+    segments = segments.assign(aparelho_trocado=(heard_as != swaps.really).to_numpy())
+    ran = who_ran(declared, instead, segments, swaps.really, rules)
+    sides = Sides.of(declared, ran, segments, swaps.really, inputs.drivers)
     heard = _heard(sides, inputs.sources, rules)
     sides = replace(sides, segments=sides.segments.take(heard.movements.stays))
     chosen = match(sides.declared.times, sides.segments.times, rules)
@@ -155,7 +165,9 @@ def validate_trips(
         columns = {name: column for part in parts for name, column in part.items()}
         trips = pd.DataFrame(columns, copy=False)
         trips["aceita"] = accepted(trips, days, inputs.acceptances, zone)
-        return AuditedTrips(judge(trips, rules, days), covered.result())
+        asked = swaps.pairs["dia"].between(str(around[0]), str(around[1]), inclusive="neither")
+        found = swaps.pairs[asked].reset_index(drop=True)
+        return AuditedTrips(judge(trips, rules, days), covered.result(), found, swaps.in_doubt)
 
 
 @dataclass(frozen=True)
@@ -278,7 +290,9 @@ def _measured_columns(segments: Side, pairs: Pairs) -> dict[str, Any]:
     situation, different = pd.factorize(segments.frame["situacao_odometro"])
     flags = np.array([_FLAGS.index(s) for s in different], np.int64)[situation[rows]]
     km = pairs.fold(np.add, segments.metres[pairs.segment])
+    swapped = segments.frame["aparelho_trocado"].to_numpy()[rows]
     return {
+        "aparelho_trocado": pairs.fold(np.logical_or, swapped),
         "segmentos": pairs.fold(np.add, np.ones(len(rows), np.int64)),
         "km_medido": decimals(km, KM, pd.RangeIndex(len(km)), none),
         "fonte_distancia": _labels(np.select([none, every, ~some], [-1, 0, 1], 2), _SOURCES),
