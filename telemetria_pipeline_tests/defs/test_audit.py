@@ -272,6 +272,37 @@ def test_a_measured_trip_that_is_accepted_has_its_day_audited_again_and_is_marke
     assert accepted["saida_utc"].tolist() == [pd.Timestamp(alone.departure)]
 
 
+def test_two_devices_that_were_swapped_accuse_nobody_and_are_said_once_a_day(tmp_path, monkeypatch):
+    monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path}/lake")
+    fleet = Fleet(11, vehicles=3)
+    one, two, third = fleet.vehicles
+    labels = ("plate", "description", "fleet_number")
+    as_shown = [
+        replace(vehicle, **{name: getattr(other, name) for name in labels})
+        for vehicle, other in ((one, two), (two, one))
+    ]
+    swapped = fleet.only([*as_shown, third], fleet.carrier)
+    with Simulator(swapped, token=TOKEN, as_of=datetime(2026, 3, 12, 6, tzinfo=UTC)) as simulator:
+        here = World(f"file:{tmp_path}", simulator)
+        for day in (DAY, AFTER):
+            here.ingest(*hours(4, 9, day))
+    days = (DAY, AFTER)
+    trips = {d: fleet.trips(hour_of(hours(4, 4, d)[0]).start, hour_of(hours(9, 9, d)[0]).end) for d in days}
+    here.audit_due()
+    assert not here.frame(VALIDATED_TRIPS)["aparelho_trocado"].any()  # nobody has said anything yet
+    here.drop("b.csv", [*trips[DAY], *trips[AFTER]])
+    here.audit_due()
+    for day in days:
+        found, told = here.frame(VALIDATED_TRIPS, day), here.frame(DIVERGENCES, day)
+        assert len(found) == len(trips[day])
+        assert set(found["fonte"]) == {"ambos"}
+        assert set(found["veredito"]) == {"ok"}
+        own = found["veiculo"].isin([one.plate, two.plate])
+        assert found["aparelho_trocado"].tolist() == own.tolist()
+        assert told["tipo"].tolist().count("aparelhos_trocados") == 1
+        assert not set(told["tipo"]) & {"sem_telemetria", "nao_declarada", "km_divergente"}
+
+
 def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it(here):
     """The day before reads the neighbour's boletins: it does not call the trip undeclared."""
     midnight = day_window(DAY)[1]

@@ -17,6 +17,7 @@ import pandas as pd
 
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.substitutions import seconds_in_common
+from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY
 
 NEAR_KM = 5
 """An odometer that goes on where another one's readings are is no further from them."""
@@ -35,8 +36,8 @@ class Swaps:
     pairs: `dia`, `fonte`, `veiculo`, `outro` (text; a row in each direction), `de_km`, `ate_km` (the readings
         that came under `veiculo`), `pelo_boletim` (flag): the sheets say it; else telemetry alone.
     really: the vehicle of each segment, where devices were exchanged the one that it was.
-    in_doubt: odometers break off between two of the days, or were exchanged: what comes later of the days
-        around may say more of it.
+    in_doubt: two odometers may have changed places between two of the days, or were exchanged: what comes
+        later of the days around may say more of it.
     """
 
     pairs: pd.DataFrame
@@ -89,7 +90,7 @@ def find_swaps(
     broken = _broken(series)
     trips = trips[trips["day"].between(first, last)]
     by_sheet = _by_sheets(trips, series)
-    by_telemetry = _in_the_hours_of_the_other(_change_places(broken), trips, seen, rules)
+    by_telemetry = _in_the_hours_of_the_other(_change_places(broken, NEAR_KM), trips, seen, rules)
     found = pd.concat([by_sheet.assign(by_sheet=True), by_telemetry.assign(by_sheet=False)])
     found = found.drop_duplicates(_PAIR)
     found = _both_ways(found[~found.duplicated(_SERIES, keep=False)])
@@ -108,11 +109,10 @@ def find_swaps(
             "pelo_boletim": found["by_sheet"].astype(bool),
         }
     )
-    several = broken.groupby(["day", "source"]).size().gt(1).any()
     return Swaps(
         pairs.sort_values(["dia", "fonte", "veiculo"], ignore_index=True),
         heard if found.empty else pd.Series(vehicles.take(really), heard.index, dtype="str"),
-        bool(several) or len(found) > 0,
+        len(found) > 0 or len(_change_places(broken, MAX_KM_A_DAY)) > 0,
     )
 
 
@@ -153,13 +153,14 @@ def _broken(series: pd.DataFrame) -> pd.DataFrame:
     return own[(own["first_km"] - own["last_km"]).abs() > FAR_KM]
 
 
-def _change_places(broken: pd.DataFrame) -> pd.DataFrame:
-    """The pairs (`_PAIR`, both ways) of which each one's odometer goes on under the other; of both days."""
+def _change_places(broken: pd.DataFrame, unseen_km: float) -> pd.DataFrame:
+    """The pairs (`_PAIR`, both ways) of which each one's odometer goes on under the other, so many km further
+    at most; of both days."""
     pairs = broken.merge(
         broken.rename(columns={"vehicle": "other"}), on=["day", "source"], suffixes=("", "_other")
     )
-    goes_on = (pairs["first_km"] - pairs["last_km_other"]).abs() <= NEAR_KM
-    after = _both_ways(pairs.loc[goes_on, _PAIR])
+    goes_on = (pairs["first_km"] - pairs["last_km_other"]).between(-NEAR_KM, unseen_km)
+    after = _both_ways(pairs.loc[goes_on & (pairs["vehicle"] != pairs["other"]), _PAIR])
     return pd.concat([after, after.assign(day=after["day"] - 1)]).drop_duplicates()
 
 
