@@ -129,6 +129,14 @@ def test_a_day_that_rests_on_its_neighbours_asks_all_their_hours_and_no_more_bol
     assert changed(wide, **with_pieces(declared(at("20:00", 11), at("21:00", 11)))) == []
 
 
+def test_a_day_whose_devices_are_in_doubt_asks_hours_and_boletins_of_two_days_on_each_side():
+    doubt = reach().model_copy(update={"devices_in_doubt": True})
+    for at_day, kinds in ((8, ["hours"]), (12, ["hours"]), (7, []), (13, [])):
+        assert changed(doubt, **with_pieces(hour(at("12:00", at_day)))) == kinds
+    assert changed(doubt, **with_pieces(declared(at("12:00", 11), at("13:00", 11)))) == ["files"]
+    assert changed(doubt, **with_pieces(declared(at("12:00", 13), at("13:00", 13)))) == []
+
+
 def test_an_hour_that_says_another_thing_and_one_that_went():
     (seven, file) = AROUND.pieces
     assert changed(pieces=[replace(seven, digest="captured 2"), file]) == ["hours"]
