@@ -183,7 +183,7 @@ def _money(evidence: Evidence) -> dict[str, Any]:
     about_km = found["tipo"] in ("km_divergente", "sem_telemetria", "nao_declarada")
     at_stake = abs(_or_zero(found["km_declarado"]) - _or_zero(found["km_medido"])) if about_km else None
     price = tariff(found["tarifa_brl_km"])
-    if missing(found["valor_brl"]):
+    if missing(found["tarifa_brl_km"]):
         calculation = "sem tarifa em vigor para o veículo, o valor não se calcula"
     elif about_km:
         calculation = f"{km(at_stake)} × {price} = {brl(found['valor_brl'])}"
