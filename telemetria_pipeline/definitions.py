@@ -12,7 +12,7 @@ from telemetria_pipeline.defs.billing.assets import billing
 from telemetria_pipeline.defs.billing.automation import cycle_daily, cycle_job
 from telemetria_pipeline.defs.boletins.assets import boletins
 from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor, boletim_job
-from telemetria_pipeline.defs.reference.assets import contracts, drivers, vehicles
+from telemetria_pipeline.defs.reference.assets import acceptances, contracts, drivers, substitutions, vehicles
 from telemetria_pipeline.defs.reference.automation import reference_job
 from telemetria_pipeline.defs.reports.assets import daily_report, measurement
 from telemetria_pipeline.defs.resources import PipelineResource
@@ -36,6 +36,8 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
             vehicles,
             drivers,
             contracts,
+            substitutions,
+            acceptances,
         ],
         jobs=[boletim_job, audit_job, cycle_job, reference_job],
         schedules=[audit_daily, cycle_daily],

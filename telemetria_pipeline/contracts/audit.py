@@ -26,6 +26,7 @@ KINDS = (
     "horario_divergente",
     "motorista_divergente",
     "veiculo_desconhecido",
+    "aparelhos_trocados",
 )
 SOURCE_REASONS = ("unica", "cadastro", "odometro", "tempo", "nome")
 
@@ -64,6 +65,7 @@ VALIDATED_TRIPS = Contract(
         Column("chegada_utc", INSTANT, "Arrival: declared, else measured, UTC", required=True),
         # Declared
         Column("km_declarado", KM, "Declared distance, km; none where nothing was declared", ge=0),
+        Column("placa_declarada", TEXT, "The plate as declared, where another vehicle ran in its place"),
         Column("km_saida", NUMBER, "Declared odometer at departure, km"),
         Column("km_chegada", NUMBER, "Declared odometer at arrival, km"),
         Column("turno", TEXT, "Shift, as declared"),
@@ -74,6 +76,7 @@ VALIDATED_TRIPS = Contract(
         *SHEET,
         # Measured
         Column("segmentos", INTEGER, "Measured trips that it covers", required=True, ge=0),
+        Column("aparelho_trocado", FLAG, "Some came under the plate of another vehicle", required=True),
         Column("km_medido", KM, "Measured distance of its segments, km; none without segments", ge=0),
         Column("saida_medida_utc", INSTANT, "Departure of the first segment, UTC"),
         Column("chegada_medida_utc", INSTANT, "Arrival of the last segment, UTC"),
@@ -117,6 +120,7 @@ VALIDATED_TRIPS = Contract(
             "medicao_de_outra", FLAG, "Nothing of its own; what was measured at its time is another trip's"
         ),
         Column("data_ou_horario_a_corrigir", FLAG, "Its measured trip departs at another hour or date"),
+        Column("aceita", FLAG, "Measured and not declared, and accepted by the contract's people"),
         # How sure we are
         Column("sobreposicao", NUMBER, "Share of the declared window that its segments fill", ge=0, le=1),
         Column("dif_saida_min", NUMBER, "Measured minus declared departure, minutes"),
@@ -198,6 +202,7 @@ TRIP_SEGMENTS = Contract(
         Column("odometro_chegada_km", NUMBER, "Odometer at arrival, km"),
         Column("fonte_distancia", TEXT, "Where the distance comes from", isin=("odometro", "telemetria")),
         Column("situacao_odometro", TEXT, "What the odometer is worth", required=True, isin=SITUATIONS),
+        Column("aparelho_trocado", FLAG, "It came under the plate of another vehicle", required=True),
         Column("velocidade_maxima_kmh", NUMBER, "Highest speed, km/h", ge=0),
         Column("local_saida", TEXT, "Place of departure"),
         Column("local_chegada", TEXT, "Place of arrival"),
@@ -259,9 +264,20 @@ DIVERGENCES = Contract(
     "Where the sides differ, ranked by money: why, how sure we are, and the evidence.",
     (
         Column("posicao", INTEGER, "Rank of the day, from 1: money times confidence", required=True, ge=1),
-        Column("divergencia_id", TEXT, "Names the divergence: day and trip and kind", required=True),
+        Column(
+            "divergencia_id",
+            TEXT,
+            "Names the divergence: day and kind and trip, or vehicles",
+            required=True,
+        ),
         Column("viagem_id", TEXT, "The validated trip; of several, the first", required=True),
-        Column("viagens", INTEGER, "How many trips it is about: those judged together", required=True, ge=1),
+        Column(
+            "viagens",
+            INTEGER,
+            "How many trips it is about: those judged together, or all of an unknown vehicle",
+            required=True,
+            ge=1,
+        ),
         Column("tipo", TEXT, "Kind", required=True, isin=KINDS),
         Column("veredito", TEXT, "Verdict", required=True, isin=(*VERDICTS[1:], TO_CLARIFY)),
         Column("severidade", TEXT, "Severity", required=True, isin=("alta", "media", "baixa")),

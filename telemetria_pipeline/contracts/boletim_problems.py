@@ -551,6 +551,14 @@ _RULES = (
         "Confira os dois números no painel ou na ata; veja se não estão trocados.",
     ),
     ProblemKind(
+        "ODOMETRO_VIROU",
+        "aviso",
+        "Odômetro que virou durante a viagem",
+        "O km de chegada ({value}) é menor que o de saída ({departure}, célula {other}); o odômetro parece "
+        "ter passado de {limit}, e a viagem foi contada com {said} km.",
+        "Confirme, por favor: se foi isso, escreva {said} em {confirm}; senão, corrija os dois números.",
+    ),
+    ProblemKind(
         "KM_IMPLAUSIVEL",
         "erro",
         "Distância impossível",

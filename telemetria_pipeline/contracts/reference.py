@@ -105,6 +105,36 @@ CONTRACTS = Contract(
     key=("contrato_linha",),
 )
 
+SUBSTITUTIONS = Contract(
+    "substitutions",
+    "Which vehicle ran in place of one under contract, and on which days.",
+    (
+        Column("placa", TEXT, "The vehicle that did not run", required=True, pattern=PLACA_PATTERN),
+        Column("substituta", TEXT, "The vehicle that ran", required=True, pattern=PLACA_PATTERN),
+        Column("inicio", TEXT, "First day", required=True, pattern=DATE_PATTERN),
+        Column("fim", TEXT, "Last day; none: it still runs in its place", pattern=DATE_PATTERN),
+        Column("motivo", TEXT, "Why", required=True),
+    ),
+    key=("placa", "inicio"),
+)
+
+ACCEPTANCES = Contract(
+    "acceptances",
+    "Measured trips that nobody declared and that the contract's people accept to pay.",
+    (
+        Column("placa", TEXT, "The vehicle that drove", required=True, pattern=PLACA_PATTERN),
+        Column("data", TEXT, "Day of the measured departure", required=True, pattern=DATE_PATTERN),
+        Column(
+            "hora_saida",
+            TEXT,
+            "Clock of the measured departure, HH:MM; none: all that nobody declared of the vehicle that day",
+            pattern=r"^\d{2}:\d{2}$",
+        ),
+        Column("motivo", TEXT, "Why", required=True),
+    ),
+    key=("placa", "data", "hora_saida"),
+)
+
 # The first name of each is the one that messages use.
 VEHICLE_HEADERS: dict[str, tuple[str, ...]] = {
     "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
@@ -147,4 +177,24 @@ CONTRACT_HEADERS: dict[str, tuple[str, ...]] = {
     "paga_sem_boletim": ("PAGA SEM BOLETIM", "PAGA NÃO DECLARADO"),
     "vigencia_inicio": ("VIGÊNCIA INÍCIO", "INÍCIO DA VIGÊNCIA", "VIGENTE DE", "DE"),
     "vigencia_fim": ("VIGÊNCIA FIM", "FIM DA VIGÊNCIA", "VIGENTE ATÉ", "ATÉ"),
+}
+SUBSTITUTION_HEADERS: dict[str, tuple[str, ...]] = {
+    "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO", "SUBSTITUÍDA", "PLACA SUBSTITUÍDA"),
+    "substituta": (
+        "SUBSTITUTA",
+        "PLACA SUBSTITUTA",
+        "VEÍCULO SUBSTITUTO",
+        "SUBSTITUTO",
+        "SUBSTITUÍDO POR",
+        "SUBSTITUÍDA POR",
+    ),
+    "inicio": ("INÍCIO", "DATA DE INÍCIO", "DATA INÍCIO", "DE", "DESDE"),
+    "fim": ("FIM", "DATA DE FIM", "DATA FIM", "ATÉ"),
+    "motivo": ("MOTIVO", "JUSTIFICATIVA"),
+}
+ACCEPTANCE_HEADERS: dict[str, tuple[str, ...]] = {
+    "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
+    "data": ("DATA", "DATA DA VIAGEM", "DATA VIAGEM", "DIA"),
+    "hora_saida": ("HORA SAÍDA", "HORA DE SAÍDA", "HORÁRIO SAÍDA", "HORÁRIO DE SAÍDA", "HORA", "HORÁRIO"),
+    "motivo": ("MOTIVO", "JUSTIFICATIVA"),
 }

@@ -217,6 +217,12 @@ def _steps(evidence: Evidence) -> list[str]:
     count = int(trip["segmentos"])
     matched = {0: "nenhuma viagem medida", 1: "uma viagem medida"}.get(count, f"{count} viagens medidas")
     steps = [f"busca até {rules['match_minutes']} min em torno da viagem declarada: {matched} do veículo"]
+    if not missing(trip["placa_declarada"]):
+        steps.insert(
+            0, f"o boletim a traz na placa {trip['placa_declarada']}; {trip['veiculo']} a substituiu"
+        )
+    if trip["aparelho_trocado"]:
+        steps.append("a medição veio na placa de outro veículo: os aparelhos dos dois estavam trocados")
     if count:
         difference = trip["km_declarado"] - trip["km_medido"]
         inside = "dentro da" if trip["veredito"] == "ok" else "fora da"
@@ -262,7 +268,7 @@ def _money(evidence: Evidence) -> dict[str, Any]:
     about_km = found["tipo"] in ("km_divergente", "sem_telemetria", "nao_declarada")
     at_stake = abs(_or_zero(found["km_declarado"]) - _or_zero(found["km_medido"])) if about_km else None
     price = tariff(found["tarifa_brl_km"])
-    if missing(found["valor_brl"]):
+    if missing(found["tarifa_brl_km"]):
         calculation = "sem tarifa em vigor para o veículo, o valor não se calcula"
     elif about_km:
         calculation = f"{km(at_stake)} × {price} = {brl(found['valor_brl'])}"

@@ -26,6 +26,7 @@ class _Field:
 _FIELDS = {
     "numero_ata": _Field(13, "@", "004512", "Número da ata de papel, se houver."),
     "placa": _Field(12, "@", "ABC1D23", "Placa do veículo, sem abreviar. Com ou sem hífen."),
+    "placa_substituta": _Field(18, "@", "XYZ9J87", "Só se outro veículo fez a viagem: a placa dele."),
     "equipamento": _Field(15, "@", "3803", "Número da frota. Deve ser o do veículo desta placa."),
     "data": _Field(13, "dd/mm/yyyy", "22/11/2026", "Dia da saída, em dd/mm/aaaa."),
     "local_saida": _Field(20, "@", "Usina", "De onde saiu."),
@@ -36,7 +37,9 @@ _FIELDS = {
     ),
     "turno": _Field(9, "@", "C", f"Um destes: {', '.join(SHIFTS)}."),
     "km_saida": _Field(12, "0.###", "45230", "Odômetro na saída, sem ponto de milhar."),
-    "km_chegada": _Field(13, "0.###", "45258,5", "Odômetro na chegada; não pode ser menor que o da saída."),
+    "km_chegada": _Field(
+        13, "0.###", "45258,5", "Odômetro na chegada; só é menor que o da saída se ele virou."
+    ),
     "km_rota": _Field(11, "0.###", "28,5", "Km da viagem: chegada menos saída (tolerância de 1 km)."),
     "qtde_pessoas": _Field(15, "0", "31", "Quantas pessoas foram levadas."),
     "motorista": _Field(26, "@", "MARIA DE SOUZA", "Nome do motorista, como no cadastro."),

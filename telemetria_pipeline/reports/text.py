@@ -18,6 +18,7 @@ WORDS = {
     "horario_divergente": "Horário divergente",
     "motorista_divergente": "Motorista divergente",
     "veiculo_desconhecido": "Veículo desconhecido",
+    "aparelhos_trocados": "Aparelhos trocados",
     "ok": "De acordo",
     "divergente": "Divergente",
     "inconclusivo": "Inconclusivo",

@@ -95,6 +95,8 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
         vehicles=reference.vehicles,
         drivers=reference.drivers,
         contracts=reference.contracts,
+        substitutions=reference.substitutions,
+        acceptances=reference.acceptances,
         heard=_heard_frame(snapshot.heard(day)),
     )
 
@@ -119,7 +121,7 @@ def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     trips, segments, sources = audited.trips, audited.segments, inputs.sources
     missing, known = sum(sources.missing(start, end).values()), inputs.vehicles is not None
     km = daily_km(trips, segments, sources, day, zone)
-    found = find_divergences(trips, segments, sources, rules, day, zone)
+    found = find_divergences(trips, segments, sources, rules, day, zone, audited.swaps)
     tables = {TRIP_SEGMENTS: segments, DAILY_KM: km, DIVERGENCES: found, VALIDATED_TRIPS: trips}
     for contract, frame in tables.items():
         if problem := contract.broken_by(frame):
@@ -130,7 +132,7 @@ def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
         contract.name: lake.write_table(contract.name, {"data": str(day)}, contract.table(frame))
         for contract, frame in tables.items()
     }
-    state = make_state(day, audited, inputs.segments, snapshot, written[VALIDATED_TRIPS.name].sha256)
+    state = make_state(day, audited, inputs, snapshot, written[VALIDATED_TRIPS.name].sha256)
     write_state(lake, state)
     unknown = sorted({*sources.registered().values()} - {*snapshot.sources, *sources.hours["fonte"]})
     return AuditedDay(day, trips, segments, km, found, missing, known, unknown, written, state.digest)

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 import pandas as pd
 
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.reference import ReferenceTable
 from telemetria_pipeline.errors import PipelineError
@@ -43,17 +43,24 @@ class RefreshedTable:
     now: set[str]
 
 
+OPTIONAL = frozenset({SUBSTITUTIONS.name, ACCEPTANCES.name})
+"""Tables whose file may be missing: they have no rows then."""
+
+
 def refresh_table(
     lake: Lake, contract: Contract, read: Callable[[bytes, str], ReferenceTable]
 ) -> RefreshedTable:
-    """Make the table again from its file.
+    """Make the table again from its file, or without rows where there is none and need not be.
 
     Raises:
         NoReferenceFile, ReferenceRefused: the table stays as it was.
     """
     key = reference_file(lake, contract.name)
-    data, uri = lake.store.get(key), lake.store.uri(key)
-    found = read(data, PurePosixPath(key).name)
+    if key is None:
+        data, uri, found = b"", "no file", ReferenceTable(contract.empty())
+    else:
+        data, uri = lake.store.get(key), lake.store.uri(key)
+        found = read(data, PurePosixPath(key).name)
     if found.problems:
         more = f" … and {len(found.problems) - _NAMED} more" if len(found.problems) > _NAMED else ""
         raise ReferenceRefused(
@@ -75,11 +82,16 @@ class ReferenceTables:
     vehicles: pd.DataFrame | None
     drivers: pd.DataFrame | None
     contracts: pd.DataFrame | None
+    substitutions: pd.DataFrame | None
+    acceptances: pd.DataFrame | None
+
+
+TABLES = (VEHICLES, DRIVERS, CONTRACTS, SUBSTITUTIONS, ACCEPTANCES)
 
 
 def read_tables(lake: Lake) -> ReferenceTables:
-    """All that is known of vehicles, drivers and contracts."""
-    return ReferenceTables(_table(lake, VEHICLES), _table(lake, DRIVERS), _table(lake, CONTRACTS))
+    """All that the reference tables say."""
+    return ReferenceTables(**{contract.name: _table(lake, contract) for contract in TABLES})
 
 
 def read_reference(lake: Lake) -> Reference:
@@ -92,8 +104,8 @@ def _table(lake: Lake, contract: Contract) -> pd.DataFrame | None:
     return None if found is None else contract.frame(found)
 
 
-def reference_file(lake: Lake, name: str) -> str:
-    """The key of the file that the table `name` is made from.
+def reference_file(lake: Lake, name: str) -> str | None:
+    """The key of the file that the table `name` is made from; None where an optional one has none.
 
     Raises `NoReferenceFile` where there is none, or where there are two and nobody can say which counts.
     """
@@ -104,6 +116,8 @@ def reference_file(lake: Lake, name: str) -> str:
         return found[0]
     if found:
         raise NoReferenceFile(f"{' and '.join(map(lake.store.uri, found))} are both there; keep only one")
+    if name in OPTIONAL:
+        return None
     beside = f" (there is {', '.join(PurePosixPath(key).name for key in there[:_NAMED])})" if there else ""
     raise NoReferenceFile(
         f"{lake.store.uri(wanted[0])} is not there{beside}; put the table there, as CSV or as .xlsx, "

@@ -1,6 +1,6 @@
 """Which audited days are stale and to be audited again: by what they were made from, and nothing else.
 
-A tick of the sensor costs two LISTs of the index and one of the states (each for up to 1,000 objects), three
+A tick of the sensor costs two LISTs of the index and one of the states (each for up to 1,000 objects), five
 requests about the reference tables, and a GET for each of these that changed since this process last looked.
 """
 
@@ -16,7 +16,6 @@ import pandas as pd
 from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.staleness import (
@@ -30,12 +29,12 @@ from telemetria_pipeline.core.audit.staleness import (
     fingerprint,
     touching,
 )
-from telemetria_pipeline.core.audit.trips import FILE_DAYS, HOUR_DAYS, AuditedTrips
+from telemetria_pipeline.core.audit.trips import FILE_DAYS, HOUR_DAYS, AuditedTrips, AuditInputs
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex, cached
 from telemetria_pipeline.steps.hours import Sources
-from telemetria_pipeline.steps.reference import ReferenceTables
+from telemetria_pipeline.steps.reference import TABLES, ReferenceTables
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectNotFound, StorageError
 
@@ -64,7 +63,7 @@ class Snapshot:
     def read(cls, lake: Lake, first: date, last: date, settings: Settings) -> "Snapshot":
         """All that the days from `first` to `last` may be made from."""
         index = DayIndex.read(lake, first - HEARD_DAYS * _DAY, last + FILE_DAYS * _DAY)
-        tables = {c.name: _reference(lake, c) for c in (VEHICLES, DRIVERS, CONTRACTS)}
+        tables = {c.name: _reference(lake, c) for c in TABLES}
         return cls(
             index=index,
             sources=load_sources(settings),
@@ -128,6 +127,8 @@ class Snapshot:
             vehicles=self.reference.vehicles,
             drivers=self.reference.drivers,
             contracts=self.reference.contracts,
+            substitutions=self.reference.substitutions,
+            acceptances=self.reference.acceptances,
             versions=self.versions,
             rules=hashlib.blake2b(common.encode(), digest_size=8).hexdigest(),
         )
@@ -222,25 +223,25 @@ def _stale(snapshot: Snapshot, state: DayState | None, day: date) -> tuple[list[
 
 
 def make_state(
-    day: date, audited: AuditedTrips, segments: pd.DataFrame, snapshot: Snapshot, file: str
+    day: date, audited: AuditedTrips, inputs: AuditInputs, snapshot: Snapshot, file: str
 ) -> DayState:
     """The state of a day that was audited from what the snapshot shows.
 
     Args:
-        audited: the day's trips.
-        segments: all that were looked at.
+        audited: what came of it.
+        inputs: all that was looked at.
         file: the SHA-256 of the object that the trips were written to.
     """
     settings = snapshot.settings
-    trips = audited.trips
-    reach = Reach.of(audited, segments, settings.calendar.day(day), settings.pseudonyms)
+    window, tolerance = settings.calendar.day(day), timedelta(minutes=snapshot.rules.match_minutes)
+    reach = Reach.of(audited, inputs, window, tolerance, settings.timezone, settings.pseudonyms)
     return DayState(
         day=day,
         made_from=snapshot.fingerprint(day, reach),
         versions=dict(snapshot.versions),
         reach=reach,
-        rows=len(trips),
-        digest=rows_digest(VALIDATED_TRIPS, trips),
+        rows=len(audited.trips),
+        digest=rows_digest(VALIDATED_TRIPS, audited.trips),
         file=file,
         audited_at=datetime.now(UTC),
     )

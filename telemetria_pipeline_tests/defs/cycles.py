@@ -6,17 +6,19 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
+import pandas as pd
+
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.audit import TRIP_SEGMENTS, VALIDATED_TRIPS
+from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.audit.trips import SEGMENTS, AuditedTrips
+from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditedTrips, AuditInputs
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.closed_cycles import read_log
 from telemetria_pipeline.steps.staleness import Snapshot, make_state, write_state
 from telemetria_pipeline.storage.lake import Lake
-from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, trips
+from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, hours, segments, trips
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, on, terms, vehicle
 
 SETTINGS = Settings.load()
@@ -40,8 +42,9 @@ def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date
         of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
         frame = trips(*of_day)
         written = lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
-        made = AuditedTrips(frame, TRIP_SEGMENTS.empty(), leans=False)
-        write_state(lake, make_state(day, made, SEGMENTS.empty(), snapshot, written.sha256))
+        found = AuditedTrips(frame, segments(), leans=False, swaps=pd.DataFrame(), devices_in_doubt=False)
+        inputs = AuditInputs(DECLARED.empty(), SEGMENTS.empty(), hours(day))
+        write_state(lake, make_state(day, found, inputs, snapshot, written.sha256))
 
 
 def lose(lake: Lake, day: str) -> None:

@@ -14,12 +14,14 @@ from telemetria_pipeline.carriers.profile import load_profile
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, SUBSTITUTIONS
 from telemetria_pipeline.core.audit.trips import HOUR_DAYS, AuditInputs
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.core.reference import read_acceptances, read_substitutions
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
-from telemetria_pipeline.simulator.boletins import as_csv, declared
+from telemetria_pipeline.simulator.boletins import HEADERS, as_csv, declared, honest, typed
 from telemetria_pipeline.simulator.fleet import Trip
 from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_kilometres, read_day
 from telemetria_pipeline.steps.capture import capture_hour
@@ -31,6 +33,7 @@ from telemetria_pipeline.steps.intake import (
     receive_file,
 )
 from telemetria_pipeline.steps.publish import publish_hour
+from telemetria_pipeline.steps.reference import refresh_table
 from telemetria_pipeline.steps.staleness import Snapshot, plan_days, read_state
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.defs.conftest import TOKEN
@@ -62,7 +65,10 @@ class World:
         return list(self.simulator.fleet.trips(hour_of(hours[0]).start, hour_of(hours[-1]).end))
 
     def drop(self, name: str, trips: list[Trip]) -> str:
-        self.inbox.put(name, as_csv(declared(trips, "Viação Teste")))
+        return self.send(name, as_csv(declared(trips, "Viação Teste")))
+
+    def send(self, name: str, boletim: bytes) -> str:
+        self.inbox.put(name, boletim)
         file = next(f.file_id for f in landed_files(self.inbox) if f.key == name)
         judge_file(
             self.lake, receive_file(self.lake, self.inbox, file), RuleSettings.of(self.settings), Reference()
@@ -205,6 +211,97 @@ def test_a_late_file_whose_trip_crosses_midnight_changes_its_neighbour_too(here)
     assert here.due() == []
     here.drop("late.csv", across[:1])
     assert here.audit_due() == [DAY, AFTER]
+
+
+def test_an_odometer_that_rolls_over_within_a_trip_is_paid_what_was_driven(here):
+    trips = here.trips(*hours(5, 6))
+    rows = [honest(trip, "Viação Teste") for trip in trips]
+    driven = rows[0].distance_m
+    rows[0] = replace(rows[0], km_out_m=99_995_000, km_in_m=driven - 5_000)
+    here.ingest(*hours(5, 6))
+    here.send("b.csv", as_csv(typed(rows)))
+    here.audit_due()
+    found = here.frame(VALIDATED_TRIPS).set_index("km_saida")
+    turned = found.loc[99_995.0]
+    assert (turned["fonte"], turned["veredito"]) == ("ambos", "ok")
+    assert int(turned["km_auditado"] * 1000) == driven
+    assert len(found) == len(trips)
+
+
+@pytest.mark.parametrize("by_row", [True, False])
+def test_a_spare_that_runs_for_a_broken_bus_is_paid_and_nobody_is_accused(here, by_row):
+    """The sheet goes on in the name of the bus, which has no device any more."""
+    spare = here.simulator.fleet.vehicles[0]
+    trips = [t for t in here.trips(*hours(5, 8)) if t.vehicle == spare]
+    assert len(trips) > 1
+    here.ingest(*hours(5, 8))
+    rows = [[*row, spare.plate] for row in typed(honest(t, "Viação Teste") for t in trips)]
+    for row in rows:
+        row[1] = "QBR0A11"
+    titles = ";".join([*HEADERS, "PLACA SUBSTITUTA"]).encode("cp1252")
+    _, *lines = as_csv(rows if by_row else [row[:-1] for row in rows]).split(b"\r\n")
+    here.send("b.csv", b"\r\n".join([titles if by_row else titles.rsplit(b";", 1)[0], *lines]))
+    here.audit_due()
+    if not by_row:
+        assert set(here.frame(DIVERGENCES)["tipo"]) >= {"sem_telemetria"}
+        text = f"PLACA;SUBSTITUTA;DE;ATÉ;MOTIVO\nQBR0A11;{spare.plate};10/03/2026;;quebrou\n"
+        here.lake.store.put("reference/substitutions.csv", text.encode())
+        refresh_table(here.lake, SUBSTITUTIONS, read_substitutions)
+        assert here.audit_due() == [DAY]
+    found = here.frame(VALIDATED_TRIPS)
+    own = found[found["placa_declarada"].notna()]
+    assert len(own) == len(trips)
+    assert set(own["placa_declarada"]) == {"QBR0A11"}
+    assert set(own["veiculo"]) == {spare.plate}
+    assert set(own["base_auditoria"]) == {"acordo"}
+    assert "sem_telemetria" not in set(here.frame(DIVERGENCES)["tipo"])
+
+
+def test_a_measured_trip_that_is_accepted_has_its_day_audited_again_and_is_marked(here):
+    trips = here.trips(*hours(5, 6))
+    alone = trips[-1]
+    here.ingest(*hours(5, 6))
+    here.drop("b.csv", trips[:-1])
+    assert here.audit_due() == [DAY]
+    assert not here.frame(VALIDATED_TRIPS)["aceita"].any()
+    clock = f"{alone.departure.astimezone(here.settings.timezone):%H:%M}"
+    text = f"PLACA;DATA;HORA SAÍDA;MOTIVO\n{alone.vehicle.plate};10/03/2026;{clock};ata perdida\n"
+    here.lake.store.put("reference/acceptances.csv", text.encode())
+    refresh_table(here.lake, ACCEPTANCES, read_acceptances)
+    assert here.audit_due() == [DAY]
+    accepted = here.frame(VALIDATED_TRIPS)[here.frame(VALIDATED_TRIPS)["aceita"]]
+    assert accepted["saida_utc"].tolist() == [pd.Timestamp(alone.departure)]
+
+
+def test_two_devices_that_were_swapped_accuse_nobody_and_are_said_once_a_day(tmp_path, monkeypatch):
+    monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path}/lake")
+    fleet = Fleet(11, vehicles=3)
+    one, two, third = fleet.vehicles
+    labels = ("plate", "description", "fleet_number")
+    as_shown = [
+        replace(vehicle, **{name: getattr(other, name) for name in labels})
+        for vehicle, other in ((one, two), (two, one))
+    ]
+    swapped = fleet.only([*as_shown, third], fleet.carrier)
+    with Simulator(swapped, token=TOKEN, as_of=datetime(2026, 3, 12, 6, tzinfo=UTC)) as simulator:
+        here = World(f"file:{tmp_path}", simulator)
+        for day in (DAY, AFTER):
+            here.ingest(*hours(4, 9, day))
+    days = (DAY, AFTER)
+    trips = {d: fleet.trips(hour_of(hours(4, 4, d)[0]).start, hour_of(hours(9, 9, d)[0]).end) for d in days}
+    here.audit_due()
+    assert not here.frame(VALIDATED_TRIPS)["aparelho_trocado"].any()  # nobody has said anything yet
+    here.drop("b.csv", [*trips[DAY], *trips[AFTER]])
+    here.audit_due()
+    for day in days:
+        found, told = here.frame(VALIDATED_TRIPS, day), here.frame(DIVERGENCES, day)
+        assert len(found) == len(trips[day])
+        assert set(found["fonte"]) == {"ambos"}
+        assert set(found["veredito"]) == {"ok"}
+        own = found["veiculo"].isin([one.plate, two.plate])
+        assert found["aparelho_trocado"].tolist() == own.tolist()
+        assert told["tipo"].tolist().count("aparelhos_trocados") == 1
+        assert not set(told["tipo"]) & {"sem_telemetria", "nao_declarada", "km_divergente"}
 
 
 def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it(here):

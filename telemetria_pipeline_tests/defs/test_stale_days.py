@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
-from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.reference import read_contracts, read_vehicles
+from telemetria_pipeline.contracts.reference import CONTRACTS, SUBSTITUTIONS, VEHICLES
+from telemetria_pipeline.core.reference import read_contracts, read_substitutions, read_vehicles
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import audit_day
 from telemetria_pipeline.steps.reference import FOLDER, refresh_table
@@ -50,6 +50,10 @@ class Group(House):
 
     def contract(self, *rows: str) -> None:
         self.keep(CONTRACTS, read_contracts, _CONTRACTS + "".join(rows))
+
+    def replace(self, *rows: str) -> None:
+        text = "PLACA;SUBSTITUTA;INÍCIO;FIM;MOTIVO\n" + "".join(f"{row};quebrou\n" for row in rows)
+        self.keep(SUBSTITUTIONS, read_substitutions, text)
 
     def audit_due(self) -> list[date]:
         """Audit what the sensor asks for; which days these were. Then it asks for none."""
@@ -104,6 +108,24 @@ def test_a_row_of_the_register_concerns_the_days_of_its_vehicle(group):
     assert group.audit_due() == DAYS[4:]
     group.register(VAN_ROW, BUS_ROW)  # the same in another order
     assert group.audit_due() == []
+
+
+def test_a_substitution_concerns_the_days_on_which_its_plate_is_declared(group):
+    def vehicles(day: date) -> set[str]:
+        rows = group.lake.read_table(VALIDATED_TRIPS.name, {"data": str(day)}).to_pylist()
+        return {(row["veiculo"], row["placa_declarada"]) for row in rows}
+
+    group.replace()
+    assert group.audit_due() == []
+    group.replace(f"{VAN};NEW1A23;{br(DAYS[1])};")
+    assert group.audit_due() == [DAYS[-1]]
+    assert vehicles(DAYS[-1]) == {(BUS, None), ("NEW1A23", VAN)}
+    group.replace(f"{VAN};NEW1A23;{br(DAYS[1])};", f"{BUS};NEW1A23;{br(DAYS[1])};{br(DAYS[2])}")
+    assert group.audit_due() == DAYS[1:3]
+    group.lake.store.delete(f"{FOLDER}/{SUBSTITUTIONS.name}.csv")
+    refresh_table(group.lake, SUBSTITUTIONS, read_substitutions)
+    assert group.audit_due() == [*DAYS[1:3], DAYS[-1]]
+    assert vehicles(DAYS[-1]) == {(BUS, None), (VAN, None)}
 
 
 def test_a_tolerance_of_a_contract_concerns_its_vehicles_and_the_default_all(group, monkeypatch):

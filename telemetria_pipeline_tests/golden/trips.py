@@ -50,7 +50,8 @@ class Segment:
 
 @dataclass(slots=True)
 class TrueVerdict:
-    """A validated trip as it must come out; `kinds` are its divergences with their verdicts.
+    """A validated trip as it must come out; `kinds` are its divergences with their verdicts, and the first
+    trip of a day bears what is said of its vehicle.
 
     `vehicle_id` is the carrier's id, None where nothing was measured; `terms` the contract row of its day;
     `apart_m` how far the sides are apart, of trips judged together their sums.
@@ -158,7 +159,13 @@ def segments_of(
 
 def true_verdicts(known: Known) -> list[TrueVerdict]:
     """Every validated trip, by departure and plate."""
-    return sorted(_Audit(known).verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
+    verdicts = sorted(_Audit(known).verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
+    met = set()
+    for verdict in verdicts:
+        if verdict.plate not in known.members and (verdict.plate, verdict.day) not in met:
+            met.add((verdict.plate, verdict.day))
+            verdict.kinds["veiculo_desconhecido"] = "a_esclarecer"
+    return verdicts
 
 
 class _Audit:
@@ -291,8 +298,6 @@ class _Audit:
         )
 
     def _told(self, verdict: TrueVerdict) -> TrueVerdict:
-        if verdict.plate not in self.known.members:
-            verdict.kinds["veiculo_desconhecido"] = "a_esclarecer"
         verdict.terms = terms_of(self.known, verdict.plate, verdict.day)
         return verdict
 

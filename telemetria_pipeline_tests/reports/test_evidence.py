@@ -122,6 +122,16 @@ def test_the_decision_is_told_step_by_step():
             ["o motorista M-0a1b2c3d, e a telemetria identificou M-ffffffff"],
         ),
         (
+            {"placa_declarada": "ABC1C34"},
+            {},
+            ["o boletim a traz na placa ABC1C34; GDP4J68 a substituiu"],
+        ),
+        (
+            {"aparelho_trocado": True},
+            {"tipo": "aparelhos_trocados", "valor_brl": None},
+            ["os aparelhos dos dois estavam trocados", "não muda o valor a pagar"],
+        ),
+        (
             {"cobertura": 0.5, "base_auditoria": "boletim_substitui"},
             {"tipo": "veiculo_desconhecido", "valor_brl": None, "tarifa_brl_km": None},
             ["50 % da viagem", "GDP4J68 não está no cadastro", "sem tarifa em vigor para o veículo"],

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from telemetria_pipeline.contracts.audit import DIVERGENCES, TO_CLARIFY
 from telemetria_pipeline.contracts.base import MONEY
 from telemetria_pipeline.core.audit.coverage import Sources
-from telemetria_pipeline.core.audit.phrases import joined, sentences
+from telemetria_pipeline.core.audit.phrases import exchange_in_words, joined, sentences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.timeline import instants, microseconds
 from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, decimals, half_up, units
@@ -37,6 +37,8 @@ OF_KM = ("km_divergente", "sem_telemetria", "nao_declarada")
 
 _SUMMED = ("km_declarado", "km_medido", "km_auditado", "km_sem_sinal")
 
+_OF_VEHICLES = ("veiculo_desconhecido", "aparelhos_trocados")  # not of a trip: once a day, without R$
+
 
 def find_divergences(
     trips: pd.DataFrame,
@@ -45,8 +47,11 @@ def find_divergences(
     rules: AuditRules,
     day: date,
     zone: ZoneInfo,
+    swaps: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """One row for each trip and kind in which the sides differ, highest value and surest first.
+    """One row for each trip and kind in which the sides differ, highest value and surest first; of a vehicle
+    that nobody registered, and of two whose devices were exchanged, one row for all of their trips, the first
+    one's.
 
     Args:
         trips: the day's trips, under contract VALIDATED_TRIPS.
@@ -56,15 +61,16 @@ def find_divergences(
         rules: the tolerances.
         day: the business day.
         zone: the contract's; the sentences show its clocks.
+        swaps: the day's, see `swapped.Swaps`; None: no devices were exchanged.
 
     Returns:
         A frame under contract DIVERGENCES.
     """
-    rows = _found(trips, rules, sources.vehicles is not None)
+    rows = _found(trips, rules, sources.vehicles is not None, swaps)
     rows["odometro_em_volta"] = _odometer_read_around(rows, segments)
     cents, priced = _at_stake(rows)
     sure = _confidence(rows)
-    names = pa.array((rows["viagem_id"] + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
+    names = pa.array((rows["nome"] + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
     hashes = pd.Series([blake2b(name, digest_size=5).hexdigest() for name in names], dtype="str")
     severity = np.select([cents >= HIGH_CENTS, ~priced | (cents >= MEDIUM_CENTS)], [2, 1], default=0)
     rows = rows.assign(
@@ -109,9 +115,16 @@ def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
     )
 
 
-def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.DataFrame:
-    """The trips' rows, one for each kind that they show, with `tipo`, `veredito` and `duvida`."""
-    trips = trips.assign(viagens=1)
+def _found(
+    trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool, swaps: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The trips' rows, one for each kind that they show, with `tipo`, `veredito` and `duvida`.
+
+    Trips that are judged together are found once, and so is a vehicle that is not in the register: `viagens`
+    says how many they are, `metros` how far a stranger drove. Of two vehicles whose devices were exchanged
+    `troca` is what is said of them. `nome` is what the divergence has of its own beside its kind.
+    """
+    trips = trips.assign(viagens=1, metros=0)
     journeys = _journeys(trips)
     judged = journeys["veredito"] != "ok"
     misplaced = trips["data_ou_horario_a_corrigir"]
@@ -123,17 +136,44 @@ def _found(trips: pd.DataFrame, rules: AuditRules, vehicles_known: bool) -> pd.D
         "data_ou_horario_a_corrigir": misplaced,
         "horario_divergente": late & (trips["fonte"] == "ambos") & ~misplaced,
         "motorista_divergente": ~trips["motorista_confere"],
-        "veiculo_desconhecido": ~trips["veiculo_conhecido"] & vehicles_known,
     }
     found = {kind: (journeys if kind in OF_KM else trips)[where] for kind, where in kinds.items()}
+    found = {kind: rows.assign(nome=rows["viagem_id"]) for kind, rows in found.items()}
+    found["veiculo_desconhecido"] = _strangers(trips if vehicles_known else trips.iloc[:0])
+    found["aparelhos_trocados"] = _exchanged(trips, swaps)
     rows = pd.concat(found.values(), ignore_index=True)
     kind = pd.Series(np.repeat(list(found), [len(some) for some in found.values()]), dtype="str")
     doubt = doubts(rows, rules)
     of_segments = kind.isin(["horario_divergente", "motorista_divergente"])
     doubtful = of_segments & (doubt != "")
-    clear = (of_segments & ~doubtful) | kind.isin(["data_ou_horario_a_corrigir", "veiculo_desconhecido"])
+    clear = (of_segments & ~doubtful) | kind.isin(["data_ou_horario_a_corrigir", *_OF_VEHICLES])
     verdict = rows["veredito"].mask(clear, TO_CLARIFY).mask(doubtful, "inconclusivo")
     return rows.assign(tipo=kind, veredito=verdict, duvida=doubt)
+
+
+def _exchanged(trips: pd.DataFrame, swaps: pd.DataFrame | None) -> pd.DataFrame:
+    """The first trip of each two vehicles whose devices were exchanged, with `nome` and `troca`, what is said
+    of them."""
+    if swaps is None or swaps.empty:
+        return trips.iloc[:0].assign(nome="", troca="").astype({"nome": "str", "troca": "str"})
+    turned = swaps[["dia", "fonte", "veiculo", "de_km", "ate_km"]].rename(
+        columns={"veiculo": "outro", "de_km": "de_outro_km", "ate_km": "ate_outro_km"}
+    )
+    pairs = swaps[swaps["veiculo"] < swaps["outro"]].merge(turned, on=["dia", "fonte", "outro"])
+    pairs = pairs.drop_duplicates(["veiculo", "outro"]).reset_index(drop=True)
+    pairs = pairs.assign(nome=pairs["veiculo"] + "|" + pairs["outro"], troca=exchange_in_words(pairs))
+    either = pairs[["veiculo", "outro", "nome", "troca"]].melt(["nome", "troca"], value_name="veiculo")
+    rows = trips.merge(either.drop(columns="variable"), on="veiculo").sort_values(["saida_utc", "viagem_id"])
+    return rows.drop_duplicates("nome")[[*trips, "nome", "troca"]]
+
+
+def _strangers(trips: pd.DataFrame) -> pd.DataFrame:
+    """The first trip of each vehicle that is not in the register, with `nome`, how many `viagens` it has, and
+    their `metros`, declared, else measured."""
+    rows = trips[~trips["veiculo_conhecido"]].sort_values(["saida_utc", "viagem_id"])
+    by_vehicle = rows.assign(metros=units(rows["km_declarado"].fillna(rows["km_medido"]))).groupby("veiculo")
+    first = rows.drop_duplicates("veiculo").set_index("veiculo", drop=False)
+    return first.assign(nome=first["veiculo"], viagens=by_vehicle.size(), metros=by_vehicle["metros"].sum())
 
 
 def _journeys(trips: pd.DataFrame) -> pd.DataFrame:
@@ -158,7 +198,7 @@ def _at_stake(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     metres = np.abs(units(rows["km_declarado"]) - units(rows["km_medido"]))
     cents = half_up(metres * units(rows["tarifa_brl_km"]), PRICE_UNITS_A_CENT)
     of_km = rows["tipo"].isin(OF_KM)
-    priced = rows["tarifa_brl_km"].notna() & (rows["tipo"] != "veiculo_desconhecido")
+    priced = rows["tarifa_brl_km"].notna() & ~rows["tipo"].isin(_OF_VEHICLES)
     return np.where(of_km, cents, 0), priced.to_numpy()
 
 

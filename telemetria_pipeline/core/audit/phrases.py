@@ -5,6 +5,7 @@ A sentence is put together from parts, each with the rows it is for; all of it w
 
 import re
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.tolerances import in_words
-from telemetria_pipeline.core.exact import half_up, units
+from telemetria_pipeline.core.exact import half_up, metres, units
 
 _OPENINGS = {
     "km_divergente": "Declarados {declarado} km {quando}; a telemetria mediu {medido} km "
@@ -30,17 +31,19 @@ _OPENINGS = {
     "(tolerância de {minutos} min).",
     "motorista_divergente": "Na viagem {quando}, o boletim informa o motorista {declarado_por} e a "
     "telemetria identificou {medido_por}.",
-    "veiculo_desconhecido": "O veículo {veiculo} (viagem {quando}) não consta do cadastro; se a placa "
-    "estiver certa, falta incluí-lo.",
+    "veiculo_desconhecido": "O veículo {veiculo} ({viagens}, {metros} km em {dia}) não consta do cadastro; "
+    "se a placa estiver certa, falta incluí-lo.",
+    "aparelhos_trocados": "{troca}",
 }
 _OF_A_GROUP = (
-    "Declarados {declarado} km em {viagens} viagens {quando}, que a telemetria mediu juntas: {medido} km "
+    "Declarados {declarado} km em {viagens} {quando}, que a telemetria mediu juntas: {medido} km "
     "({diferenca}{tolerancia})."
 )
 _OF_ANOTHER = (
     "Declarados {declarado} km {quando}; a viagem que a telemetria mediu nesse horário corresponde a outra "
     "declarada ({tolerancia})."
 )
+_FOR_ANOTHER = " Foi declarada para a placa {placa_declarada}, que este veículo substituiu."
 _BY_TELEMETRY = " A distância é a do rastreador, sem leitura boa do odômetro."
 _PARTLY_BY_TELEMETRY = " Parte da distância é a do rastreador, sem leitura boa do odômetro."
 _HOURS_MISSING = " Faltam horas de telemetria{horas}."
@@ -55,6 +58,16 @@ _PROVEN_COUNT = " Contam {auditado} km."
 _TELEMETRY_STANDS = " Sem declaração, vale a telemetria."
 _NO_BOLETIM = " Não veio boletim do veículo nesse dia."
 _TO_DECLARE = " A declarar: por ora não entra na medição."
+
+_EXCHANGED = (
+    "Os aparelhos de {one} e {other} parecem trocados em {day}: na placa {one} vieram leituras de {readings} "
+    "km, e na placa {other}, de {others} km; {proof}. As viagens foram conferidas com eles destrocados; "
+    "corrija o cadastro na fonte {source}."
+)
+_PROOFS = {
+    True: "o boletim as declara ao contrário",
+    False: "na véspera ou no dia seguinte era o contrário",
+}
 
 _TEXT = pa.large_string()  # what a `str` array holds
 _THOUSANDTHS = pd.array([f",{m:03d}".rstrip("0").ljust(2, "0") for m in range(1000)], dtype="str")
@@ -124,7 +137,8 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
 
     Args:
         rows: columns of VALIDATED_TRIPS with `tipo` and `veredito` of the divergence, `duvida` (see
-            `divergences.doubts`), `horas_ausentes` (text) and `odometro_em_volta` (flag).
+            `divergences.doubts`), `horas_ausentes` (text), `odometro_em_volta` (flag), `viagens` and
+            `metros` (of a vehicle that nobody registered), `troca` (`exchange_in_words`).
         rules: how far apart in time trips may be; the sentences show it.
         zone: whose clocks they show.
     """
@@ -141,6 +155,7 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
         *((usual & (kind == one), opening) for one, opening in _OPENINGS.items()),
         (of_group & (kind == "km_divergente"), _OF_A_GROUP),
         (of_another, _OF_ANOTHER),
+        (claimed & rows["placa_declarada"].notna(), _FOR_ANOTHER),
         (measured & (source == "telemetria"), _BY_TELEMETRY),
         (measured & (source == "mista"), _PARTLY_BY_TELEMETRY),
         (unproven & ~undeclared & (doubt == "horas"), _HOURS_MISSING),
@@ -162,6 +177,28 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
     return joined(np.concatenate(at), pd.concat(texts), len(rows), "")
 
 
+def exchange_in_words(pairs: pd.DataFrame) -> pd.Series:
+    """What is said of two vehicles whose devices were exchanged.
+
+    Args:
+        pairs: a row of `swapped.Swaps.pairs` each, with the other direction's `de_outro_km`, `ate_outro_km`.
+    """
+    km = {name: km_text(metres(pairs[name])) for name in ("de_km", "ate_km", "de_outro_km", "ate_outro_km")}
+    said = [
+        _EXCHANGED.format(
+            one=pair["veiculo"],
+            other=pair["outro"],
+            day=f"{date.fromisoformat(pair['dia']):%d/%m}",
+            readings=f"{km['de_km'][n]} a {km['ate_km'][n]}",
+            others=f"{km['de_outro_km'][n]} a {km['ate_outro_km'][n]}",
+            proof=_PROOFS[pair["pelo_boletim"]],
+            source=pair["fonte"],
+        )
+        for n, pair in enumerate(pairs.to_dict("records"))
+    ]
+    return pd.Series(said, pairs.index, dtype="str")
+
+
 def _difference(declared: np.ndarray, measured: np.ndarray) -> pd.Series:
     """`+53,8 %; `, or nothing where there is no distance to compare with."""
     said = percent_text(declared - measured, np.maximum(measured, 1)) + "; "
@@ -180,13 +217,16 @@ _WORDS: dict[str, Callable[[_Of, AuditRules, ZoneInfo], pd.Series | str]] = {
     "tolerancia": lambda of, *_: in_words(of("tolerancia_pct"), of("tolerancia_km")),
     "minutos": lambda _, rules, __: str(rules.match_minutes),
     "quando": lambda of, _, zone: window_text(of("saida_utc"), of("chegada_utc"), zone),
-    "viagens": lambda of, *_: of("viagens").astype("str"),
     "dia": lambda of, _, zone: _day_text(of("saida_utc"), zone),
     "dia_medido": lambda of, _, zone: _day_text(of("saida_medida_utc"), zone),
     "quando_medido": lambda of, _, zone: window_text(of("saida_medida_utc"), of("chegada_medida_utc"), zone),
     "declarado_por": lambda of, *_: of("motorista_declarado").fillna("outro"),
     "medido_por": lambda of, *_: of("motorista_medido").fillna("outro"),
     "veiculo": lambda of, *_: of("veiculo"),
+    "troca": lambda of, *_: of("troca"),
+    "placa_declarada": lambda of, *_: of("placa_declarada"),
+    "viagens": lambda of, *_: _by_distinct(of("viagens"), lambda n: "1 viagem" if n == 1 else f"{n} viagens"),
+    "metros": lambda of, *_: km_text(of("metros").to_numpy()),
     "horas": lambda of, *_: of("horas_ausentes"),
 }
 

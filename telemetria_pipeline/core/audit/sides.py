@@ -82,12 +82,14 @@ class Sides:
     def of(
         cls,
         declared: pd.DataFrame,
+        ran: pd.Series,
         segments: pd.DataFrame,
-        vehicles: pd.DataFrame | None,
+        heard: pd.Series,
         drivers: pd.DataFrame | None,
     ) -> "Sides":
-        """Rows of both sides, under their contracts, with the reference tables that help to name them."""
-        names = pd.concat([declared["placa"], vehicle_names(segments, vehicles)], ignore_index=True)
+        """Rows of both sides, under their contracts, and whose they are: `ran` is the plate of the vehicle
+        that ran each declared trip, `heard` the vehicle of each segment; `drivers` helps to name drivers."""
+        names = pd.concat([ran, heard], ignore_index=True)
         vehicle, different_vehicles = pd.factorize(names, sort=True)
         names = pd.concat([declared["motorista"], _drivers_of(segments, drivers)], ignore_index=True)
         written, different = pd.factorize(names)

@@ -11,15 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from telemetria_pipeline.business_calendar import Window
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
+from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
-from telemetria_pipeline.core.audit.trips import FILE_DAYS, HOUR_DAYS, AuditedTrips
+from telemetria_pipeline.core.audit.substitutions import recorded
+from telemetria_pipeline.core.audit.trips import FILE_DAYS, HOUR_DAYS, AuditedTrips, AuditInputs
 from telemetria_pipeline.core.billing.tariffs import terms_of_day
 from telemetria_pipeline.core.digests import rows_digest
 
@@ -49,7 +52,7 @@ class Surroundings:
     stood are gone or altered since:
         the signal of the day's trips may rest on their odometers, wherever they lie in those days.
     heard: vehicle → the sources that heard it in the last weeks; empty where there is one source.
-    vehicles, drivers, contracts: the reference tables; None where there is none.
+    vehicles, drivers, contracts, substitutions, acceptances: the reference tables; None where there is none.
     versions: a digest of each reference table as a whole, by name.
     rules: the version of the rules, and of whatever else is the same for all trips.
     """
@@ -60,6 +63,8 @@ class Surroundings:
     vehicles: pd.DataFrame | None
     drivers: pd.DataFrame | None
     contracts: pd.DataFrame | None
+    substitutions: pd.DataFrame | None
+    acceptances: pd.DataFrame | None
     versions: Mapping[str, str]
     rules: str
 
@@ -68,11 +73,15 @@ class Reach(BaseModel):
     """What an audited day depends on beyond its own pieces.
 
     until: the last arrival of its trips, on either side.
-    wide: the signal of some trip rests on what its neighbours' odometers say, or do not say.
+    wide: the signal of some trip rests on what its neighbours' odometers say, or do not say; or whose a trip
+        is rests on what telemetry shows of two vehicles.
     leans: some trip has one side only, or found the other under a wrong date or hour: whatever is around it
         may be, or claim, the other.
+    declared: the plates in boletins, and the days of their departures, of the trips that may be the day's or
+        claim its segments.
     vehicles: of its trips; `terms`: what tariffs are looked up by, for each of them.
     drivers: pseudonyms of the ids that were looked up in the register.
+    devices_in_doubt: whose a segment is rests on the odometers that are measured and declared around the day.
     """
 
     until: datetime
@@ -81,28 +90,47 @@ class Reach(BaseModel):
     vehicles: list[str]
     terms: list[tuple[str | None, str | None, str | None, str | None]]
     drivers: list[str]
+    devices_in_doubt: bool = False
+    declared: list[tuple[str, str]] = []  # states of days that were audited earlier have none
 
     @classmethod
-    def of(cls, audited: AuditedTrips, segments: pd.DataFrame, window: Window, key: str) -> Self:
+    def of(
+        cls,
+        audited: AuditedTrips,
+        inputs: AuditInputs,
+        window: Window,
+        tolerance: timedelta,
+        zone: ZoneInfo,
+        key: str,
+    ) -> Self:
         """The reach of a day.
 
         Args:
-            audited: the day's trips.
-            segments: all that were looked at: `motorista`, `motorista_id`.
+            audited: what came of the day.
+            inputs: all that was looked at.
             window: the day's.
+            tolerance: see `touching`.
+            zone: the contract's.
             key: the secret of the pseudonyms.
         """
         trips = audited.trips
         arrivals = pd.concat([trips["chegada_utc"], trips["chegada_medida_utc"]]).dropna()
         terms = trips[_TERMS_BY].drop_duplicates().astype(object)
+        segments, rows = inputs.segments, inputs.declared
+        near = (rows["chegada_utc"] >= window[0] - tolerance) & (rows["saida_utc"] <= window[1] + tolerance)
+        rows = rows[near]
+        said = pd.DataFrame({"placa": rows["placa"], "dia": business_days(rows["saida_utc"], zone)})
+        instead = recorded(rows, inputs.substitutions, zone).notna().any()
         nameless = segments.loc[segments["motorista"].isna(), "motorista_id"].dropna().unique()
         return cls(
             until=max([window[1], *([arrivals.max().to_pydatetime()] if len(arrivals) else [])]),
-            wide=rests_on_neighbours(trips),
+            wide=rests_on_neighbours(trips) or bool(instead),
             leans=audited.leans,
             vehicles=sorted(trips["veiculo"].unique()),
             terms=sorted(terms.where(terms.notna(), None).itertuples(index=False, name=None), key=str),
             drivers=sorted(pseudonyms(nameless, key)),
+            devices_in_doubt=audited.devices_in_doubt,
+            declared=sorted(said.drop_duplicates().itertuples(index=False, name=None)),
         )
 
 
@@ -119,6 +147,8 @@ class Fingerprint(BaseModel):
     drivers: str
     contracts: str
     rules: str
+    substitutions: str = ""  # as in states of days that were audited before there were any
+    acceptances: str = ""
 
     @property
     def digest(self) -> str:
@@ -161,8 +191,9 @@ def touching(
     def around(days: int) -> Window:
         return start - days * _DAY - tolerance, max(end, window[1] + days * _DAY) + tolerance
 
-    leans, wide = bool(reach and reach.leans), bool(reach and reach.wide)
-    of_hours, of_files = around(HOUR_DAYS if leans else int(wide)), around(FILE_DAYS if leans else 0)
+    wide, doubt, leans = (reach.wide, reach.devices_in_doubt, reach.leans) if reach else (False, False, False)
+    of_hours = around(HOUR_DAYS if leans or doubt else int(wide))
+    of_files = around(FILE_DAYS if leans else HOUR_DAYS if doubt else 0)
     return [
         piece
         for piece in pieces
@@ -193,7 +224,13 @@ def fingerprint(
     def of_table(name: str, rows: pd.DataFrame | None) -> str:
         return "" if rows is None else rows_digest(_COMPARED[name], rows)
 
-    tables = {"vehicles": _vehicles, "drivers": _drivers, "contracts": _contracts}
+    tables = {
+        "vehicles": _vehicles,
+        "drivers": _drivers,
+        "contracts": _contracts,
+        "substitutions": _substitutions,
+        "acceptances": _acceptances,
+    }
     reference = {
         name: getattr(known.made_from, name)
         if known and known.versions.get(name) == around.versions.get(name)
@@ -230,6 +267,8 @@ _COMPARED = {
     "vehicles": _without(VEHICLES, "placa_recebida", "entrada", "saida"),
     "drivers": DRIVERS,
     "contracts": _without(CONTRACTS, "contrato_linha", "vigencia_inicio", "vigencia_fim"),
+    "substitutions": SUBSTITUTIONS.only("placa", "substituta"),
+    "acceptances": ACCEPTANCES.only("placa", "hora_saida"),
 }
 
 
@@ -261,6 +300,25 @@ def _contracts(around: Surroundings, day: date, reach: Reach, key: str) -> pd.Da
     vehicles = pd.DataFrame(reach.terms, columns=_TERMS_BY, dtype="str")
     found = terms_of_day(vehicles, rows, day)
     return found.sort_values(["contrato", "clausula", "vigencia_inicio", "contrato_linha"])
+
+
+def _substitutions(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+    """Who ran for whom among its declared trips, on the days of these; None where nobody did."""
+    if around.substitutions is None:
+        return None
+    said = pd.DataFrame(reach.declared, columns=["placa", "dia"], dtype="str")
+    rows = said.merge(around.substitutions, on="placa")
+    rows = rows[(rows["inicio"] <= rows["dia"]) & ~(rows["fim"] < rows["dia"])]
+    return None if rows.empty else rows.sort_values(["placa", "dia"])
+
+
+def _acceptances(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+    """What is accepted of its vehicles on the day; None where nothing is."""
+    rows = around.acceptances
+    if rows is None:
+        return None
+    rows = rows[(rows["data"] == day.isoformat()) & rows["placa"].isin(reach.vehicles)]
+    return None if rows.empty else rows.sort_values(["placa", "hora_saida"])
 
 
 def digest(texts: Iterable[str]) -> str:

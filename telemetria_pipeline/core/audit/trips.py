@@ -16,6 +16,7 @@ from telemetria_pipeline.contracts.audit import SOURCE_REASONS, TRIP_SEGMENTS
 from telemetria_pipeline.contracts.base import KM
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import SITUATIONS, TRIPS
+from telemetria_pipeline.core.audit.acceptances import accepted
 from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.days import business_days, day_numbers
 from telemetria_pipeline.core.audit.groups import Groups, Shares, find_groups, find_shares
@@ -25,8 +26,10 @@ from telemetria_pipeline.core.audit.movements import Movements, count_once
 from telemetria_pipeline.core.audit.pairs import Pairs
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
 from telemetria_pipeline.core.audit.rules import AuditRules
-from telemetria_pipeline.core.audit.sides import Side, Sides
+from telemetria_pipeline.core.audit.sides import Side, Sides, vehicle_names
 from telemetria_pipeline.core.audit.signal import SIGNALS, UNKNOWN, Odometers, hear
+from telemetria_pipeline.core.audit.substitutions import recorded, who_ran
+from telemetria_pipeline.core.audit.swapped import find_swaps
 from telemetria_pipeline.core.audit.timeline import MISSING, instants, microsecond
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.tariffs import price_trips
@@ -39,7 +42,16 @@ _AS_DECLARED = (
     *("arquivo_id", "arquivo", "aba", "linha"),
 )
 DECLARED = BOLETIM_TRIPS.only(
-    *("placa", "equipamento", "empresa", "motorista", "saida_utc", "chegada_utc", "km_declarado"),
+    *(
+        "placa",
+        "placa_substituta",
+        "equipamento",
+        "empresa",
+        "motorista",
+        "saida_utc",
+        "chegada_utc",
+        "km_declarado",
+    ),
     *_AS_DECLARED,
 )
 """What the audit reads of a declared trip, but for its `arquivo_id`."""
@@ -71,7 +83,7 @@ class AuditInputs:
     segments: under contract SEGMENTS, `fonte` (text: which source heard it), and `raw_key`, `raw_sha256`
         (text, may be missing); those that depart on the `HOUR_DAYS` around the window.
     hours: of those days, see `Sources`.
-    vehicles, drivers, contracts: the reference tables, where there are any.
+    vehicles, drivers, contracts, substitutions, acceptances: the reference tables, where there are any.
     heard: which sources heard which vehicle lately, see `Sources`.
     """
 
@@ -81,6 +93,8 @@ class AuditInputs:
     vehicles: pd.DataFrame | None = None
     drivers: pd.DataFrame | None = None
     contracts: pd.DataFrame | None = None
+    substitutions: pd.DataFrame | None = None
+    acceptances: pd.DataFrame | None = None
     heard: pd.DataFrame | None = None
 
     @property
@@ -94,12 +108,14 @@ class AuditedTrips:
     """The trips of a window (VALIDATED_TRIPS) and the measured trips that they cover (TRIP_SEGMENTS).
 
     `leans`: some have one side only, or found the other under a wrong date or hour, so that days further away
-    may tell more of them.
+    may tell more of them. `swaps`: `Swaps.pairs` of the window's days; `devices_in_doubt`: `Swaps.in_doubt`.
     """
 
     trips: pd.DataFrame
     segments: pd.DataFrame
     leans: bool
+    swaps: pd.DataFrame
+    devices_in_doubt: bool
 
 
 def validate_trips(
@@ -125,12 +141,16 @@ def validate_trips(
         zone: the contract's; days are cut in it.
         pseudonym_key: secret that drivers' pseudonyms are made with.
     """
-    sides = Sides.of(
-        _departing(inputs.declared, start, end, FILE_DAYS, zone),
-        _departing(inputs.segments, start, end, HOUR_DAYS, zone),
-        inputs.vehicles,
-        inputs.drivers,
-    )
+    declared = _departing(inputs.declared, start, end, FILE_DAYS, zone)
+    segments = _departing(inputs.segments, start, end, HOUR_DAYS, zone)
+    heard_as = vehicle_names(segments, inputs.vehicles)
+    instead = recorded(declared, inputs.substitutions, zone)
+    around = (_midnight(start, -1, zone).date(), end.astimezone(zone).date())
+    said = instead.fillna(declared["placa"])
+    swaps = find_swaps(declared, said, segments, heard_as, around, rules, zone)
+    segments = segments.assign(aparelho_trocado=(heard_as != swaps.really).to_numpy())
+    ran = who_ran(declared, instead, segments, swaps.really, rules)
+    sides = Sides.of(declared, ran, segments, swaps.really, inputs.drivers)
     heard = _heard(sides, inputs.sources, rules)
     sides = replace(sides, segments=sides.segments.take(heard.movements.stays))
     told = _told(sides, rules, zone)
@@ -138,7 +158,7 @@ def validate_trips(
     days = business_days(pd.Series(instants(pairs.departure)), zone)
     # NumPy and Arrow work without the interpreter's lock: a second core makes half of the columns.
     with ThreadPoolExecutor(_CORES) as cores:
-        segments = cores.submit(_segments_of, sides, pairs)
+        covered = cores.submit(_segments_of, sides, pairs)
         parts = cores.map(
             lambda make: make(),
             [
@@ -146,7 +166,7 @@ def validate_trips(
                     sides, pairs, told.groups, inputs.sources, heard, rules, days, zone
                 ),
                 lambda: _vehicle_columns(sides, pairs, inputs, rules, days),
-                lambda: _declared_columns(sides.declared, pairs),
+                lambda: _declared_columns(sides, pairs),
                 lambda: _measured_columns(sides.segments, pairs, told.groups),
                 lambda: _source_columns(sides.segments, pairs, heard),
                 lambda: _driver_columns(sides, pairs, pseudonym_key),
@@ -156,8 +176,11 @@ def validate_trips(
         )
         columns = {name: column for part in parts for name, column in part.items()}
         trips = pd.DataFrame(columns, copy=False)
+        trips["aceita"] = accepted(trips, days, inputs.acceptances, zone)
+        asked = swaps.pairs["dia"].between(str(around[0]), str(around[1]), inclusive="neither")
+        found = swaps.pairs[asked].reset_index(drop=True)
         leans = told.leans(sides, pairs, microsecond(start), microsecond(end))
-        return AuditedTrips(judge(trips, rules, days), segments.result(), leans)
+        return AuditedTrips(judge(trips, rules, days), covered.result(), leans, found, swaps.in_doubt)
 
 
 @dataclass(frozen=True)
@@ -272,15 +295,18 @@ def _vehicle_columns(
         return pd.Series(values, dtype="str")
 
     by_sheet, by_api = pairs.declared, pairs.first_segment
+    plate = plates.array.take(vehicle)
+    # The fleet number beside another plate may be that plate's.
+    own_number = np.where(declared.column("placa", by_sheet) == plate, by_sheet, -1)
     columns = {
         "viagem_id": pairs.ids,
         "fonte": _labels(
             np.select([by_sheet < 0, by_api < 0], [2, 1], 0), ("ambos", "boletim", "telemetria")
         ),
         "veiculo": sides.vehicles.array.take(vehicle),
-        "placa": plates.array.take(vehicle),
+        "placa": plate,
         "equipamento": first_known(
-            "equipamento", (declared, "equipamento", by_sheet), (segments, "equipamento", by_api)
+            "equipamento", (declared, "equipamento", own_number), (segments, "equipamento", by_api)
         ),
         "transportadora": first_known(
             "transportadora", (declared, "empresa", by_sheet), (segments, "transportadora", by_api)
@@ -294,12 +320,15 @@ def _vehicle_columns(
     return price_trips(pd.DataFrame(columns, copy=False), inputs.contracts, days, rules)
 
 
-def _declared_columns(declared: Side, pairs: Pairs) -> dict[str, Any]:
-    trips = pairs.declared
+def _declared_columns(sides: Sides, pairs: Pairs) -> dict[str, Any]:
+    declared, trips = sides.declared, pairs.declared
+    vehicle = np.append(declared.times.vehicle, -1)[trips]
+    plate, ran = declared.column("placa", trips), sides.vehicles.array.take(vehicle, allow_fill=True)
     km = decimals(np.append(declared.metres, 0)[trips], KM, pd.RangeIndex(len(trips)), missing=trips < 0)
     said = declared.columns(["empresa", *_AS_DECLARED], trips)
     return {
         "km_declarado": km,
+        "placa_declarada": plate.where(plate != ran),
         "empresa_declarada": said.pop("empresa"),
         "declaracoes": np.append(declared.copies, 0)[trips],
         **said,
@@ -318,7 +347,9 @@ def _measured_columns(segments: Side, pairs: Pairs, groups: Groups) -> dict[str,
     said = segments.frame["distancia_telemetria_km"].to_numpy()[rows]
     reported = pairs.fold(np.add, pairs.parts_of(metres(said), segments.metres))
     unsaid = pairs.fold(np.logical_or, np.isnan(said))
+    swapped = segments.frame["aparelho_trocado"].to_numpy()[rows]
     return {
+        "aparelho_trocado": pairs.fold(np.logical_or, swapped),
         "segmentos": pairs.fold(np.add, np.ones(len(rows), np.int64)),
         "km_medido": decimals(km, KM, pd.RangeIndex(len(km)), none),
         "fonte_distancia": _labels(np.select([none, every, ~some], [-1, 0, 1], 2), _SOURCES),

@@ -43,7 +43,7 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
     unheard = (trips["sinal"] == "desconhecido").to_numpy()
     doubtful = ~known | unheard | explained | disagree | crosses
     claims_others = _declares_that_day(trips["veiculo"], days, claimed)
-    pays = trips["paga_sem_boletim"].to_numpy()
+    pays = (trips["paga_sem_boletim"] | trips["aceita"]).to_numpy()
 
     nothing = np.zeros(len(trips), np.int64)
     always = np.ones(len(trips), bool)

@@ -35,10 +35,14 @@ from telemetria_pipeline.core.boletim.values import (
     plate_repair,
 )
 from telemetria_pipeline.core.sheets.text import NUMBER, TEXT, SheetText
+from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM, rolled_over
 
 Words = Callable[[int], Mapping[str, object]]
 
-_ONCE = ("placa", "equipamento", "data", "horario_saida", "horario_chegada", "turno", "motorista")
+_ONCE = (
+    *("placa", "placa_substituta", "equipamento", "data", "horario_saida", "horario_chegada"),
+    *("turno", "motorista"),
+)
 _KM = ("km_saida", "km_chegada", "km_rota")
 _FREE_TEXTS = ("local_saida", "local_chegada", "empresa")
 
@@ -47,19 +51,23 @@ _FREE_TEXTS = ("local_saida", "local_chegada", "empresa")
 class Cells:
     """A sheet's rows, typed, one array place a row.
 
-    `plate` is a number into `plates` (canonical, -1: none); `day` days since 1970 (`NO_DAY`: none);
+    `plate` is a number into `plates` (canonical, -1: none), and so is `ran`, the vehicle whose trip it is: a
+    substitute, where the row names one; `day` days since 1970 (`NO_DAY`: none);
     `departure_s` and `arrival_s` seconds since that day's midnight, arrivals on the next day above 86,400
-    (negative: none); kilometres and people NaN where empty. `texts` are finished columns of the contract.
+    (negative: none); kilometres and people NaN where empty; `km_driven` is from odometer to odometer, also
+    where it rolled over. `texts` are finished columns of the contract.
     """
 
     letters: dict[str, str]
     plates: list[str]
     plate: np.ndarray
+    ran: np.ndarray
     day: np.ndarray
     departure_s: np.ndarray
     arrival_s: np.ndarray
     km_out: np.ndarray
     km_in: np.ndarray
+    km_driven: np.ndarray
     km_route: np.ndarray
     people: np.ndarray
     equipment: Coded | None
@@ -99,10 +107,17 @@ def read_cells(
             findings.add("CELULA_VAZIA", letters[name], once[name].codes < 0)
 
     plates, plate = _plates(once["placa"], letters["placa"], findings)
+    ran = plate
+    if "placa_substituta" in once:
+        received = once["placa_substituta"]
+        others, other = _plates(received, letters["placa_substituta"], findings)
+        plates, (plate, other) = _numbered_together((plates, plate), (others, other))
+        ran = np.where(other >= 0, other, plate)
+        texts["placa_substituta"] = Coded(plates, other).column()
     day = _days(once["data"], letters["data"], findings, received_on, excel=bool(sheet.kinds))
     departure_s, arrival_s = _clocks(once, letters, findings, day, settings)
     km = _numbers(sheet, letters, findings)
-    _kilometres(km, letters, findings, departure_s, arrival_s, settings)
+    driven = _kilometres(km, letters, findings, departure_s, arrival_s, settings)
 
     texts["placa"] = Coded(plates, plate).column()
     texts["placa_recebida"] = once["placa"].column()
@@ -115,11 +130,13 @@ def read_cells(
         letters,
         plates,
         plate,
+        ran,
         day,
         departure_s,
         arrival_s,
         km["km_saida"],
         km["km_chegada"],
+        driven,
         km["km_rota"],
         km["qtde_pessoas"],
         once.get("equipamento"),
@@ -151,6 +168,15 @@ def _plates(received: Coded, letter: str, findings: Findings) -> tuple[list[str]
         lambda i: {"hint": f" Seria {dates[text_of(i)]}?" if dates[text_of(i)] else ""},
     )
     return plates, received.rows(of_texts, np.int32(-1))
+
+
+def _numbered_together(*columns: tuple[list[str], np.ndarray]) -> tuple[list[str], list[np.ndarray]]:
+    """Plates of several columns as numbers into one list."""
+    plates = sorted({plate for said, _ in columns for plate in said})
+    number = {plate: n for n, plate in enumerate(plates)}
+    return plates, [
+        np.append([number[p] for p in said], -1).astype(np.int32)[numbers] for said, numbers in columns
+    ]
 
 
 def _days(received: Coded, letter: str, findings: Findings, received_on: date, *, excel: bool) -> np.ndarray:
@@ -304,16 +330,19 @@ def _kilometres(
     departure_s: np.ndarray,
     arrival_s: np.ndarray,
     settings: RuleSettings,
-) -> None:
+) -> np.ndarray:
+    """The rules between odometers, distance and clocks; returns the distance that each row declares."""
     km_out, km_in, km_route = km["km_saida"], km["km_chegada"], km["km_rota"]
     at_out, at_in = letters["km_saida"], letters["km_chegada"]
     with np.errstate(invalid="ignore", divide="ignore"):
-        # To the millimetre, so that a difference of exactly the tolerance is within it.
-        driven = np.round(km_in - km_out, 6)
         hours = (arrival_s - departure_s) / 3600
+        clocks = (departure_s != NO_CLOCK) & (arrival_s != NO_CLOCK)
+        turned = _rolled_over(km, np.where(clocks, hours, 0), settings)
+        # To the millimetre, so that a difference of exactly the tolerance is within it.
+        driven = np.round(turned + km_in - km_out, 6)
         back, absurd = driven < 0, driven > settings.max_trip_km
         differs = np.round(np.abs(driven - km_route), 6) > settings.km_tolerance
-        timed = (departure_s != NO_CLOCK) & (arrival_s != NO_CLOCK) & ~absurd & ~back & (driven > 0)
+        timed = clocks & ~absurd & ~back & (driven > 0)
         fast = timed & (driven > settings.max_speed_kmh * hours)
     cell = findings.cell
     findings.add(
@@ -321,6 +350,18 @@ def _kilometres(
         at_in,
         back,
         lambda i: {"departure": km_text(km_out[i]), "other": cell(at_out, i)},
+    )
+    findings.add(
+        "ODOMETRO_VIROU",
+        at_in,
+        (turned > 0) & np.isnan(km_route),  # a route that agrees has confirmed it
+        lambda i: {
+            "departure": km_text(km_out[i]),
+            "other": cell(at_out, i),
+            "limit": f"{turned[i] - 1:,.0f}".replace(",", "."),
+            "said": km_text(driven[i]),
+            "confirm": cell(letters["km_rota"], i) if "km_rota" in letters else "uma coluna KM ROTA",
+        },
     )
     findings.add(
         "KM_IMPLAUSIVEL",
@@ -354,3 +395,13 @@ def _kilometres(
             "limit": f"{settings.max_speed_kmh:g}",
         },
     )
+    return driven
+
+
+def _rolled_over(km: Mapping[str, np.ndarray], hours: np.ndarray, settings: RuleSettings) -> np.ndarray:
+    """What each odometer dropped when it rolled over within the trip, 0 where it did not: no bus drives more
+    in that time, and the route that the sender gives says nothing else."""
+    fastest = np.minimum(MAX_KMH * hours + SLACK_KM, settings.max_trip_km)
+    turned = rolled_over(km["km_saida"], km["km_chegada"], fastest)
+    differs = np.abs(turned + km["km_chegada"] - km["km_saida"] - km["km_rota"])
+    return np.where(np.round(differs, 6) > settings.km_tolerance, 0, turned)

@@ -35,8 +35,7 @@ def typed_trips(
         "km_chegada": cells.km_in,
         "km_rota": cells.km_route,
         "qtde_pessoas": cells.people,
-        # To the millimetre: subtracting two large floats leaves noise behind it.
-        "km_declarado": np.round(cells.km_in - cells.km_out, 6),
+        "km_declarado": cells.km_driven,
         "linha": sheet.cells.index.to_numpy(np.int64),
         "saida_utc": departure.astype("datetime64[s]").astype("datetime64[us]"),
         "chegada_utc": arrival.astype("datetime64[s]").astype("datetime64[us]"),

@@ -71,6 +71,9 @@ def judge_against_reference(cells: Cells, reference: Reference, findings: Findin
         known = set(vehicles["placa"].dropna())
         strange = np.append(np.array([bool(p) and p not in known for p in cells.plates], bool), False)
         findings.add("PLACA_DESCONHECIDA", letters["placa"], strange[cells.plate])
+        if "placa_substituta" in letters:
+            substitute = strange[cells.ran] & (cells.ran != cells.plate)
+            findings.add("PLACA_DESCONHECIDA", letters["placa_substituta"], substitute)
         if "equipamento" in vehicles:
             registered = dict(
                 vehicles.dropna(subset=["placa", "equipamento"])[["placa", "equipamento"]].values
@@ -84,10 +87,13 @@ def judge_against_reference(cells: Cells, reference: Reference, findings: Findin
 
 
 def _equipment(cells: Cells, registered: dict[str, str], findings: Findings) -> None:
-    """The fleet number must be the registered one; without a register, the one that the plate mostly has."""
+    """The fleet number must be the registered one; without a register, the one that the plate mostly has.
+
+    Where another vehicle ran it may be that one's, and is not asked about.
+    """
     assert cells.equipment is not None
     bare = [_bare_equipment(t) for t in cells.equipment.texts]
-    both = (cells.plate >= 0) & (cells.equipment.codes >= 0)
+    both = (cells.plate >= 0) & (cells.equipment.codes >= 0) & (cells.ran == cells.plate)
     back, pairs = pd.factorize(cells.plate[both].astype(np.int64) * len(bare) + cells.equipment.codes[both])
     counts = np.bincount(back, minlength=len(pairs))
     usual: dict[str, tuple[int, str]] = {}

@@ -15,7 +15,7 @@ from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, RuleSettings
 from telemetria_pipeline.core.boletim.values import br_day, clock_text
 from telemetria_pipeline.core.sheets.text import SheetText
-from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY
+from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY, rolled_over
 
 _DAY_S = 86_400
 # Seconds since 1970 stay below 2**33 until the year 2242: plate and instant fit one sortable integer.
@@ -90,15 +90,16 @@ def overlapping(trips: Trips, order: np.ndarray, tolerance_s: int) -> Pairs:
 def discontinued(trips: Trips, order: np.ndarray, tolerance_km: float) -> tuple[Pairs, Pairs]:
     """Odometers that went back, and that jumped, since the same vehicle's trip before.
 
-    A jump is more than 2,000 km for each day begun between the two. Trips that overlap have no order, and
-    are left out.
+    A jump is more than 2,000 km for each day begun between the two; an odometer that rolled over within that
+    did neither. Trips that overlap have no order, and are left out.
     """
     a, b = order[:-1], order[1:]
     comparable = (trips.plate[a] == trips.plate[b]) & (trips.departure[b] >= trips.arrival[a])
     a, b = a[comparable], b[comparable]
-    gap = trips.km_out[b] - trips.km_in[a]
     days = np.maximum(1, np.ceil((trips.departure[b] - trips.arrival[a]) / _DAY_S))
-    back, jump = gap < -tolerance_km, gap > MAX_KM_A_DAY * days
+    before, after, most = trips.km_in[a], trips.km_out[b], MAX_KM_A_DAY * days
+    gap = after - before
+    back, jump = (gap < -tolerance_km) & (rolled_over(before, after, most) == 0), gap > most
     return Pairs(b[back], a[back]), Pairs(b[jump], a[jump])
 
 
@@ -114,7 +115,7 @@ def judge_between_rows(
     """Find duplicates, overlaps and odometers that do not continue; returns the mask of duplicates."""
     rows, letters = sheet.cells.index.to_numpy(), cells.letters
     sound = np.flatnonzero(~findings.bad)
-    ours = Trips(cells.plate, departure, arrival, cells.km_out, cells.km_in).take(sound)
+    ours = Trips(cells.ran, departure, arrival, cells.km_out, cells.km_in).take(sound)
     before, known_trips = _earlier_trips(cells, sound, ours, earlier)
     trips, first = before.then(ours), len(before.plate)
 
@@ -180,21 +181,21 @@ def judge_between_rows(
 def _earlier_trips(
     cells: Cells, sound: np.ndarray, ours: Trips, earlier: EarlierTrips | None
 ) -> tuple[Trips, pd.DataFrame]:
-    """Earlier trips of this file's plates, up to its last departure: as arrays, and the frame's rows."""
+    """Earlier trips of this file's vehicles, up to its last departure: as arrays, and the frame's rows."""
     if earlier is None or not len(sound):
         return Trips(*(values[:0] for values in vars(ours).values())), BOLETIM_TRIPS.empty()
     days = cells.day[sound]
     first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), days.max()))
     trips = earlier(first, last)
     code = {plate: number for number, plate in enumerate(cells.plates) if plate}
-    plate = trips["placa"].map(code).to_numpy(dtype=float, na_value=np.nan)
+    plate = trips["placa_substituta"].fillna(trips["placa"]).map(code).to_numpy(dtype=float, na_value=np.nan)
     seconds = {
         name: trips[name].dt.tz_localize(None).to_numpy().astype("datetime64[s]").view(np.int64)
         for name in ("saida_utc", "chegada_utc")
     }
     use = np.flatnonzero(~np.isnan(plate) & (seconds["saida_utc"] <= ours.departure.max()))
     found = Trips(
-        plate[use].astype(cells.plate.dtype),
+        plate[use].astype(cells.ran.dtype),
         seconds["saida_utc"][use],
         seconds["chegada_utc"][use],
         trips["km_saida"].to_numpy()[use],

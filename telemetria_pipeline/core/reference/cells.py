@@ -8,8 +8,11 @@ import pandas as pd
 import pyarrow as pa
 
 from telemetria_pipeline.core.boletim.values import (
+    DAY_S,
     NO_DAY,
+    clock_text,
     iso_day,
+    parse_clocks,
     parse_dates,
     plate_from_date,
     plate_repair,
@@ -24,9 +27,9 @@ _OPERATIONS = {
 }
 
 
-def plates(sheet: Sheet) -> pd.Series:
-    """The Mercosul form of the plates in the column `placa`."""
-    received = sheet.column("placa")
+def plates(sheet: Sheet, name: str = "placa") -> pd.Series:
+    """The Mercosul form of the plates in a column."""
+    received = sheet.column(name)
     found = canonical_plates(received)
 
     def no_plate(row: int) -> str:
@@ -35,7 +38,7 @@ def plates(sheet: Sheet) -> pd.Series:
         meant = plate_repair(received[row]) if from_date is None else from_date
         return f"{received[row]} {what}" + (f"; seria {meant}?" if meant else "; escreva ABC1234 ou ABC1D23")
 
-    sheet.wrong("placa", received.notna() & found.isna(), no_plate)
+    sheet.wrong(name, received.notna() & found.isna(), no_plate)
     return found
 
 
@@ -54,21 +57,37 @@ def choices(sheet: Sheet, name: str, words: Mapping[str, str], otherwise: str) -
 
 def period(sheet: Sheet, first: str, last: str) -> tuple[pd.Series, pd.Series]:
     """The days of two columns as YYYY-MM-DD, the second not before the first, both included."""
-    begin = _days(sheet, first, "escreva dd/mm/aaaa")
-    end = _days(sheet, last, "escreva dd/mm/aaaa, ou deixe vazia se não há último dia")
+    begin = days(sheet, first)
+    end = days(sheet, last, "escreva dd/mm/aaaa, ou deixe vazia se não há último dia")
     before = f"é antes de {sheet.header(first)}; corrija uma das duas"
     sheet.wrong(last, end < begin, lambda row: f"{sheet.column(last)[row]} {before}")
     return begin, end
 
 
-def _days(sheet: Sheet, name: str, hint: str) -> pd.Series:
+def days(sheet: Sheet, name: str, hint: str = "escreva dd/mm/aaaa") -> pd.Series:
+    """The days of a column as YYYY-MM-DD."""
     texts = sheet.column(name)
     different = texts.dropna().unique().tolist()
     read = dict(zip(different, parse_dates(different).day.tolist(), strict=True))
     iso = {text: iso_day(day) for text, day in read.items() if day != NO_DAY}
-    days = texts.map(iso).astype("str")
-    sheet.wrong(name, texts.notna() & days.isna(), lambda row: f"{texts[row]} não é uma data; {hint}")
-    return days
+    found = texts.map(iso).astype("str")
+    sheet.wrong(name, texts.notna() & found.isna(), lambda row: f"{texts[row]} não é uma data; {hint}")
+    return found
+
+
+def clocks(sheet: Sheet, name: str) -> pd.Series:
+    """The clocks of a column as HH:MM, to the minute."""
+    texts = sheet.column(name)
+    different = texts.dropna().unique().tolist()
+    seconds = parse_clocks(different).second.tolist()
+    of_day = {t: clock_text(s)[:5] for t, s in zip(different, seconds, strict=True) if 0 <= s < DAY_S}
+    found = texts.map(of_day).astype("str")
+    sheet.wrong(
+        name,
+        texts.notna() & found.isna(),
+        lambda row: f"{texts[row]} não é um horário; escreva hh:mm, como 07:10",
+    )
+    return found
 
 
 def amounts(

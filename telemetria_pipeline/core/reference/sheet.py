@@ -93,6 +93,7 @@ def read_table(
     judge: Callable[[Sheet], dict[str, pd.Series]],
     optional: Collection[str] = (),
     limits: Limits = LIMITS,
+    may_be_empty: bool = False,
 ) -> ReferenceTable:
     """The file under its contract.
 
@@ -105,11 +106,14 @@ def read_table(
             make is taken as it stands.
         optional: columns that the contract requires and that `judge` makes where the file has none.
         limits: how much is read at most.
+        may_be_empty: titles without a row below them are a table without rows, and no problem.
     """
     required = [c.name for c in contract.columns if c.required and c.name in names.keys() - set(optional)]
     try:
         text = read_sheet(data, file_name=file_name, known_headers=names, required=required, limits=limits)
     except Unreadable as refusal:
+        if may_be_empty and {p.code for p in refusal.problems} == {"SEM_LINHAS"}:
+            return ReferenceTable(contract.empty())
         columns = ", ".join(said[0] for said in names.values())
         no_header = f"Nenhuma das primeiras linhas tem os títulos das colunas ({columns})."
         said = [no_header if p.code == "CABECALHO_NAO_ENCONTRADO" else p.message for p in refusal.problems]

@@ -62,6 +62,16 @@ def odometer_situation(trips: pd.DataFrame) -> pd.Series:
     return pd.Series(situation, index=trips.index, dtype="str")
 
 
+def rolled_over(before: np.ndarray, after: np.ndarray, at_most: np.ndarray | float) -> np.ndarray:
+    """The km (100,000, 1,000,000, or 0: none) that an odometer dropped when it passed its last digit, where
+    from one reading to a lower one it then drove at most so many km."""
+    with np.errstate(invalid="ignore"):
+        lower = (after >= 0) & (after < before)
+        drove = [np.round(m + after - before, 6) for m in ROLLOVERS]
+        turned = [lower & (before < m) & (d <= at_most) for m, d in zip(ROLLOVERS, drove, strict=True)]
+    return np.select(turned, ROLLOVERS, 0.0)
+
+
 def started_days(trips: pd.DataFrame) -> pd.Series:
     """How many days each trip began to fill, at least one (also for a trip without arrival)."""
     days = (trips["chegada_utc"] - trips["saida_utc"]).dt.total_seconds() / 86_400

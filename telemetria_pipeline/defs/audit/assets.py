@@ -11,7 +11,7 @@ import pandas as pd
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, VALIDATED_TRIPS, VERDICTS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.audit.movements import disagreements
 from telemetria_pipeline.core.audit.staleness import digest as digest_of
 from telemetria_pipeline.core.exact import units
@@ -51,6 +51,8 @@ def audit_assets(sources: Sources) -> dg.AssetsDefinition:
                 VEHICLES.name,
                 DRIVERS.name,
                 CONTRACTS.name,
+                SUBSTITUTIONS.name,
+                ACCEPTANCES.name,
             ],
         ),
         _spec(DAILY_KM, [VALIDATED_TRIPS.name]),

@@ -29,7 +29,7 @@ audit_job = dg.define_asset_job(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="A run for each day that would be another by now, whatever changed: hours, boletins, "
-    "vehicles, drivers, tariffs, tolerances.",
+    "vehicles, drivers, tariffs, tolerances, substitutions, acceptances.",
 )
 def stale_days_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResource) -> dg.SensorResult:
     """The lake says all; nothing is remembered from tick to tick."""

@@ -1,12 +1,19 @@
-"""`vehicles`, `drivers` and `contracts`: the reference tables, read from `reference/` in the lake."""
+"""The reference tables (`vehicles`, `drivers`, `contracts` ...), read from `reference/` in the lake."""
 
 from collections.abc import Callable
 
 import dagster as dg
 
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
-from telemetria_pipeline.core.reference import ReferenceTable, read_contracts, read_drivers, read_vehicles
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
+from telemetria_pipeline.core.reference import (
+    ReferenceTable,
+    read_acceptances,
+    read_contracts,
+    read_drivers,
+    read_substitutions,
+    read_vehicles,
+)
 from telemetria_pipeline.defs.failures import failures_end_the_run
 from telemetria_pipeline.defs.metadata import asset_facts, preview, written_metadata
 from telemetria_pipeline.defs.reference import checks
@@ -58,4 +65,14 @@ contracts = _asset(
     CONTRACTS,
     read_contracts,
     "Trips are priced by it, each by its own day. No two rows are for one vehicle and day.",
+)
+substitutions = _asset(
+    SUBSTITUTIONS,
+    read_substitutions,
+    "A declared trip is the vehicle's that ran. Without a file nobody ran in another's place.",
+)
+acceptances = _asset(
+    ACCEPTANCES,
+    read_acceptances,
+    "Without a file nothing is accepted.",
 )

@@ -264,7 +264,7 @@ class Story:
         """Declare a trip after the vehicle's habit."""
         row = self._row(member, trip, trip)
         told.declared.append(Declared(row, (member.sender,)))
-        unknown = {} if member.registered else UNKNOWN
+        unknown = {} if member.registered or len(told.declared) > 1 else UNKNOWN  # said once a day
         if not self.is_heard(member, trip):
             told.expected.append(_told("not heard", row, "inconclusivo", NO_NEWS | unknown))
         elif member.habit in ("round_numbers", "same_km"):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.base import TEXT, Column, Contract
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.contracts.reference import DRIVERS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.trips import AuditedTrips, AuditInputs, validate_trips
@@ -126,3 +126,14 @@ def vehicles(*said: dict[str, Any]) -> pd.DataFrame:
 
 def drivers(*said: dict[str, Any]) -> pd.DataFrame:
     return frame_of(DRIVERS, said)
+
+
+def substitutions(*said: dict[str, Any]) -> pd.DataFrame:
+    """One from the beginning of time on; else as said."""
+    return frame_of(SUBSTITUTIONS, [{"inicio": "2026-01-01", "motivo": "quebrou", **row} for row in said])
+
+
+def acceptances(*said: dict[str, Any]) -> pd.DataFrame:
+    return frame_of(
+        ACCEPTANCES, [{"placa": PLATE, "data": str(DAY), "motivo": "ata perdida", **row} for row in said]
+    )

@@ -17,6 +17,7 @@ from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline_tests.core.audit.rows import (
     DAY,
     DEPARTURE,
+    PLATE,
     ZONE,
     hours,
     segment,
@@ -93,6 +94,24 @@ def test_a_trip_may_diverge_in_several_ways_and_each_has_its_name():
     assert set(several["divergencia_id"]) < set(with_others["divergencia_id"])
 
 
+def test_an_unknown_vehicle_is_one_row_a_day_however_many_trips_it_has():
+    hour = timedelta(hours=1)
+    stranger, other = {"veiculo_conhecido": False}, {"veiculo": "ABC1C34", "placa": "ABC1C34"}
+    frame = found(
+        trip(**stranger, saida_utc=DEPARTURE + hour),
+        trip(**stranger, saida_utc=DEPARTURE, km_medido="18.9"),
+        trip(**stranger, **UNDECLARED | {"veredito": "ok", "saida_utc": DEPARTURE + 2 * hour}),
+        trip(**stranger, **other),
+        trip(),
+    ).set_index("veiculo")
+    assert frame["tipo"].tolist() == ["veiculo_desconhecido"] * 2
+    assert frame.loc[PLATE, "viagem_id"] == trip_id(2)
+    assert "O veículo GDP4J68 (3 viagens, 44,0 km em 10/03) não consta" in frame.loc[PLATE, "frase"]
+    assert "O veículo ABC1C34 (1 viagem, 20,0 km em 10/03) não consta" in frame.loc["ABC1C34", "frase"]
+    earlier = found(trip(**stranger, saida_utc=DEPARTURE - hour), trip(**stranger))
+    assert earlier["divergencia_id"].tolist() == [frame.loc[PLATE, "divergencia_id"]]
+
+
 def test_money_is_rounded_once_half_up_and_missing_without_a_tariff():
     half_a_cent = {"km_declarado": "20.5", "km_medido": 20, "veredito": "divergente", "km_auditado": 20}
     assert str(only(trip(**half_a_cent, tarifa_brl_km="0.01"))["valor_brl"]) == "0.01"
@@ -167,6 +186,11 @@ NOTHING_MEASURED = (
         ),
         (PHANTOM, f"{NOTHING_MEASURED} Contam 0,0 km."),
         (
+            PHANTOM | {"placa_declarada": "ABC1C34"},
+            f"{NOTHING_MEASURED} Foi declarada para a placa ABC1C34, que este veículo substituiu. "
+            "Contam 0,0 km.",
+        ),
+        (
             PHANTOM | {"veredito": "inconclusivo", "cobertura": 0.5},
             f"{NOTHING_MEASURED} Faltam horas de telemetria (06h, 07h). Vale o boletim.",
         ),
@@ -196,8 +220,8 @@ NOTHING_MEASURED = (
         ),
         (
             {"veiculo_conhecido": False},
-            "O veículo GDP4J68 (viagem das 07:00 às 07:45) não consta do cadastro; se a placa estiver certa, "
-            "falta incluí-lo.",
+            "O veículo GDP4J68 (1 viagem, 20,0 km em 10/03) não consta do cadastro; se a placa estiver "
+            "certa, falta incluí-lo.",
         ),
     ],
 )

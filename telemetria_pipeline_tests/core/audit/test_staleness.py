@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
+from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.staleness import (
     DayState,
@@ -60,6 +60,8 @@ AROUND = Surroundings(
     vehicles=table(VEHICLES, VEHICLE),
     drivers=table(DRIVERS, DRIVER),
     contracts=table(CONTRACTS, TERMS),
+    substitutions=None,
+    acceptances=None,
     versions={"vehicles": "1", "drivers": "1", "contracts": "1"},
     rules="1",
 )
@@ -75,6 +77,7 @@ def reach(
         vehicles=["ABC1C34"],
         terms=[("ABC1C34", "ÔNIBUS", "Viação Alfa", "AGR")],
         drivers=pseudonyms([looked_up], KEY),
+        declared=[("ABC1C34", "2026-03-10"), ("GDP4J68", "2026-03-09")],
     )
 
 
@@ -138,6 +141,14 @@ def test_a_trip_of_one_side_may_find_the_other_two_days_away_or_lose_it_to_anoth
     assert changed(leans, **with_pieces(declared(at("20:00", 14), at("21:00", 14)))) == []
 
 
+def test_a_day_whose_devices_are_in_doubt_asks_hours_and_boletins_of_two_days_on_each_side():
+    doubt = reach().model_copy(update={"devices_in_doubt": True})
+    for at_day, kinds in ((8, ["hours"]), (12, ["hours"]), (7, []), (13, [])):
+        assert changed(doubt, **with_pieces(hour(at("12:00", at_day)))) == kinds
+    assert changed(doubt, **with_pieces(declared(at("12:00", 11), at("13:00", 11)))) == ["files"]
+    assert changed(doubt, **with_pieces(declared(at("12:00", 13), at("13:00", 13)))) == []
+
+
 def test_an_hour_that_says_another_thing_and_one_that_went():
     (seven, file) = AROUND.pieces
     assert changed(pieces=[replace(seven, digest="captured 2"), file]) == ["hours"]
@@ -196,6 +207,41 @@ def test_a_driver_concerns_the_days_that_looked_the_id_up():
     other = {"motorista": "ANA", "motorista_chave": "ANA", "motorista_id": "8"}
     for rows, kinds in (([DRIVER, other], []), ([{**DRIVER, "motorista": "JOÃO"}], ["drivers"])):
         assert changed(drivers=table(DRIVERS, *rows), versions={**AROUND.versions, "drivers": "2"}) == kinds
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ({"placa": "ABC1C34", "inicio": "2026-03-10"}, ["substitutions"]),
+        ({"placa": "ABC1C34", "inicio": "2026-03-01", "fim": "2026-03-10"}, ["substitutions"]),
+        ({"placa": "ABC1C34", "inicio": "2026-03-11"}, []),
+        ({"placa": "ABC1C34", "inicio": "2026-03-01", "fim": "2026-03-09"}, []),
+        ({"placa": "GDP4J68", "inicio": "2026-03-01", "fim": "2026-03-09"}, ["substitutions"]),
+        ({"placa": "GDP4J68", "inicio": "2026-03-10"}, []),
+        ({"placa": "FEV7E99", "inicio": "2026-03-01"}, []),
+    ],
+)
+def test_a_substitution_concerns_the_days_of_trips_that_are_declared_for_the_plate(row, kinds):
+    now = table(SUBSTITUTIONS, {"substituta": "XYZ9J99", "motivo": "quebrou", **row})
+    assert changed(substitutions=now, versions={**AROUND.versions, "substitutions": "1"}) == kinds
+    nothing = {"substitutions": SUBSTITUTIONS.empty(), "versions": {**AROUND.versions, "substitutions": "1"}}
+    assert changed(**nothing) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds"),
+    [
+        ({}, ["acceptances"]),
+        ({"hora_saida": "07:10"}, ["acceptances"]),
+        ({"data": "2026-03-11"}, []),
+        ({"placa": "FEV7E99"}, []),
+    ],
+)
+def test_an_acceptance_concerns_its_day_where_the_vehicle_drove(row, kinds):
+    now = table(ACCEPTANCES, {"placa": "ABC1C34", "data": "2026-03-10", "motivo": "ata perdida", **row})
+    assert changed(acceptances=now, versions={**AROUND.versions, "acceptances": "1"}) == kinds
+    nothing = {"acceptances": ACCEPTANCES.empty(), "versions": {**AROUND.versions, "acceptances": "1"}}
+    assert changed(**nothing) == []
 
 
 def test_a_table_that_is_the_same_as_a_whole_is_not_compared():

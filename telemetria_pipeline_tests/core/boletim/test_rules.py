@@ -49,9 +49,10 @@ def test_a_sound_row_becomes_a_trip():
         "km_declarado": 27.0,
         "arquivo": "boletim.csv",
         "aba": row["aba"],
+        "placa_substituta": row["placa_substituta"],
         "linha": 2,
     }
-    assert pd.isna(row["aba"])
+    assert pd.isna([row["aba"], row["placa_substituta"]]).all()
 
 
 def test_optional_columns_may_be_absent_or_empty():
@@ -94,6 +95,11 @@ def test_headers_in_another_order_and_under_other_names():
         ({"KM_SAÍDA": "nan"}, "NUMERO_INVALIDO", "J2"),
         ({"KM_SAÍDA": "-5", "KM_CHEGADA": "22"}, "NUMERO_NEGATIVO", "J2"),
         ({"KM_CHEGADA": "45122"}, "KM_CHEGADA_MENOR", "K2"),
+        ({"KM_SAÍDA": "99980,5", "KM_CHEGADA": "7,5", "KM_ROTA": ""}, "ODOMETRO_VIROU", "K2"),
+        ({"KM_SAÍDA": "999980", "KM_CHEGADA": "7", "KM_ROTA": ""}, "ODOMETRO_VIROU", "K2"),
+        ({"KM_SAÍDA": "99980", "KM_CHEGADA": "7", "KM_ROTA": "28,1"}, "KM_CHEGADA_MENOR", "K2"),
+        ({"KM_SAÍDA": "99980", "KM_CHEGADA": "91,7", "KM_ROTA": ""}, "KM_CHEGADA_MENOR", "K2"),
+        ({"KM_SAÍDA": "145123", "KM_CHEGADA": "45150"}, "KM_CHEGADA_MENOR", "K2"),
         ({"KM_CHEGADA": "451500", "KM_ROTA": ""}, "KM_IMPLAUSIVEL", "K2"),
         ({"KM_ROTA": "28,1"}, "KM_ROTA_DIFERE", "L2"),
         ({"QTDE_PESSOAS": "12,5"}, "NUMERO_INTEIRO", "M2"),
@@ -117,6 +123,84 @@ def test_one_mistake_is_one_problem_at_its_cell(said, code, cell):
 )
 def test_what_lies_on_the_limit_is_within_it(said):
     assert codes(judged(trip(**said))) == []
+
+
+@pytest.mark.parametrize(("out", "arrived", "km"), [("99980,5", "7,5", 27), ("999990", "0", 10)])
+def test_an_odometer_that_rolled_over_counts_what_was_driven_and_the_route_confirms_it(out, arrived, km):
+    turned = trip(KM_SAÍDA=out, KM_CHEGADA=arrived, KM_ROTA=str(km))
+    later = trip(
+        HORÁRIO_SAÍDA="09:00", HORÁRIO_CHEGADA="09:20", KM_SAÍDA=arrived, KM_CHEGADA="20", KM_ROTA=""
+    )
+    result = judged(turned, later)
+    assert codes(result) == []
+    assert result.accepted["km_declarado"].tolist()[0] == km
+    assert BOLETIM_TRIPS.broken_by(result.accepted) is None
+    asked = judged(trip(KM_SAÍDA=out, KM_CHEGADA=arrived, KM_ROTA="")).findings[0].problems()[0]
+    assert f"a viagem foi contada com {km} km" in asked.message
+    assert f"escreva {km} em L2" in asked.suggestion
+
+
+def test_an_odometer_that_is_about_to_roll_over_within_the_time_and_speed_of_a_bus():
+    most = 160 * 40 / 60 + 5  # forty minutes
+    fast = {"HORÁRIO_CHEGADA": "08:10", "KM_SAÍDA": "99950", "KM_ROTA": ""}
+    within = judged(trip(**fast, KM_CHEGADA=f"{most - 50.01:.2f}".replace(".", ",")))
+    assert [code for code, _ in codes(within)] == ["ODOMETRO_VIROU", "VELOCIDADE_IMPLAUSIVEL"]
+    beyond = judged(trip(**fast, KM_CHEGADA=f"{most - 49.98:.2f}".replace(".", ",")))
+    assert codes(beyond) == [("KM_CHEGADA_MENOR", "K2")]
+    without_clock = judged(trip(**fast | {"HORÁRIO_CHEGADA": "x"}, KM_CHEGADA="20"))
+    assert ("KM_CHEGADA_MENOR", "K2") in codes(without_clock)
+
+
+def test_an_odometer_may_roll_over_between_two_trips_but_not_fall():
+    first = trip(KM_SAÍDA="99970", KM_CHEGADA="99997")
+    second = {"HORÁRIO_SAÍDA": "09:00", "HORÁRIO_CHEGADA": "09:40"}
+    assert codes(judged(first, trip(**second, KM_SAÍDA="3", KM_CHEGADA="30"))) == []
+    fallen = judged(first, trip(**second, KM_SAÍDA="9999", KM_CHEGADA="10026"))
+    assert codes(fallen) == [("ODOMETRO_VOLTOU", "J3")]
+
+
+def test_a_row_may_say_which_vehicle_ran_in_place_of_its_plate():
+    known = Reference(VEHICLES)
+    ours = {"PLACA": "GDP-4J68", "EQUIPAMENTO": "3803"}
+    spare = trip(**ours) | {"Substituído por": "abc-1234"}  # another fleet number beside it is no mistake
+    empty = trip(**ours, HORÁRIO_SAÍDA="09:00", HORÁRIO_CHEGADA="09:40") | {"Substituído por": "-"}
+    result = judged(spare | {"EQUIPAMENTO": "77"}, empty, reference=known)
+    assert codes(result) == []
+    assert result.accepted["placa"].tolist() == ["GDP4J68"] * 2
+    assert result.accepted["placa_substituta"].fillna("").tolist() == ["ABC1C34", ""]
+    assert BOLETIM_TRIPS.broken_by(result.accepted) is None
+    strange = judged(trip() | {"Substituto": "XYZ1A23"}, reference=known)
+    assert codes(strange) == [("PLACA_DESCONHECIDA", "P2")]
+    assert codes(judged(trip() | {"Substituto": "XYZ1A2"})) == [("PLACA_INVALIDA", "P2")]
+
+
+def test_odometers_and_clocks_are_those_of_the_vehicle_that_ran():
+    """A spare runs between two trips of the bus, with an odometer of its own, while the bus is under way."""
+    first = trip(HORÁRIO_CHEGADA="09:00", KM_CHEGADA="45183", KM_ROTA="60")
+    spare = trip(
+        HORÁRIO_SAÍDA="08:30", HORÁRIO_CHEGADA="09:10", KM_SAÍDA="812", KM_CHEGADA="839", KM_ROTA="27"
+    )
+    last = trip(
+        HORÁRIO_SAÍDA="10:00", HORÁRIO_CHEGADA="10:40", KM_SAÍDA="45183", KM_CHEGADA="45210", KM_ROTA="27"
+    )
+    none, by_abc = {"SUBSTITUTO": ""}, {"SUBSTITUTO": "ABC1C34"}
+    assert codes(judged(first | none, spare | by_abc, last | none)) == []
+    as_one = [code for code, _ in codes(judged(first, spare, last, settings=PARTIAL))]
+    assert as_one == ["VEICULO_EM_DOIS_LUGARES", "ODOMETRO_SALTOU"]
+    twice = judged(spare | by_abc, spare | {"PLACA": "ABC1C34"} | none)
+    assert [code for code, _ in codes(twice)] == ["LINHA_REPETIDA"]
+
+    def earlier(*_):
+        return judged(spare | by_abc).accepted
+
+    again = judged(spare | {"PLACA": "ABC-1234"} | none, earlier=earlier)
+    assert [code for code, _ in codes(again)] == ["LINHA_JA_ENVIADA"]
+    backwards = judged(
+        trip(PLACA="ABC1C34", HORÁRIO_SAÍDA="11:00", HORÁRIO_CHEGADA="11:40", KM_SAÍDA="800",
+             KM_CHEGADA="827"),
+        earlier=earlier,
+    )  # fmt: skip
+    assert [code for code, _ in codes(backwards)] == ["ODOMETRO_VOLTOU"]
 
 
 def test_an_arrival_on_the_next_day():

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from telemetria_pipeline.contracts.reference import CONTRACT_HEADERS, DRIVER_HEADERS, VEHICLE_HEADERS
+from telemetria_pipeline.contracts.reference import (
+    ACCEPTANCE_HEADERS,
+    CONTRACT_HEADERS,
+    DRIVER_HEADERS,
+    SUBSTITUTION_HEADERS,
+    VEHICLE_HEADERS,
+)
 from telemetria_pipeline.core.reference import read_contracts
 from telemetria_pipeline.core.sheets.header import normalise_header
 
@@ -15,7 +21,13 @@ PAGE = (Path(__file__).parents[3] / "docs" / "reference.md").read_text(encoding=
 
 @pytest.mark.parametrize(
     ("title", "names"),
-    [("Veículos", VEHICLE_HEADERS), ("Motoristas", DRIVER_HEADERS), ("Contratos", CONTRACT_HEADERS)],
+    [
+        ("Veículos", VEHICLE_HEADERS),
+        ("Motoristas", DRIVER_HEADERS),
+        ("Contratos", CONTRACT_HEADERS),
+        ("Substituições", SUBSTITUTION_HEADERS),
+        ("Aceites", ACCEPTANCE_HEADERS),
+    ],
 )
 def test_the_page_names_every_column_by_headers_that_are_read(title, names):
     section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]

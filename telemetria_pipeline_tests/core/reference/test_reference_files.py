@@ -9,17 +9,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.reference import (
+    ACCEPTANCE_HEADERS,
+    ACCEPTANCES,
     CONTRACT_HEADERS,
     CONTRACTS,
     DRIVER_HEADERS,
     DRIVERS,
+    SUBSTITUTION_HEADERS,
+    SUBSTITUTIONS,
     VEHICLE_HEADERS,
     VEHICLES,
 )
 from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.boletim.validation import validate_file
 from telemetria_pipeline.core.plates import canonical_plates
-from telemetria_pipeline.core.reference import read_contracts, read_drivers, read_vehicles
+from telemetria_pipeline.core.reference import (
+    read_acceptances,
+    read_contracts,
+    read_drivers,
+    read_substitutions,
+    read_vehicles,
+)
 from telemetria_pipeline.core.sheets.header import normalise_header
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip
 
@@ -219,13 +229,101 @@ def test_two_people_of_one_name_differ_by_id_or_carrier():
 
 
 def test_no_header_means_two_columns():
-    for names in (VEHICLE_HEADERS, DRIVER_HEADERS, CONTRACT_HEADERS):
+    sure = (VEHICLE_HEADERS, DRIVER_HEADERS, CONTRACT_HEADERS)
+    for names in (*sure, SUBSTITUTION_HEADERS, ACCEPTANCE_HEADERS):
         plain = [normalise_header(n) for said in names.values() for n in said]
         assert len(plain) == len(set(plain))
         assert all(plain)
     assert set(VEHICLE_HEADERS) <= set(VEHICLES.names)
     assert set(DRIVER_HEADERS) <= set(DRIVERS.names)
+    assert set(ACCEPTANCE_HEADERS) == set(ACCEPTANCES.names)
+    assert set(SUBSTITUTION_HEADERS) == set(SUBSTITUTIONS.names)
     assert set(CONTRACT_HEADERS) | {"contrato_linha"} == set(CONTRACTS.names)
+
+
+def substitutions(*rows: str):
+    text = "PLACA;SUBSTITUÍDO POR;DE;ATÉ;MOTIVO\n" + "".join(f"{row};quebrou\n" for row in rows)
+    return read_substitutions(text.encode(), "substitutions.csv")
+
+
+def test_a_sound_table_of_substitutions():
+    found = substitutions("GDP-4J68;abc 1234;10/03/2026;", "XYZ1A23;ABC1C34;10/03/2026;2026-03-12")
+    assert (found.problems, found.notes) == ([], [])
+    assert SUBSTITUTIONS.broken_by(found.frame) is None
+    assert found.frame.fillna("").values.tolist() == [
+        ["GDP4J68", "ABC1C34", "2026-03-10", "", "quebrou"],
+        ["XYZ1A23", "ABC1C34", "2026-03-10", "2026-03-12", "quebrou"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["GDP4J68;GDP-4968;10/03/2026;"], ["B2: é o próprio veículo; escreva a placa do que rodou."]),
+        (["GDP4J68;ABC;10/03/2026;"], ["B2: ABC não é uma placa; escreva ABC1234 ou ABC1D23."]),
+        (["GDP4J68;ABC1C34;2/3/2026;1/3/2026"], ["D2: 1/3/2026 é antes de INÍCIO; corrija uma das duas."]),
+        (["GDP4J68;ABC1C34;;"], ["C2: falta INÍCIO; preencha a célula, ou apague a linha."]),
+        (
+            ["GDP4J68;ABC1C34;10/03/2026;12/03/2026", "GDP4J68;XYZ1A23;12/03/2026;"],
+            [
+                "C3: a linha 2 já substitui GDP4J68 em dias desta linha; uma das duas precisa terminar antes "
+                "de a outra começar."
+            ],
+        ),
+        (
+            ["GDP4J68;ABC1C34;10/03/2026;", "ABC1C34;GDP4J68;20/03/2026;"],
+            [
+                "A2: GDP4J68 não rodou, e na linha 3 rodou no lugar de outro, em dias em comum; corrija uma "
+                "das duas.",
+                "A3: ABC1C34 não rodou, e na linha 2 rodou no lugar de outro, em dias em comum; corrija uma "
+                "das duas.",
+            ],
+        ),
+        (
+            ["GDP4J68;ABC1C34;10/03/2026;", "ABC1C34;XYZ1A23;20/03/2026;21/03/2026"],
+            [
+                "A3: ABC1C34 não rodou, e na linha 2 rodou no lugar de outro, em dias em comum; corrija uma "
+                "das duas."
+            ],
+        ),
+        (["GDP4J68;ABC1C34;10/03/2026;12/03/2026", "GDP4J68;XYZ1A23;13/03/2026;"], []),
+        (["GDP4J68;ABC1C34;10/03/2026;12/03/2026", "ABC1C34;XYZ1A23;13/03/2026;"], []),
+    ],
+)  # fmt: skip
+def test_nobody_has_two_substitutes_and_who_is_replaced_replaces_nobody(rows, said):
+    assert substitutions(*rows).problems == said
+
+
+def acceptances(*rows: str):
+    text = "PLACA;DATA;HORA SAÍDA;MOTIVO\n" + "".join(f"{row}\n" for row in rows)
+    return read_acceptances(text.encode(), "acceptances.csv")
+
+
+def test_a_sound_table_of_acceptances_and_one_without_rows():
+    found = acceptances("GDP-4J68;10/03/2026;7h10;ata perdida", "gdp4j68;2026-03-10;;ata perdida")
+    assert (found.problems, found.notes) == ([], [])
+    assert ACCEPTANCES.broken_by(found.frame) is None
+    assert found.frame.fillna("").values.tolist() == [
+        ["GDP4J68", "2026-03-10", "07:10", "ata perdida"],
+        ["GDP4J68", "2026-03-10", "", "ata perdida"],
+    ]
+    for empty in (acceptances(), substitutions()):
+        assert (empty.problems, len(empty.frame)) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("GDP4J68;10/03/2026;24:00;x", "C3: 24:00 não é um horário; escreva hh:mm, como 07:10."),
+        ("GDP4J68;10/03/2026;cedo;x", "C3: cedo não é um horário; escreva hh:mm, como 07:10."),
+        ("GDP4J68;31/02/2026;;x", "B3: 31/02/2026 não é uma data; escreva dd/mm/aaaa."),
+        ("GDP4J68;10/03/2026;07:10;", "D3: falta MOTIVO; preencha a célula, ou apague a linha."),
+        ("GDP-4968;10/03/2026;07:10:30;x", "A3: este aceite já está na linha 2; apague uma das duas."),
+    ],
+)
+def test_each_problem_of_an_acceptance_names_its_cell_and_refuses_the_table(row, said):
+    found = acceptances("GDP4J68;10/03/2026;07:10;ata perdida", row)
+    assert (found.problems, len(found.frame)) == ([said], 0)
 
 
 def test_boletins_are_held_against_the_tables_as_they_are_read():
@@ -244,6 +342,7 @@ def test_boletins_are_held_against_the_tables_as_they_are_read():
     assert {p.code for p in strange.warnings} == {"PLACA_DESCONHECIDA", "MOTORISTA_DESCONHECIDO"}
 
 
+OPTIONAL = (SUBSTITUTIONS, ACCEPTANCES)  # may have no rows
 _PLATES = st.from_regex(r"[A-C]{3}-?[0-1][A-B0-1][0-1]{2}", fullmatch=True)
 
 
@@ -273,9 +372,11 @@ def test_any_cells_give_a_table_under_contract_or_problems(rows):
         (("PLACA", "FUSO", "OPERAÇÃO", "FROTA"), read_vehicles, VEHICLES),
         (("MOTORISTA", "ID", "EMPRESA", "OBS"), read_drivers, DRIVERS),
         (("PLACA", "ENTRADA", "SAÍDA", "OBS"), read_vehicles, VEHICLES),
+        (("PLACA", "DATA", "HORA SAÍDA", "MOTIVO"), read_acceptances, ACCEPTANCES),
+        (("PLACA", "SUBSTITUTA", "INÍCIO", "FIM", "MOTIVO"), read_substitutions, SUBSTITUTIONS),
         (("CONTRATO", "CLÁUSULA", "TARIFA", "VIGÊNCIA INÍCIO", "TIPO"), read_contracts, CONTRACTS),
     ):
         text = "\n".join(";".join(row) for row in (names, *(row[: len(names)] for row in rows))) + "\n"
         found = read(text.encode(), "x.csv")
         assert contract.broken_by(found.frame) is None
-        assert bool(found.problems) == found.frame.empty
+        assert found.frame.empty if found.problems else len(found.frame) or contract in OPTIONAL

@@ -1,0 +1,187 @@
+"""Devices of two vehicles that were exchanged: for a day two plates carry each other's odometer series.
+
+    plate   declared odometers     readings that came under it
+    A       45,210 to 45,390       80,100 to 80,260
+    B       80,101 to 80,259       45,212 to 45,388
+
+Their segments of that day are given to the other plate before anything is matched. Days, vehicles and sources
+are whole numbers in here.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.substitutions import seconds_in_common
+from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY
+
+NEAR_KM = 5
+"""An odometer that goes on where another one's readings are is no further from them."""
+FAR_KM = 50
+"""One that does not belong to a series is further from it."""
+
+_SERIES = ["day", "source", "vehicle"]
+_PAIR = [*_SERIES, "other"]
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Swaps:
+    """Which devices were exchanged.
+
+    pairs: `dia`, `fonte`, `veiculo`, `outro` (text; a row in each direction), `de_km`, `ate_km` (the readings
+        that came under `veiculo`), `pelo_boletim` (flag): the sheets say it; else telemetry alone.
+    really: the vehicle of each segment, where devices were exchanged the one that it was.
+    in_doubt: two odometers may have changed places between two of the days, or were exchanged: what comes
+        later of the days around may say more of it.
+    """
+
+    pairs: pd.DataFrame
+    really: pd.Series
+    in_doubt: bool
+
+
+def find_swaps(
+    declared: pd.DataFrame,
+    said: pd.Series,
+    segments: pd.DataFrame,
+    heard: pd.Series,
+    days: tuple[date, date],
+    rules: AuditRules,
+    zone: ZoneInfo,
+) -> Swaps:
+    """The pairs of plates whose devices were exchanged, day by day.
+
+    By the boletim: most odometers that are declared of each lie near the readings under the other's plate and
+    far from those under its own. By telemetry: from one day to the next each one's readings go on under the
+    other's plate and not under its own, and the hours that are declared of each are those of the other's
+    segments. A plate that would be of two pairs is of none.
+
+    Args:
+        declared: `saida_utc`, `chegada_utc`, `km_saida`, `km_chegada`; `said`: the plate of the vehicle that
+            is said to have run each.
+        segments: under contract SEGMENTS, and `fonte`; `heard`: the vehicle of each.
+        days: the first and the last day that are asked about; a day beside them is looked at.
+        rules: how long a trip is at most.
+        zone: the contract's; days are cut in it.
+    """
+    vehicle, vehicles = pd.factorize(pd.concat([said, heard], ignore_index=True))
+    source, sources = pd.factorize(segments["fonte"])
+    first, last = ((day - _EPOCH).days for day in days)
+    trips = declared[["saida_utc", "chegada_utc", "km_saida", "km_chegada"]].assign(
+        day=_days(declared["saida_utc"], zone), vehicle=vehicle[: len(declared)]
+    )
+    seen = pd.DataFrame(
+        {
+            "day": _days(segments["saida_utc"], zone),
+            "source": source,
+            "vehicle": vehicle[len(declared) :],
+            "saida_utc": segments["saida_utc"].array,
+            "chegada_utc": segments["chegada_utc"].array,
+            "out_km": segments["odometro_saida_km"].array,
+            "in_km": segments["odometro_chegada_km"].array,
+        }
+    )
+    series = _series(seen[(segments["situacao_odometro"] == "ok").to_numpy()].dropna())
+    broken = _broken(series)
+    trips = trips[trips["day"].between(first, last)]
+    by_sheet = _by_sheets(trips, series)
+    by_telemetry = _in_the_hours_of_the_other(_change_places(broken, NEAR_KM), trips, seen, rules)
+    found = pd.concat([by_sheet.assign(by_sheet=True), by_telemetry.assign(by_sheet=False)])
+    found = found.drop_duplicates(_PAIR)
+    found = _both_ways(found[~found.duplicated(_SERIES, keep=False)])
+    found = found.merge(series, on=_SERIES).sort_values(["day", "source", "vehicle"], ignore_index=True)
+
+    other = seen[_SERIES].merge(found[_PAIR], how="left", on=_SERIES)["other"]
+    really = other.fillna(seen["vehicle"]).to_numpy(np.int64)
+    pairs = pd.DataFrame(
+        {
+            "dia": pd.Series([str(np.datetime64(day, "D")) for day in found["day"]], dtype="str"),
+            "fonte": pd.Series(sources.take(found["source"].to_numpy(np.int64)), dtype="str"),
+            "veiculo": pd.Series(vehicles.take(found["vehicle"].to_numpy(np.int64)), dtype="str"),
+            "outro": pd.Series(vehicles.take(found["other"].to_numpy(np.int64)), dtype="str"),
+            "de_km": found["least_km"],
+            "ate_km": found["most_km"],
+            "pelo_boletim": found["by_sheet"].astype(bool),
+        }
+    )
+    return Swaps(
+        pairs.sort_values(["dia", "fonte", "veiculo"], ignore_index=True),
+        heard if found.empty else pd.Series(vehicles.take(really), heard.index, dtype="str"),
+        len(found) > 0 or len(_change_places(broken, MAX_KM_A_DAY)) > 0,
+    )
+
+
+def _days(instants: pd.Series, zone: ZoneInfo) -> np.ndarray:
+    """The business day of each instant, in days since 1970."""
+    local = instants.dt.tz_convert(zone).dt.tz_localize(None).to_numpy()
+    return local.astype("datetime64[D]").astype(np.int64)
+
+
+def _series(readings: pd.DataFrame) -> pd.DataFrame:
+    """Of each day, source and vehicle (`_SERIES`): least and greatest, first and last reading."""
+    by = readings.sort_values([*_SERIES, "saida_utc", "out_km", "in_km"]).groupby(_SERIES, as_index=False)
+    return by.agg(
+        least_km=("out_km", "min"), most_km=("in_km", "max"), first_km=("out_km", "first"),
+        last_km=("in_km", "last"),
+    )  # fmt: skip
+
+
+def _by_sheets(trips: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
+    """The pairs (`_PAIR`, both ways) that the declared odometers show."""
+    said = pd.concat(
+        [trips[["day", "vehicle"]].assign(km=trips[name]) for name in ("km_saida", "km_chegada")]
+    )
+    own = said.merge(series[[*_SERIES, "least_km", "most_km"]], on=["day", "vehicle"])
+    own["far"] = (own["km"] < own["least_km"] - FAR_KM) | (own["km"] > own["most_km"] + FAR_KM)
+    strange = own[own.groupby(_SERIES)["far"].transform("mean") > 0.5]  # few: only these meet each other
+    ranges = strange[[*_SERIES, "least_km", "most_km"]].drop_duplicates().rename(columns={"vehicle": "other"})
+    both = strange[[*_SERIES, "km", "far"]].merge(ranges, on=["day", "source"])
+    near = (both["km"] >= both["least_km"] - NEAR_KM) & (both["km"] <= both["most_km"] + NEAR_KM)
+    share = (near & both["far"]).groupby([both[name] for name in _PAIR]).mean()
+    return _both_ways(share[share > 0.5].index.to_frame(index=False))
+
+
+def _broken(series: pd.DataFrame) -> pd.DataFrame:
+    """The odometers that do not go on from one day (its `last_km`) to the next (`day`, its `first_km`)."""
+    eve = series[[*_SERIES, "last_km"]].assign(day=series["day"] + 1)
+    own = eve.merge(series[[*_SERIES, "first_km"]], on=_SERIES)
+    return own[(own["first_km"] - own["last_km"]).abs() > FAR_KM]
+
+
+def _change_places(broken: pd.DataFrame, unseen_km: float) -> pd.DataFrame:
+    """The pairs (`_PAIR`, both ways) of which each one's odometer goes on under the other, so many km further
+    at most; of both days."""
+    pairs = broken.merge(
+        broken.rename(columns={"vehicle": "other"}), on=["day", "source"], suffixes=("", "_other")
+    )
+    goes_on = (pairs["first_km"] - pairs["last_km_other"]).between(-NEAR_KM, unseen_km)
+    after = _both_ways(pairs.loc[goes_on & (pairs["vehicle"] != pairs["other"]), _PAIR])
+    return pd.concat([after, after.assign(day=after["day"] - 1)]).drop_duplicates()
+
+
+def _in_the_hours_of_the_other(
+    pairs: pd.DataFrame, trips: pd.DataFrame, seen: pd.DataFrame, rules: AuditRules
+) -> pd.DataFrame:
+    """Those of the pairs of which each one's declared trips are in the hours of the other one's segments."""
+    asked = pairs.merge(trips, on=["day", "vehicle"])
+
+    def in_common(whose: str) -> pd.Series:
+        segments = seen.rename(columns={"vehicle": "of"})
+        keys = ["day", "source"]
+        both = asked.merge(segments, left_on=[*keys, whose], right_on=[*keys, "of"], suffixes=("", "_seen"))
+        return seconds_in_common(both, rules).groupby([both[name] for name in _PAIR]).sum()
+
+    other, own = in_common("other"), in_common("vehicle")
+    fits = other > own.reindex(other.index, fill_value=0)
+    return _both_ways(fits[fits].index.to_frame(index=False))
+
+
+def _both_ways(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs that stand in both directions."""
+    turned = pairs[_PAIR].rename(columns={"vehicle": "other", "other": "vehicle"})
+    return pairs.merge(turned, on=_PAIR)
