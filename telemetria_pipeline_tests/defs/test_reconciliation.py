@@ -1,17 +1,12 @@
 """From raw payload and boletim to the bill: what days without a device ask for, and what odometers tell."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pandas as pd
 import pytest
 
-from telemetria_pipeline.business_calendar import Cycle
-from telemetria_pipeline.carriers.client import CarrierClient
-from telemetria_pipeline.carriers.profile import Profile
-from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.billing import (
     ADJUSTMENTS,
     BILLING,
@@ -19,139 +14,9 @@ from telemetria_pipeline.contracts.billing import (
     PATTERNS,
     PRICED_TRIPS,
 )
-from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
-from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
-from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.steps.audit_day import audit_day
-from telemetria_pipeline.steps.capture import capture_hour
-from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle
-from telemetria_pipeline.steps.intake import (
-    archive_file,
-    judge_file,
-    landed_files,
-    read_file_manifest,
-    receive_file,
-)
-from telemetria_pipeline.steps.publish import publish_hour
-from telemetria_pipeline.storage import Lake, ObjectStore
-from telemetria_pipeline_tests.carriers.conftest import TOKEN, Answer, Server, make_profile
-from telemetria_pipeline_tests.core.audit.rows import ZONE
-from telemetria_pipeline_tests.core.billing.bills import CYCLE, terms, vehicle
-from telemetria_pipeline_tests.core.boletim.rows import csv_of
-from telemetria_pipeline_tests.defs.cycles import put
-from telemetria_pipeline_tests.one_source import CALENDAR
-
-SETTINGS = Settings.load()
-THURSDAY = date(2026, 3, 5)
-FIELDS = {
-    "veiculo_id": "v", "placa_recebida": "p", "saida_utc": "s", "chegada_utc": "e",
-    "distancia_telemetria_km": "km", "odometro_saida_km": "o", "odometro_chegada_km": "a",
-}  # fmt: skip
-
-
-@dataclass
-class Bus:
-    """What one vehicle's API and its drivers tell: its odometer goes on from trip to trip."""
-
-    plate: str
-    device: str = ""
-    odometer: float = 52_000.0
-    claimed: float = 1_000.0  # the odometer as the sheets have it
-    records: list[dict] = field(default_factory=list)
-    rows: list[dict] = field(default_factory=list)
-
-    def drive(
-        self, day: int, hour: int, km: float, said: float | None = None, tracker: float | None = None
-    ) -> None:
-        """Be heard driving, and declare it; `said` and `tracker`: where sheet and tracker have other km."""
-        departure = _at(day, hour)
-        self.declare(day, hour, said or km)
-        self.records.append(
-            {
-                "v": self.device or self.plate.lower(),
-                "p": self.plate,
-                "s": departure.isoformat(),
-                "e": (departure + timedelta(minutes=50)).isoformat(),
-                "km": tracker or km,
-                "o": self.odometer,
-                "a": self.odometer + km,
-            }
-        )
-        self.odometer += km
-
-    def declare(self, day: int, hour: int, km: float) -> None:
-        """Claim a trip that nobody heard."""
-        self.rows.append(
-            {
-                "PLACA": self.plate,
-                "DATA": f"{_at(day, hour):%d/%m/%Y}",
-                "HORÁRIO SAÍDA": f"{hour:02d}:00",
-                "HORÁRIO CHEGADA": f"{hour:02d}:50",
-                "KM SAÍDA": f"{self.claimed:.1f}".replace(".", ","),
-                "KM CHEGADA": f"{self.claimed + km:.1f}".replace(".", ","),
-                "MOTORISTA": "JOSÉ DA SILVA",
-                "EMPRESA": "Viação Teste",
-            }
-        )
-        self.claimed += km
-
-
-def _at(day: int, hour: int) -> datetime:
-    """So many days after Thursday."""
-    first = datetime(THURSDAY.year, THURSDAY.month, THURSDAY.day, hour, tzinfo=ZONE)
-    return first + timedelta(days=day)
-
-
-class World:
-    """A carrier on a socket, a lake, an inbox, and the steps from one to the other."""
-
-    def __init__(self, folder: str, plates: list[str]) -> None:
-        self.lake, self.inbox = Lake.open(f"file:{folder}/lake"), ObjectStore.open(f"file:{folder}/inbox")
-        self.profile: Profile = make_profile(fields=FIELDS)
-        put(self.lake, VEHICLES, *(vehicle(plate) for plate in plates))
-        put(self.lake, CONTRACTS, terms())
-
-    def hear(self, buses: list[Bus], first: int, last: int, missing: tuple[datetime, ...] = ()) -> None:
-        """Capture and publish every hour of these days, but those `missing`."""
-        by_hour: dict[datetime, list[dict]] = {}
-        for record in (r for bus in buses for r in bus.records):
-            hour = datetime.fromisoformat(record["s"]).replace(minute=0)
-            by_hour.setdefault(hour, []).append(record)
-        told: list[dict] = []
-        server = Server(lambda asked: Answer({"data": told}))
-        with CarrierClient(self.profile, server.url, TOKEN, sleep=lambda s: None) as client:
-            for day in range(first, last + 1):
-                for hour in CALENDAR.hours_of(THURSDAY + timedelta(days=day), "main"):
-                    told = by_hour.get(hour.start, [])
-                    if hour.start not in missing:
-                        capture = capture_hour(self.lake, client, self.profile, hour, "run")
-                        publish_hour(self.lake, hour, *capture)
-        server.close()
-
-    def take(self, name: str, rows: list[dict]) -> str:
-        """Take a boletim in; its verdict."""
-        self.inbox.put(name, csv_of(*rows))
-        file = next(f.file_id for f in landed_files(self.inbox) if f.key == name)
-        received = receive_file(self.lake, self.inbox, file)
-        judged = judge_file(self.lake, received, RuleSettings.of(SETTINGS), Reference())
-        archive_file(self.lake, self.inbox, judged, received.data)
-        manifest = read_file_manifest(self.lake, file)
-        assert manifest
-        return str(manifest.verdict)
-
-    def audit(self, first: int, last: int) -> None:
-        for day in range(first, last + 1):
-            audit_day(self.lake, THURSDAY + timedelta(days=day), SETTINGS)
-
-    def bill(self, cycle: Cycle = CYCLE) -> None:
-        bill_cycle(self.lake, cycle, SETTINGS)
-
-    def table(self, contract: Contract, cycle: Cycle = CYCLE) -> pd.DataFrame:
-        return contract.frame(self.lake.read_table(contract.name, cycle.partition))
-
-    def of(self, bus: Bus, contract: Contract, cycle: Cycle = CYCLE) -> list[dict]:
-        found = self.table(contract, cycle)
-        return found[found["veiculo"] == bus.plate].to_dict("records")
+from telemetria_pipeline.steps.cycle import close_cycle
+from telemetria_pipeline_tests.core.billing.bills import CYCLE
+from telemetria_pipeline_tests.defs.payloads import SETTINGS, THURSDAY, Bus, World, at
 
 
 def week(bus: Bus) -> None:
@@ -200,7 +65,7 @@ def silent(tmp_path_factory) -> Iterator[tuple[World, dict[str, Bus]]]:
 
     folder = tmp_path_factory.mktemp("silent")
     world = World(str(folder), list(SILENT))
-    world.hear(list(buses.values()), -1, 6, missing=(_at(4, 18),))
+    world.hear(list(buses.values()), -1, 6, missing=(at(4, 18),))
     assert world.take("semana.csv", [row for bus in buses.values() for row in bus.rows]) == "accepted"
     world.audit(0, 5)
     world.bill()
@@ -250,8 +115,8 @@ def test_both_readings_stand_beside_what_was_asked(silent):
     (row,) = world.of(buses["ABC1A01"], ODOMETER_RECONCILIATION)
     assert (row["leitura_inicial_km"], row["leitura_final_km"], row["km_andados"]) == (52_120, 52_120, 0)
     assert (row["leitura_inicial_utc"], row["leitura_final_utc"]) == (
-        _at(1, 7) + timedelta(minutes=50),
-        _at(5, 7),
+        at(1, 7) + timedelta(minutes=50),
+        at(5, 7),
     )
     assert (row["viagens"], row["km_pedidos"], row["km_excedentes"]) == (8, 480, 480)
 
@@ -352,7 +217,7 @@ def test_a_reading_that_comes_after_the_closing_is_an_adjustment(tmp_path):
     world.audit(first - 1, first)
     world.bill()
     assert paid(world, bus) == (OPEN, 70)
-    closing = close_cycle(world.lake, CYCLE, SETTINGS, _at(first + 4, 7), force=True)
+    closing = close_cycle(world.lake, CYCLE, SETTINGS, at(first + 4, 7), force=True)
     assert closing.rows[ODOMETER_RECONCILIATION.name] == 1
 
     world.audit(first + 1, first + 1)

@@ -38,7 +38,7 @@ from telemetria_pipeline.core.exact import PRICE_UNITS_A_CENT, apportioned, deci
 from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM
 
 _USED = [
-    *("viagem_id", "veiculo", "transportadora", "operacao", "aparelho", "segmentos"),
+    *("viagem_id", "veiculo", "transportadora", "operacao", "aparelho", "fontes_discordam", "segmentos"),
     *("saida_utc", "chegada_utc", "saida_medida_utc", "chegada_medida_utc"),
     *("leitura_saida_km", "leitura_chegada_km", "km_declarado", "km_medido", "km_auditado"),
     *(
@@ -69,7 +69,7 @@ _BETWEEN = (
 )
 _OTHERS = ", {others} km deles em outras viagens medidas"
 _SENTENCES = {
-    "ok": "{between}: cabem os {asked} km de {trips}.",
+    "ok": "{between}: cabem{tolerated} os {asked} km de {trips}.",
     "divergente": "{between}: dos {asked} km de {trips} cabem {room} km. "
     "Neste ciclo não se pagam {excess} km, {money}.",
     "inconclusivo": "{trips} ({asked} km), e {why}: valem os km declarados, neste ciclo {money}.",
@@ -243,7 +243,9 @@ class _Spans:
     @classmethod
     def of(cls, rows: pd.DataFrame, asked: np.ndarray, rules: AuditRules) -> "_Spans":
         vehicle, names = pd.factorize(rows["veiculo"], sort=True)
-        device, devices = pd.factorize(rows["aparelho"], sort=True)
+        # Where two sources disagree, the one that counts proves no kilometres.
+        alone = rows["aparelho"].mask(rows["fontes_discordam"])
+        device, devices = pd.factorize(alone, sort=True)
         measured = rows["segmentos"].to_numpy() > 0
         said = rows["km_declarado"].notna().to_numpy()
         start, end = (microseconds(rows[f"{name}_utc"]) for name in ("saida", "chegada"))
@@ -445,6 +447,7 @@ def _sentences(rows: pd.DataFrame, table: pd.DataFrame, cents: np.ndarray, zone:
             "room": km_text(units(table["km_que_cabem"])),
             "excess": km_text(units(table["km_excedentes"])),
             "money": money_text(cents),
+            "tolerated": np.where(rows["pedidos_m"] > rows["cabem_m"], ", com a tolerância,", ""),
             "why": [_WHY_NOT[what] if what != KNOWN else "" for what in rows["what"]],
             "trips": [f"{n} {'viagem' if n == 1 else 'viagens'} sem prova" for n in rows["viagens"]],
         }

@@ -100,6 +100,23 @@ def test_whoever_may_have_driven_it_is_paid(after):
     assert found.intervals["km_excedentes"].sum() == 0
 
 
+def test_where_two_sources_disagree_neither_odometer_proves_anything():
+    half = read(24, 1_020, 15, km_declarado=60, veredito="inconclusivo", base_auditoria="boletim_substitui")
+    half |= {"viagem_id": "024.00u", "km_auditado": 60}
+    rows = [read(0, 1_000), half, read(MONDAY, 1_035)]
+    assert judged(reconciled(rows))["024.00"][0] == "divergente"
+    rows[1] = half | {"fontes_discordam": True, "km_outra_fonte": 58}
+    assert judged(reconciled(rows))["024.00"][0] == "inconclusivo"
+    assert "outro aparelho" in reconciled(rows).intervals["frase"][0]
+
+
+@pytest.mark.parametrize(("after", "said"), [(1_120, "cabem os"), (1_111, "cabem, com a tolerância, os")])
+def test_what_fits_is_said_with_both_readings(after, said):
+    (row,) = reconciled([read(0, 1_000), *WEEKEND, read(MONDAY, after)]).intervals.to_dict("records")
+    assert (row["veredito"], row["valor_brl"]) == ("ok", 0)
+    assert row["frase"].endswith(f"andou {after - 1_020},0 km: {said} 100,0 km de 2 viagens sem prova.")
+
+
 def test_what_is_not_known_stands_in_the_table_with_its_money():
     (row,) = reconciled([read(0, 1_000), *WEEKEND]).intervals.to_dict("records")
     assert (row["veredito"], row["valor_brl"], row["km_pagos"]) == ("inconclusivo", Decimal("273.00"), 100)
