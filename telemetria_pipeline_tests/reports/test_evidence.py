@@ -203,7 +203,7 @@ def test_a_trip_that_the_odometer_pays_shows_its_readings_although_it_was_measur
     chain = [segment(situacao_odometro="parado"), read(-1.5, 950), read(2, 970.3)]
     page = text_of(evidence_page(evidence(of={"base_auditoria": "odometro"}, segments=segments(*chain))))
     assert "Antes 10/03/2026 05:30" in page
-    assert "vale o que o odômetro andou entre duas leituras" in page
+    assert "vale o que o odômetro andou entre as leituras antes e depois dela" in page
 
 
 def test_the_boletims_bytes_are_named_by_their_hash():
