@@ -88,6 +88,7 @@ def find_divergences(
         pages = other.submit(_pages, rows, segments)
         return rows.assign(
             posicao=rows.index.to_numpy() + 1,
+            viagens=rows["viagens"].astype("Int64"),
             frase=sentences(rows, rules, zone),
             motorista=rows["motorista_declarado"].fillna(rows["motorista_medido"]),
             evidencia_telemetria=pages.result().fillna(heard.evidence()),
@@ -162,8 +163,8 @@ def _exchanged(trips: pd.DataFrame, swaps: pd.DataFrame | None) -> pd.DataFrame:
     pairs = swaps[swaps["veiculo"] < swaps["outro"]].merge(turned, on=["dia", "fonte", "outro"])
     pairs = pairs.drop_duplicates(["veiculo", "outro"]).reset_index(drop=True)
     pairs = pairs.assign(nome=pairs["veiculo"] + "|" + pairs["outro"], troca=exchange_in_words(pairs))
-    either = pairs[["veiculo", "outro", "nome", "troca"]].melt(["nome", "troca"], value_name="veiculo")
-    rows = trips.merge(either.drop(columns="variable"), on="veiculo").sort_values(["saida_utc", "viagem_id"])
+    either = pairs[["veiculo", "outro", "nome", "troca"]].melt(["nome", "troca"], value_name="de")
+    rows = trips.merge(either, left_on="veiculo", right_on="de").sort_values(["saida_utc", "viagem_id"])
     return rows.drop_duplicates("nome")[[*trips, "nome", "troca"]]
 
 
