@@ -68,6 +68,16 @@ def hour_typed_wrong(bus: Diary) -> None:
     bus.hear(1, 8, 30.2, minutes=40)
 
 
+def hour_typed_wrong_among_others(bus: Diary) -> None:
+    """One trip follows another closely, and is claimed for where a third one was heard and claimed."""
+    usual(bus)
+    for hour, km in ((6, 25), (8, 40)):
+        bus.declare(1, hour, km)
+        bus.hear(1, hour, km)
+    bus.hear(1, 7, 31)
+    bus.declare(1, 9.5, 31)
+
+
 def day_typed_wrong(bus: Diary) -> None:
     usual(bus)
     bus.declare(2, 12, 44)
@@ -111,6 +121,7 @@ HONEST: dict[str, tuple[Story, dict[str, str], float]] = {
     "ABC1A00": (engine_kept_running, {}, 450),
     "ABC1A01": (stopped_on_the_way_back, {}, 450),
     "ABC1A02": (hour_typed_wrong, {"data_ou_horario_a_corrigir": "a_esclarecer"}, 231),
+    "ABC1A09": (hour_typed_wrong_among_others, {"data_ou_horario_a_corrigir": "a_esclarecer"}, 296),
     "ABC1A03": (day_typed_wrong, {"data_ou_horario_a_corrigir": "a_esclarecer"}, 244),
     "ABC1A04": (night_under_the_date_of_its_shift, {"data_ou_horario_a_corrigir": "a_esclarecer"}, 227),
     "ABC1A05": (no_odometer, {"sem_telemetria": "inconclusivo", "km_divergente": "inconclusivo"}, 700),

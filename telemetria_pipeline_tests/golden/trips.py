@@ -20,7 +20,7 @@ from telemetria_pipeline.simulator.golden.cast import Member
 from telemetria_pipeline.simulator.golden.reference import Terms
 from telemetria_pipeline.simulator.records import Carrier
 from telemetria_pipeline.simulator.truth import odometer_status
-from telemetria_pipeline_tests.golden.together import judged_together, misplaced, pieces, shares
+from telemetria_pipeline_tests.golden.together import judged_together, like, misplaced, pieces, shares
 
 _Trip = TypeVar("_Trip")
 _ByDay = dict[str, dict[date, list[_Trip]]]
@@ -183,13 +183,24 @@ class _Audit:
             covered: dict[DeclaredTrip, list[Segment]] = {
                 trip: [] for trips in self.declared[plate].values() for trip in trips
             }
-            alone = []
+            alone: list[Segment] = []
+            near: list[tuple[DeclaredTrip, Segment]] = []
             for segment in [s for found in self.segments[plate].values() for s in found]:
                 trip = _chosen(segment, _around(self.declared[plate], self._day(segment.departure)))
                 if trip is None:
                     alone.append(segment)
+                elif _overlap(segment, trip) >= timedelta(0):
+                    covered[trip].append(segment)
+                else:
+                    near.append((trip, segment))
+            over = {trip: sum(s.metres for s in own) for trip, own in covered.items() if own}
+            for trip, segment in near:
+                complete = trip in over and like(trip.distance_m, over[trip])
+                if complete and not like(trip.distance_m, over[trip] + segment.metres):
+                    alone.append(segment)
                 else:
                     covered[trip].append(segment)
+            alone.sort(key=lambda s: (s.departure, s.source, s.vehicle_id))
             together = judged_together(covered, self._day)
             grouped = {trip for group in together.groups if len(group) > 1 for trip in group}
             left = [

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from telemetria_pipeline.core.audit.matching import common, overlapped
+from telemetria_pipeline.core.audit.matching import common, measured_of, overlapped
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.sides import Side
 from telemetria_pipeline.core.audit.timeline import Timeline
@@ -109,10 +109,7 @@ def find_groups(
     other = trip != main
     trip, segment, main = trip[other], segment[other], main[other]
 
-    own = np.flatnonzero(chosen >= 0)
-    has_own = np.bincount(chosen[own], minlength=len(said)) > 0
-    own_m = np.zeros(len(said), np.int64)
-    np.add.at(own_m, chosen[own], segments.metres[own])
+    own_m, has_own = measured_of(declared, segments, chosen)
     open_ = ~(has_own & alike(declared.metres, own_m))
 
     lengths = said.end - said.start

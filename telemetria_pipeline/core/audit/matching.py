@@ -3,21 +3,36 @@
 import numpy as np
 
 from telemetria_pipeline.core.audit.rules import AuditRules
+from telemetria_pipeline.core.audit.sides import Side
 from telemetria_pipeline.core.audit.timeline import Axis, Timeline
+from telemetria_pipeline.core.audit.tolerances import alike
 
 
-def match(declared: Timeline, segments: Timeline, rules: AuditRules) -> np.ndarray:
+def match(declared: Side, segments: Side, rules: AuditRules) -> np.ndarray:
     """The position in `declared` (int64, -1: none) that each segment chooses.
 
     It chooses by itself, among the trips of its vehicle: the one with which it overlaps most, or from which
     it is the least time away, up to the tolerance; of equals the nearest departure, then the first in order.
-    So the choice depends on nothing but the declared trips around the segment, whatever else is loaded.
+    One that only is near leaves alone what those that overlap it make complete. So the choice depends on
+    nothing but the trips around the segment, whatever else is loaded.
     """
-    declared, segments = declared.capped(rules.max_trip_hours), segments.capped(rules.max_trip_hours)
-    chosen = _greatest_overlap(declared, segments, 0)
+    said, seen = (side.times.capped(rules.max_trip_hours) for side in (declared, segments))
+    chosen = _greatest_overlap(said, seen, 0)
+    own, has_own = measured_of(declared, segments, chosen)
     alone = np.flatnonzero(chosen < 0)  # few, so that few look at all that the tolerance lets in
-    chosen[alone] = _greatest_overlap(declared, segments.take(alone), rules.match_minutes * 60_000_000)
+    near = _greatest_overlap(said, seen.take(alone), rules.match_minutes * 60_000_000)
+    claimed, without = np.append(declared.metres, 0)[near], np.append(own, 0)[near]
+    complete = alike(claimed, without) & ~alike(claimed, without + segments.metres[alone])
+    chosen[alone] = np.where(np.append(has_own, False)[near] & complete, -1, near)
     return chosen
+
+
+def measured_of(declared: Side, segments: Side, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The metres of the segments that chose each declared trip, and whether some did."""
+    own = np.flatnonzero(chosen >= 0)
+    metres = np.zeros(len(declared), np.int64)
+    np.add.at(metres, chosen[own], segments.metres[own])
+    return metres, np.bincount(chosen[own], minlength=len(declared)) > 0
 
 
 def overlapped(declared: Timeline, segments: Timeline) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline_tests.core.audit.rows import PLATE
-from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, measured, one, vehicles
+from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, measured, metres, one, vehicles
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
 
 TOLERANCE = timedelta(minutes=AuditRules().match_minutes)
@@ -119,20 +119,59 @@ def test_without_it_the_vehicle_is_its_source_s_id_and_has_no_plate(fleet):
     assert not trip["veiculo_conhecido"]
 
 
-def by_the_book(segment: dict, said: list[dict]) -> dict | None:
-    """The rule, trip by trip."""
+def overlap(one: dict, other: dict) -> timedelta:
+    ends = [min(side["chegada_utc"], side["saida_utc"] + LONGEST) for side in (one, other)]
+    return min(ends) - max(one["saida_utc"], other["saida_utc"])
 
-    def overlap(trip: dict) -> timedelta:
-        ends = [min(side["chegada_utc"], side["saida_utc"] + LONGEST) for side in (trip, segment)]
-        return min(ends) - max(trip["saida_utc"], segment["saida_utc"])
+
+def by_the_book(segment: dict, said: list[dict]) -> dict | None:
+    """The rule, trip by trip; whether the trip is complete without the segment is another one."""
 
     def preference(trip: dict) -> tuple:
         distance = abs(trip["saida_utc"] - segment["saida_utc"])
         order = tuple(trip[name] for name in TRIP_KEY)
-        return -overlap(trip), distance, order
+        return -overlap(trip, segment), distance, order
 
-    of_vehicle = [t for t in said if t["placa"] == segment["placa"] and overlap(t) >= -TOLERANCE]
+    of_vehicle = [t for t in said if t["placa"] == segment["placa"] and overlap(t, segment) >= -TOLERANCE]
     return min(of_vehicle, key=preference, default=None)
+
+
+def key_of(trip: dict) -> tuple:
+    return tuple(trip[name] for name in ("placa", *TRIP_KEY))
+
+
+def chosen_by_the_book(seen: list[dict], said: list[dict]) -> list[dict | None]:
+    """What each segment chose: one that is only near leaves a trip alone that is complete without it."""
+    choices = [by_the_book(segment, said) for segment in seen]
+    over: dict[tuple, int] = {}
+    for segment, trip in zip(seen, choices, strict=True):
+        if trip and overlap(trip, segment) >= timedelta(0):
+            over[key_of(trip)] = over.get(key_of(trip), 0) + metres(segment["distancia_km"])
+
+    def like(trip: dict, measured: int) -> bool:
+        return abs(metres(trip["km_declarado"]) - measured) <= max(1_000, measured / 10)
+
+    def complete(trip: dict, segment: dict) -> bool:
+        own = over.get(key_of(trip))
+        if own is None or overlap(trip, segment) >= timedelta(0):
+            return False
+        return like(trip, own) and not like(trip, own + metres(segment["distancia_km"]))
+
+    return [
+        None if trip and complete(trip, segment) else trip
+        for segment, trip in zip(seen, choices, strict=True)
+    ]
+
+
+def test_a_trip_that_is_complete_takes_no_more_from_near_by():
+    trip = declared(at("06:00"), at("06:50"), 25)
+    over = measured(at("06:00"), at("06:50"), 25)
+    trips = audit([trip], [over, measured(at("07:00"), at("07:50"), 31)]).trips
+    assert trips["fonte"].tolist() == ["ambos", "telemetria"]
+    assert len(audit([trip], [over, measured(at("07:00"), at("07:10"), 2)]).trips) == 1
+    assert (
+        len(audit([{**trip, "km_declarado": 56}], [over, measured(at("07:00"), at("07:50"), 31)]).trips) == 1
+    )
 
 
 @settings(max_examples=50, deadline=None)
@@ -144,8 +183,8 @@ def test_it_chooses_as_the_book_says(said, seen):
     for share in result.segments.itertuples():
         found.setdefault((share.veiculo_id, share.saida_utc), []).append(trips[share.viagem_id])
     assert len(found) == len(seen)
-    for segment in seen:
-        got, wanted = found[segment["veiculo_id"], segment["saida_utc"]], by_the_book(segment, said)
+    for segment, wanted in zip(seen, chosen_by_the_book(seen, said), strict=True):
+        got = found[segment["veiculo_id"], segment["saida_utc"]]
         key = None if wanted is None else [wanted[name] for name in TRIP_KEY]
         if len(got) > 1 or pd.notna(got[0]["grupo"]):  # the trips of its group share it
             (group,) = {trip["grupo"] for trip in got}
