@@ -11,15 +11,6 @@ CLOCK_PATTERN = r"^\d{2}:\d{2}:\d{2}$"
 HEADER_NAMES: dict[str, tuple[str, ...]] = {
     "numero_ata": ("NUMERO ATA", "Nº ATA", "No ATA", "NUM ATA", "NRO ATA", "ATA", "NÚMERO DA ATA"),
     "placa": ("PLACA", "PLACA DO VEÍCULO", "PLACA VEÍCULO"),
-    "placa_substituta": (
-        "PLACA SUBSTITUTA",
-        "PLACA DO SUBSTITUTO",
-        "VEÍCULO SUBSTITUTO",
-        "SUBSTITUTO",
-        "SUBSTITUTA",
-        "SUBSTITUÍDO POR",
-        "SUBSTITUÍDA POR",
-    ),
     "equipamento": ("EQUIPAMENTO", "FROTA", "PREFIXO", "Nº FROTA", "NÚMERO FROTA"),
     "data": ("DATA", "DATA DA VIAGEM", "DATA VIAGEM", "DT VIAGEM"),
     "local_saida": ("LOCAL SAÍDA", "LOCAL DE SAÍDA", "LOCAL DA SAÍDA", "ORIGEM"),
@@ -81,6 +72,15 @@ HEADER_NAMES: dict[str, tuple[str, ...]] = {
     ),
     "motorista": ("MOTORISTA", "NOME DO MOTORISTA", "CONDUTOR"),
     "empresa": ("EMPRESA", "TRANSPORTADORA"),
+    "placa_substituta": (
+        "PLACA SUBSTITUTA",
+        "PLACA DO SUBSTITUTO",
+        "VEÍCULO SUBSTITUTO",
+        "SUBSTITUTO",
+        "SUBSTITUTA",
+        "SUBSTITUÍDO POR",
+        "SUBSTITUÍDA POR",
+    ),
 }
 
 IGNORED_HEADERS = ("CÓDIGO", "CÓDIGO2", "TAXA LOTAÇÃO", "TAXA DE LOTAÇÃO")

@@ -26,7 +26,6 @@ class _Field:
 _FIELDS = {
     "numero_ata": _Field(13, "@", "004512", "Número da ata de papel, se houver."),
     "placa": _Field(12, "@", "ABC1D23", "Placa do veículo, sem abreviar. Com ou sem hífen."),
-    "placa_substituta": _Field(18, "@", "XYZ9J87", "Só se outro veículo fez a viagem: a placa dele."),
     "equipamento": _Field(15, "@", "3803", "Número da frota. Deve ser o do veículo desta placa."),
     "data": _Field(13, "dd/mm/yyyy", "22/11/2026", "Dia da saída, em dd/mm/aaaa."),
     "local_saida": _Field(20, "@", "Usina", "De onde saiu."),
@@ -44,6 +43,7 @@ _FIELDS = {
     "qtde_pessoas": _Field(15, "0", "31", "Quantas pessoas foram levadas."),
     "motorista": _Field(26, "@", "MARIA DE SOUZA", "Nome do motorista, como no cadastro."),
     "empresa": _Field(22, "@", "Viação Exemplo", "A transportadora."),
+    "placa_substituta": _Field(18, "@", "XYZ9J87", "Só se outro veículo fez a viagem: a placa dele."),
 }
 
 

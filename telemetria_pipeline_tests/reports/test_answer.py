@@ -193,7 +193,7 @@ def test_control_characters_and_long_texts_do_not_break_the_answer():
 def test_the_template_is_read_as_it_is_filled_in():
     book = openpyxl.load_workbook(io.BytesIO(template_workbook()))
     page = book["Boletim"]
-    assert [c.value for c in page[1]] == list(SOUND)
+    assert [c.value for c in page[1]] == [*SOUND, "PLACA SUBSTITUTA"]
     assert any(
         "A,B,C,ADM" in rule.formula1 for rule in page.data_validations.dataValidation if rule.type == "list"
     )

@@ -69,7 +69,7 @@ PROVEN = {"veredito": "divergente", "base_auditoria": "medido"}
         (
             {"km_declarado": None, "km_auditado": 0, "veredito": "divergente"},
             "divergente",
-            "nao_declarado",
+            "a_declarar",
             0,
         ),
         (
