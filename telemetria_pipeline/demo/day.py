@@ -9,7 +9,7 @@ import pandas as pd
 
 from telemetria_pipeline.business_calendar import Cycle, Hour
 from telemetria_pipeline.carriers.sources import Source, load_sources
-from telemetria_pipeline.contracts.audit import DIVERGENCES, VALIDATED_TRIPS
+from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import BILLING
 from telemetria_pipeline.core.billing.bill import totals
 from telemetria_pipeline.definitions import build_definitions
@@ -31,6 +31,7 @@ from telemetria_pipeline.steps.hours_table import as_text, hours_table
 from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
 from telemetria_pipeline.steps.reference import FOLDER as REFERENCE
 from telemetria_pipeline.steps.reference import read_tables
+from telemetria_pipeline.steps.report_facts import daily_facts
 from telemetria_pipeline.storage.lake import Lake
 
 DAY = date(2026, 3, 10)
@@ -76,7 +77,7 @@ def run_demo(say: Callable[[str], None]) -> bool:
         if not (run("audit_job", partition_key=str(DAY)) and run("cycle_job", partition_key=CYCLE.key)):
             return False
     _tell_verdicts(lake, sources, hours, say)
-    _tell_divergences(lake, say)
+    _tell_divergences(lake, settings, say)
     _tell_bill(lake, say)
     say(f"\nAll of it took {time.monotonic() - began:.0f} s.")
     say("Next: make dev (Dagster's UI with this day in it), make test, or the queries of docs/queries.md.")
@@ -212,11 +213,13 @@ def _tell_boletins(boletins: pd.DataFrame, say: Callable[[str], None]) -> None:
         say("\nAll of them came in an earlier demo already; after `make clean` they are new again.")
 
 
-def _tell_divergences(lake: Lake, say: Callable[[str], None]) -> None:
-    table = lake.read_table(DIVERGENCES.name, {"data": str(DAY)})
-    found = DIVERGENCES.empty() if table is None else DIVERGENCES.frame(table)
-    say(f"\nThe day's {SHOWN} divergences of highest value, of {len(found)}, by money and confidence:\n")
-    for row in found.sort_values("posicao").head(SHOWN).to_dict("records"):
+def _tell_divergences(lake: Lake, settings: Settings, say: Callable[[str], None]) -> None:
+    found = daily_facts(lake, DAY, settings).at_stake
+    say(
+        f"\nThe day's {SHOWN} divergences of highest value, of {len(found)}, by money beyond the franchise and "
+        "confidence:\n"
+    )
+    for row in found.head(SHOWN).to_dict("records"):
         who = f"{row['veiculo']}, {row['transportadora']}"
         say(f"{row['posicao']}. {brl(row['valor_brl'])}  {row['tipo']}, {row['veredito']}: {who}")
         say(f"   {row['frase']}")
