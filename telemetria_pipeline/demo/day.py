@@ -216,8 +216,8 @@ def _tell_boletins(boletins: pd.DataFrame, say: Callable[[str], None]) -> None:
 def _tell_divergences(lake: Lake, settings: Settings, say: Callable[[str], None]) -> None:
     found = daily_facts(lake, DAY, settings).at_stake
     say(
-        f"\nThe day's {SHOWN} divergences of highest value, of {len(found)}, by money beyond the franchise and "
-        "confidence:\n"
+        f"\nThe day's {SHOWN} divergences of highest value, of {len(found)}, by money beyond the franchise "
+        "and confidence:\n"
     )
     for row in found.head(SHOWN).to_dict("records"):
         who = f"{row['veiculo']}, {row['transportadora']}"

@@ -32,6 +32,7 @@ from telemetria_pipeline.reports.text import (
 from telemetria_pipeline.reports.workbook import Column, Formula, Kind, Table, Workbook, days, local
 
 NO_OPERATION = "Sem operação"
+_ANOTHERS = "(outro veículo)"
 _TITLES = {
     "AGR": "Medição agrícola (AGR)",
     "IND": "Medição industrial e administrativa (IND)",
@@ -108,13 +109,22 @@ class Measurement:
             return frame[self._carriers(frame).map(plain_name) == key].reset_index(drop=True)
 
         billing = own(self.billing)
+        ours = {*billing["veiculo"], *own(self.priced)["veiculo"], *own(self.divergences)["veiculo"]}
+        others = sorted({*self.billing["veiculo"], *self.priced["veiculo"]} - ours)
+
+        def neutral(frame: pd.DataFrame) -> pd.DataFrame:
+            """A substitution, or exchanged devices, may name another carrier's vehicle."""
+            plates = "|".join(map(re.escape, others))
+            hidden = frame["frase"].str.replace(plates, _ANOTHERS, regex=True) if plates else frame["frase"]
+            return frame.assign(frase=hidden)
+
         return replace(
             self,
             carrier=carrier,
             billing=billing,
             priced=self.priced[self.priced["veiculo"].isin(billing["veiculo"])].reset_index(drop=True),
-            adjustments=own(self.adjustments),
-            divergences=own(self.divergences),
+            adjustments=neutral(own(self.adjustments)),
+            divergences=neutral(own(self.divergences)),
             patterns=self.patterns[:0],
             left_out=(),
         )

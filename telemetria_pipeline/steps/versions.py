@@ -10,14 +10,14 @@ from telemetria_pipeline.steps.intake import read_file_manifest
 from telemetria_pipeline.storage.lake import Lake
 
 _READERS = 8  # S3 answers each in its own time
-_SAME = ["veiculo", "saida_utc"]
+_SAME = ["placa", "saida_utc"]
 
 
 def earlier_versions(lake: Lake, trips: pd.DataFrame) -> pd.DataFrame:
     """The declared trips that a version declared with fewer km which was received before the boletim that
     declares them now: `viagem_id`, `antes_m` (int64 metres).
 
-    The same trip is the same vehicle and departure, whatever the files are called.
+    The same trip is the same declared plate and departure, whatever the files are called.
 
     Args:
         trips: a cycle's, under contract VALIDATED_TRIPS, and their day in `data`.
@@ -28,8 +28,9 @@ def earlier_versions(lake: Lake, trips: pd.DataFrame) -> pd.DataFrame:
         tables = readers.map(lambda partition: lake.read_table(BOLETIM_VERSIONS.name, partition), of_cycle)
         frames = [BOLETIM_VERSIONS.frame(table) for table in tables if table is not None]
     versions = pd.concat([BOLETIM_VERSIONS.empty(), *frames], ignore_index=True)
-    said = versions.assign(veiculo=versions["placa"], antes_m=metres(versions["km_declarado"]))
+    said = versions.assign(antes_m=metres(versions["km_declarado"]))
     now = trips[trips["arquivo_id"].notna()]
+    now = now.assign(placa=now["placa_declarada"].fillna(now["veiculo"]))
     now = now[[*_SAME, "viagem_id", "arquivo_id"]].assign(agora_m=units(now["km_declarado"]))
     both = now.merge(said[[*_SAME, "antes_m", "recebido_utc"]], on=_SAME)
     both = both[both["antes_m"] < both["agora_m"]]

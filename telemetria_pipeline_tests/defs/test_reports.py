@@ -18,6 +18,7 @@ from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
 from telemetria_pipeline.contracts.raw import Failure, HourManifest
 from telemetria_pipeline.contracts.reference import CONTRACTS
 from telemetria_pipeline.contracts.telemetry import LEDGER
+from telemetria_pipeline.core.audit.trips import HOUR_DAYS
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.settings import Settings
@@ -345,7 +346,7 @@ def test_evidence_has_both_sides_the_hours_and_the_clause_that_priced_it(lake):
     found = evidence_of(lake, "20260310-0000000001", SETTINGS)
     assert (len(found.trips), len(found.segments)) == (1, 1)
     assert found.terms["clausula"] == "7.2"
-    assert len(found.hours) == 120  # with two days around: a date may be typed wrong
+    assert len(found.hours) == 24 * (2 * HOUR_DAYS + 1)  # a date may be typed wrong
 
 
 def test_evidence_takes_readings_of_other_days_and_what_lies_beyond_the_franchise(lake):

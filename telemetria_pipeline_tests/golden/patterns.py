@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 from math import comb
@@ -113,7 +114,12 @@ def _is_always_the_same(trips: Iterable[TrueVerdict]) -> bool:
 
 def _breaks(trips: Iterable[TrueVerdict]) -> int:
     """How often an odometer does not continue where the declared trip before ended."""
-    said = [t.declared for t in sorted(trips, key=lambda t: t.departure) if t.declared]
+
+    def driven(trip: TrueVerdict) -> datetime:
+        moved = "data_ou_horario_a_corrigir" in trip.kinds
+        return trip.segments[0].departure if moved else trip.departure
+
+    said = [t.declared for t in sorted(trips, key=driven) if t.declared]
     return sum(abs(after.km_out_m - before.km_in_m) > BREAK_M for before, after in pairwise(said))
 
 

@@ -194,9 +194,13 @@ class _Audit:
                 else:
                     near.append((trip, segment))
             over = {trip: sum(s.metres for s in own) for trip, own in covered.items() if own}
-            for trip, segment in near:
-                complete = trip in over and like(trip.distance_m, over[trip])
-                if complete and not like(trip.distance_m, over[trip] + segment.metres):
+            complete = {trip for trip, metres in over.items() if like(trip.distance_m, metres)}
+            for nearest, segment in near:
+                trip = nearest
+                if trip in complete and not like(trip.distance_m, over[trip] + segment.metres):
+                    around = _around(self.declared[plate], self._day(segment.departure))
+                    trip = _chosen(segment, [t for t in around if t not in complete])
+                if trip is None:
                     alone.append(segment)
                 else:
                     covered[trip].append(segment)
@@ -279,7 +283,7 @@ class _Audit:
                     verdict.kinds["data_ou_horario_a_corrigir"] = "a_esclarecer"
                 elif max(late) > MATCH:
                     verdict.kinds["horario_divergente"] = of_segments
-                if not _drivers_may_agree(trip.driver, [s.driver for s in verdict.segments]):
+                if n == 0 and not _drivers_may_agree(trip.driver, [s.driver for s in verdict.segments]):
                     verdict.kinds["motorista_divergente"] = of_segments
             verdicts.append(verdict)
         return verdicts

@@ -35,7 +35,7 @@ SURE_IF_INCONCLUSIVE = 20
 OF_KM = ("km_divergente", "sem_telemetria", "nao_declarada")
 """The kinds that are about kilometres, and so about money."""
 
-_SUMMED = ("km_declarado", "km_medido", "km_auditado", "km_sem_sinal")
+_SUMMED = ("km_declarado", "km_medido", "km_auditado", "km_sem_sinal", "km_outra_fonte")
 
 _OF_VEHICLES = ("veiculo_desconhecido", "aparelhos_trocados")  # not of a trip: once a day, without R$
 
@@ -183,13 +183,16 @@ def _journeys(trips: pd.DataFrame) -> pd.DataFrame:
     if not grouped.any():
         return trips
     members = trips[grouped].sort_values(["grupo", "saida_utc", "viagem_id"])
+    twice = members["km_outra_fonte"].notna().groupby(members["grupo"]).transform("any")
+    own = members["km_medido"].where(twice)  # what the other source did not hear
+    members = members.assign(km_outra_fonte=members["km_outra_fonte"].fillna(own))
     by_group = members.groupby("grupo")
     whole = members.drop_duplicates("grupo").set_index("grupo", drop=False)
     whole = whole.assign(
         viagens=by_group.size(),
         chegada_utc=by_group["chegada_utc"].max(),
         fonte="ambos",  # some segment covers them
-        **{name: by_group[name].sum() for name in _SUMMED},
+        **{name: by_group[name].sum(min_count=1) for name in _SUMMED},
     )
     return pd.concat([trips[~grouped], whole.astype(trips.dtypes)], ignore_index=True)
 

@@ -13,17 +13,21 @@ def match(declared: Side, segments: Side, rules: AuditRules) -> np.ndarray:
 
     It chooses by itself, among the trips of its vehicle: the one with which it overlaps most, or from which
     it is the least time away, up to the tolerance; of equals the nearest departure, then the first in order.
-    One that only is near leaves alone what those that overlap it make complete. So the choice depends on
-    nothing but the trips around the segment, whatever else is loaded.
+    One that only is near leaves alone a trip which those that overlap it make complete, and chooses among the
+    others. So the choice depends on nothing but the trips around the segment, whatever else is loaded.
     """
     said, seen = (side.times.capped(rules.max_trip_hours) for side in (declared, segments))
     chosen = _greatest_overlap(said, seen, 0)
     own, has_own = measured_of(declared, segments, chosen)
     alone = np.flatnonzero(chosen < 0)  # few, so that few look at all that the tolerance lets in
+    complete = has_own & alike(declared.metres, own)
     near = _greatest_overlap(said, seen.take(alone), rules.match_minutes * 60_000_000)
-    claimed, without = np.append(declared.metres, 0)[near], np.append(own, 0)[near]
-    complete = alike(claimed, without) & ~alike(claimed, without + segments.metres[alone])
-    chosen[alone] = np.where(np.append(has_own, False)[near] & complete, -1, near)
+    with_it = np.append(own, 0)[near] + segments.metres[alone]
+    refused = np.append(complete, False)[near] & ~alike(np.append(declared.metres, 0)[near], with_it)
+    chosen[alone] = near
+    again, open_ = alone[refused], np.flatnonzero(~complete)
+    other = _greatest_overlap(said.take(open_), seen.take(again), rules.match_minutes * 60_000_000)
+    chosen[again] = np.append(open_, -1)[other]
     return chosen
 
 

@@ -62,7 +62,7 @@ _TO_DECLARE = " A declarar: por ora não entra na medição."
 _EXCHANGED = (
     "Os aparelhos de {one} e {other} parecem trocados em {day}: na placa {one} vieram leituras de {readings} "
     "km, e na placa {other}, de {others} km; {proof}. As viagens foram conferidas com eles destrocados; "
-    "corrija o cadastro na fonte {source}."
+    "corrija o cadastro na fonte {source}{or_sheets}."
 )
 _PROOFS = {
     True: "o boletim as declara ao contrário",
@@ -193,6 +193,7 @@ def exchange_in_words(pairs: pd.DataFrame) -> pd.Series:
             others=f"{km['de_outro_km'][n]} a {km['ate_outro_km'][n]}",
             proof=_PROOFS[pair["pelo_boletim"]],
             source=pair["fonte"],
+            or_sheets=", ou as placas no boletim" if pair["pelo_boletim"] else "",
         )
         for n, pair in enumerate(pairs.to_dict("records"))
     ]

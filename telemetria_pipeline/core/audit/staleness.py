@@ -78,7 +78,7 @@ class Reach(BaseModel):
     leans: some trip has one side only, or found the other under a wrong date or hour: whatever is around it
         may be, or claim, the other.
     declared: the plates in boletins, and the days of their departures, of the trips that may be the day's or
-        claim its segments.
+        claim its segments, on whatever day they are.
     vehicles: of its trips; `terms`: what tariffs are looked up by, for each of them.
     drivers: pseudonyms of the ids that were looked up in the register.
     devices_in_doubt: whose a segment is rests on the odometers that are measured and declared around the day.
@@ -86,7 +86,7 @@ class Reach(BaseModel):
 
     until: datetime
     wide: bool
-    leans: bool
+    leans: bool = False
     vehicles: list[str]
     terms: list[tuple[str | None, str | None, str | None, str | None]]
     drivers: list[str]
@@ -118,7 +118,8 @@ class Reach(BaseModel):
         terms = trips[_TERMS_BY].drop_duplicates().astype(object)
         segments, rows = inputs.segments, inputs.declared
         near = (rows["chegada_utc"] >= window[0] - tolerance) & (rows["saida_utc"] <= window[1] + tolerance)
-        rows = rows[near]
+        if not (audited.leans or audited.devices_in_doubt):  # else whoever claims anything there matters
+            rows = rows[near]
         said = pd.DataFrame({"placa": rows["placa"], "dia": business_days(rows["saida_utc"], zone)})
         instead = recorded(rows, inputs.substitutions, zone).notna().any()
         nameless = segments.loc[segments["motorista"].isna(), "motorista_id"].dropna().unique()

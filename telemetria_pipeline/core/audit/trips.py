@@ -70,8 +70,8 @@ _FLAGS = [
 
 
 # A trip under a wrong date is a day off; who else may claim what it is held against is another day off, and
-# what they have of their own lies around them.
-HOUR_DAYS, FILE_DAYS = 2, 3
+# what they have of their own, and whose devices they carry, lies a third day off.
+HOUR_DAYS, FILE_DAYS = 3, 4
 """How many days of telemetry, and of boletins, on each side of a day its trips may depend on."""
 
 
@@ -145,7 +145,7 @@ def validate_trips(
     segments = _departing(inputs.segments, start, end, HOUR_DAYS, zone)
     heard_as = vehicle_names(segments, inputs.vehicles)
     instead = recorded(declared, inputs.substitutions, zone)
-    around = (_midnight(start, -1, zone).date(), end.astimezone(zone).date())
+    around = (_midnight(start, -2, zone).date(), _midnight(end, 1, zone).date())
     said = instead.fillna(declared["placa"])
     swaps = find_swaps(declared, said, segments, heard_as, around, rules, zone)
     segments = segments.assign(aparelho_trocado=(heard_as != swaps.really).to_numpy())
@@ -169,7 +169,7 @@ def validate_trips(
                 lambda: _declared_columns(sides, pairs),
                 lambda: _measured_columns(sides.segments, pairs, told.groups),
                 lambda: _source_columns(sides.segments, pairs, heard),
-                lambda: _driver_columns(sides, pairs, pseudonym_key),
+                lambda: _driver_columns(sides, pairs, told.groups, pseudonym_key),
                 lambda: _time_columns(sides, pairs, told.groups),
                 lambda: _group_columns(pairs, told),
             ],
@@ -177,7 +177,8 @@ def validate_trips(
         columns = {name: column for part in parts for name, column in part.items()}
         trips = pd.DataFrame(columns, copy=False)
         trips["aceita"] = accepted(trips, days, inputs.acceptances, zone)
-        asked = swaps.pairs["dia"].between(str(around[0]), str(around[1]), inclusive="neither")
+        first, after = (str(bound.astimezone(zone).date()) for bound in (start, end))
+        asked = (swaps.pairs["dia"] >= first) & (swaps.pairs["dia"] < after)
         found = swaps.pairs[asked].reset_index(drop=True)
         leans = told.leans(sides, pairs, microsecond(start), microsecond(end))
         return AuditedTrips(judge(trips, rules, days), covered.result(), leans, found, swaps.in_doubt)
@@ -376,13 +377,15 @@ def _reading_columns(segments: Side, pairs: Pairs, groups: Groups) -> dict[str, 
     return found
 
 
-def _driver_columns(sides: Sides, pairs: Pairs, pseudonym_key: str) -> dict[str, Any]:
+def _driver_columns(sides: Sides, pairs: Pairs, groups: Groups, pseudonym_key: str) -> dict[str, Any]:
     """Both sides' drivers by pseudonym; False where both are known and no segment's is the declared one."""
     declared = np.append(sides.declared.driver, -1)[pairs.declared]
     measured = sides.segments.driver[pairs.segment]
     known = np.where(measured >= 0, np.arange(len(measured)), len(measured))
     first = np.append(measured, -1)[pairs.fold(np.minimum, known, len(measured))]
 
+    # Of trips that are judged together the device names who drove the first, and nobody else.
+    alone = np.append(groups.opens, False)[pairs.declared][pairs.trip]
     asked = np.flatnonzero((measured >= 0) & (declared[pairs.trip] >= 0))
     same = np.zeros(len(measured), bool)
     same[asked] = same_driver(declared[pairs.trip[asked]], measured[asked], sides.drivers)
@@ -390,7 +393,7 @@ def _driver_columns(sides: Sides, pairs: Pairs, pseudonym_key: str) -> dict[str,
     return {
         "motorista_declarado": _labels(declared, names),
         "motorista_medido": _labels(first, names),
-        "motorista_confere": (declared < 0) | (first < 0) | pairs.fold(np.logical_or, same),
+        "motorista_confere": (declared < 0) | (first < 0) | pairs.fold(np.logical_or, same | ~alone),
     }
 
 

@@ -37,8 +37,9 @@ def judge(trips: pd.DataFrame, rules: AuditRules, days: pd.Series) -> pd.DataFra
     coverage = np.minimum(trips["cobertura"].to_numpy(), trips["cobertura_busca"].to_numpy())
     known = coverage >= float(rules.min_coverage)
     explained = (proven > measured) & ((declared <= proven) | agree(trips, declared, proven))
-    other = trips["km_outra_fonte"]
-    disagree = other.notna().to_numpy() & ~agree(trips, units(other), own_measured)
+    heard_twice = trips["km_outra_fonte"].notna().to_numpy()
+    other = together(np.where(heard_twice, units(trips["km_outra_fonte"]), own_measured))
+    disagree = (together(heard_twice.astype(np.int64)) > 0) & ~agree(trips, other, measured)
     crosses = together(trips["cruza_dia"].to_numpy().astype(np.int64)) > 0
     unheard = (trips["sinal"] == "desconhecido").to_numpy()
     doubtful = ~known | unheard | explained | disagree | crosses

@@ -37,8 +37,9 @@ _BOLETIM = "chegou boletim do veículo para esse dia depois do fechamento"
 _MEASURED_ONLY = "que só a telemetria mediu"
 _FRANCHISE = "a franquia do ciclo passou a cobrir outras viagens"
 _DAY = pd.Timedelta(days=1)
+_ACCOUNT = ["veiculo", "transportadora", "operacao"]  # who is paid
 _OF_TRIP = [
-    *("veiculo", "transportadora", "operacao", "data", "saida_utc", "chegada_utc"),
+    *("viagem_id", "veiculo", "transportadora", "operacao", "data", "saida_utc", "chegada_utc"),
     *("saida_medida_utc", "chegada_medida_utc", "arquivo"),
 ]
 _AMOUNTS = ["metres", "cents"]
@@ -97,9 +98,9 @@ def find_adjustments(
 def _trips(priced: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
     """The trips whose billed metres or cents differ, each with both, `causa`, and the words to say it."""
     frozen = priced.assign(metres=units(priced["km_faturado"]), cents=units(priced["valor_brl"]))
-    both = pd.concat([frozen.assign(causa=None), _charged_since(since)], ignore_index=True)
-    charged = both.drop_duplicates("viagem_id", keep="last").set_index("viagem_id")
-    right = now.assign(metres=units(now["km_faturado"]), cents=units(now["valor_brl"])).set_index("viagem_id")
+    both = _by_account(pd.concat([frozen.assign(causa=None), _charged_since(since)], ignore_index=True))
+    charged = both[~both.index.duplicated(keep="last")]
+    right = _by_account(now.assign(metres=units(now["km_faturado"]), cents=units(now["valor_brl"])))
 
     withdrawn = charged["causa"] == "viagem_retirada"
     gone = charged[~charged.index.isin(right.index) & ~withdrawn]
@@ -148,7 +149,14 @@ def _trips(priced: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.D
     found["tariff"] = is_["tarifa_brl_km"].astype("str").str.replace(".", ",")
     found = found.join(_told(place, gone))
     found["place"] = "à " + _named(found["arquivo"])
-    return found.rename_axis("viagem_id").reset_index()
+    return found.reset_index(drop=True)
+
+
+def _by_account(trips: pd.DataFrame) -> pd.DataFrame:
+    """The trips by their id and by who is paid for them: one that a substitution gives to another vehicle is
+    taken from the one and given to the other."""
+    key = trips["viagem_id"].str.cat(trips[_ACCOUNT].fillna(""), sep="|")
+    return trips.set_index(pd.Index(key, name="conta"))
 
 
 def _charged_since(since: pd.DataFrame) -> pd.DataFrame:
@@ -163,20 +171,20 @@ def _charged_since(since: pd.DataFrame) -> pd.DataFrame:
 
 
 def _successors(gone: pd.DataFrame, new: pd.DataFrame) -> pd.Series:
-    """For trips that are gone the new one that took their place, by their ids; most have none.
+    """For trips that are gone the new one that took their place, by their accounts; most have none.
 
     It is the one of the vehicle that they overlap most, in their hours or in those that were measured; among
     equals the one that departed first.
     """
 
     def keyed(trips: pd.DataFrame) -> pd.DataFrame:
-        days = trips["saida_utc"].dt.floor("D")
-        return pd.DataFrame({"veiculo": trips["veiculo"], "dia": days}).assign(at=np.arange(len(trips)))
+        account = trips[_ACCOUNT].fillna("")
+        return account.assign(dia=trips["saida_utc"].dt.floor("D"), at=np.arange(len(trips)))
 
     # What overlaps departs within a day of it: no vehicle's whole cycle is held against itself.
     of_day = keyed(new)
     near = pd.concat([of_day.assign(dia=of_day["dia"] + n * _DAY) for n in (-1, 0, 1)])
-    pairs = keyed(gone).merge(near, on=["veiculo", "dia"], suffixes=("_gone", "_new"))
+    pairs = keyed(gone).merge(near, on=[*_ACCOUNT, "dia"], suffixes=("_gone", "_new"))
     one, other = gone.iloc[pairs["at_gone"]], new.iloc[pairs["at_new"]]
 
     def overlap(start: str, end: str) -> np.ndarray:
@@ -194,12 +202,12 @@ def _successors(gone: pd.DataFrame, new: pd.DataFrame) -> pd.Series:
 
 def _told(place: pd.Series, gone: pd.DataFrame) -> pd.DataFrame:
     """By trip that took the place of others: their ids in `substitui`, and `olds`, who gave place."""
-    olds = gone.loc[place.index].assign(new=place).rename_axis("id").reset_index()
-    by_new = olds.sort_values(["saida_utc", "id"]).groupby("new")
+    olds = gone.loc[place.index].assign(new=place)
+    by_new = olds.sort_values(["saida_utc", "viagem_id"]).groupby("new")
     one = "A viagem " + _named(by_new["arquivo"].first()) + " deu lugar"
     many = by_new.size().astype("str") + " viagens deram lugar"
     return pd.DataFrame(
-        {"substitui": by_new["id"].agg(";".join), "olds": one.where(by_new.size() == 1, many)}
+        {"substitui": by_new["viagem_id"].agg(";".join), "olds": one.where(by_new.size() == 1, many)}
     )
 
 
@@ -208,27 +216,28 @@ def _named(files: pd.Series) -> pd.Series:
 
 
 def _fixed(billing: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
-    """The vehicles whose fixed cost differs, with both amounts."""
-    charged = _fixed_cents(billing)
-    later = since.drop_duplicates("veiculo", keep="last").set_index("veiculo")["valor_depois_brl"]
-    charged = pd.Series(units(later), later.index).combine_first(charged)
-    drove = now.loc[now["viagens"] > 0, "veiculo"]
-    vehicles = charged.index.union(pd.Index(drove), sort=False).unique()
+    """The vehicles whose fixed cost differs, or is another carrier's now, with both amounts."""
+    charged = _fixed_cents(billing, "fixo_brl")
+    later = since.drop_duplicates(_ACCOUNT, keep="last")
+    charged = _fixed_cents(later, "valor_depois_brl").combine_first(charged)
+    right = _fixed_cents(now, "fixo_brl")
+    known = {*billing["veiculo"], *since["veiculo"], *now.loc[now["viagens"] > 0, "veiculo"]}
+    accounts = charged.index.union(right.index[right.index.isin(known, level="veiculo")], sort=False).unique()
     found = pd.DataFrame(
         {
-            "cents_was": charged.reindex(vehicles, fill_value=0).astype("int64"),
-            "cents": _fixed_cents(now).reindex(vehicles, fill_value=0),
+            "cents_was": charged.reindex(accounts, fill_value=0).astype("int64"),
+            "cents": right.reindex(accounts, fill_value=0),
         }
     )
-    known = pd.concat([now, billing]).drop_duplicates("veiculo").set_index("veiculo")
-    found = found.join(known[["transportadora", "operacao"]])[found["cents"] != found["cents_was"]]
-    found = found.rename_axis("veiculo").reset_index()
+    found = found[found["cents"] != found["cents_was"]].reset_index()
+    found[_ACCOUNT] = found[_ACCOUNT].replace("", None).astype("str")
     return found.assign(metres_was=0, metres=0, causa="fixo_alterado")
 
 
-def _fixed_cents(billing: pd.DataFrame) -> pd.Series:
-    """Fixed cost in cents by vehicle."""
-    return pd.Series(units(billing["fixo_brl"])).groupby(billing["veiculo"].to_numpy()).sum()
+def _fixed_cents(billing: pd.DataFrame, amount: str) -> pd.Series:
+    """Fixed cost in cents by account."""
+    accounts = [billing[name].fillna("").to_numpy() for name in _ACCOUNT]
+    return pd.Series(units(billing[amount])).groupby(accounts).sum().rename_axis(_ACCOUNT)
 
 
 def _sentences(found: pd.DataFrame) -> list[str]:

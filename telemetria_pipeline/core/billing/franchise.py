@@ -9,16 +9,20 @@ from telemetria_pipeline.core.exact import decimals, half_up, units
 _PAIR = ["veiculo", "contrato"]
 
 
-def left_of_franchise(billing: pd.DataFrame, priced: pd.DataFrame) -> pd.Series:
+def left_of_franchise(
+    billing: pd.DataFrame, priced: pd.DataFrame, metres: np.ndarray | None = None
+) -> pd.Series:
     """Free metres that are still unspent when a trip departs, by its id; 0 where there is no franchise.
 
     Args:
         billing: contract BILLING; priced: contract PRICED_TRIPS, of the same bill.
+        metres: what each trip spends; None: what is audited.
     """
+    spent = pd.Series(units(priced["km_auditado"]) if metres is None else metres, priced.index)
     free = pd.Series(units(billing["franquia_km"])).groupby([billing[name] for name in _PAIR]).sum()
     order = priced.sort_values(["saida_utc", "viagem_id"])
-    audited = pd.Series(units(order["km_auditado"]), order.index)
-    before = audited.groupby([order[name] for name in _PAIR], dropna=False).cumsum() - audited
+    spent = spent[order.index]
+    before = spent.groupby([order[name] for name in _PAIR], dropna=False).cumsum() - spent
     of_pair = free.reindex(pd.MultiIndex.from_frame(order[_PAIR])).fillna(0).to_numpy(np.int64)
     return pd.Series(np.maximum(of_pair - before.to_numpy(), 0), order["viagem_id"].array)
 

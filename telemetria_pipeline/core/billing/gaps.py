@@ -36,6 +36,7 @@ def held(priced: pd.DataFrame) -> list[str]:
         `GDP4J68 (2 viagens, 31,200 km)`, one text a vehicle.
     """
     waits = (priced["base_auditoria"] == "a_declarar") & priced["contrato"].notna()
+    waits &= priced["veredito"] != "ok"  # too short to ask anybody
     trips = priced[waits]
     by_vehicle = pd.Series(units(trips["km_medido"])).groupby(trips["veiculo"].to_numpy())
     found = pd.DataFrame({"trips": by_vehicle.size(), "km": by_vehicle.sum()})

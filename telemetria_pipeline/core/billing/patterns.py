@@ -42,6 +42,7 @@ _USED = [
     *("viagem_id", "veiculo", "transportadora", "empresa_declarada", "motorista_declarado", "saida_utc"),
     *("km_declarado", "km_medido", "km_saida", "km_chegada", "veredito", "cobertura", "sinal"),
     *("tarifa_brl_km", "tolerancia_pct", "tolerancia_km", "fonte_distancia"),
+    *("saida_medida_utc", "data_ou_horario_a_corrigir"),
 ]
 
 
@@ -86,7 +87,9 @@ def find_patterns(trips: pd.DataFrame, raised: pd.DataFrame | None = None) -> pd
 def _declared(trips: pd.DataFrame) -> pd.DataFrame:
     """The declared trips by vehicle and departure, their numbers exact, with the keys of `_LEVELS`."""
     rows = trips.loc[trips["fonte"] != "telemetria", _USED]
-    departure, vehicle = microseconds(rows["saida_utc"]), pd.factorize(rows["veiculo"], sort=True)[0]
+    # One under a wrong date or hour stands where it was driven: its odometers belong there.
+    driven = rows["saida_medida_utc"].where(rows["data_ou_horario_a_corrigir"], rows["saida_utc"])
+    departure, vehicle = microseconds(driven), pd.factorize(rows["veiculo"], sort=True)[0]
     order = sorting(Axis(departure).at(vehicle, departure), rows, ["viagem_id"])
     rows = rows.take(order).reset_index(drop=True)
 

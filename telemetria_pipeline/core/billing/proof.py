@@ -36,8 +36,10 @@ def by_proof(billing: pd.DataFrame, priced: pd.DataFrame) -> pd.DataFrame:
     basis = priced["base_auditoria"].map(_OF_BASIS)
     tariff, cents = units(billing["tarifa_brl_km"]), units(priced["valor_brl"])
     held = (priced["base_auditoria"] == "a_declarar").to_numpy()
-    measured = np.where(held, units(priced["km_medido"]), 0)
-    left = left_of_franchise(billing, priced).reindex(priced["viagem_id"]).to_numpy(np.int64)
+    # Once declared they would use up the franchise as well, and leave less of it to the others.
+    counted = np.where(held, units(priced["km_medido"]), units(priced["km_auditado"]))
+    left = left_of_franchise(billing, priced, counted).reindex(priced["viagem_id"]).to_numpy(np.int64)
+    more = beyond(np.zeros_like(counted), counted, left) - units(priced["km_faturado"])
 
     def per_line(values: np.ndarray) -> np.ndarray:
         sums = pd.Series(values, priced.index).groupby(of_line).sum()
@@ -46,7 +48,7 @@ def by_proof(billing: pd.DataFrame, priced: pd.DataFrame) -> pd.DataFrame:
     found = {name: per_line(np.where(basis == name, cents, 0)) for name in PAID if name != "so_boletim_brl"}
     found["so_boletim_brl"] = units(billing["variavel_brl"]) - sum(found.values())
     unpaid = {
-        "a_declarar_brl": per_line(beyond(np.zeros_like(measured), measured, left)),
+        "a_declarar_brl": per_line(np.where(priced["contrato"].notna(), more, 0)),
         "franquia_brl": units(billing["km_auditado"]) - units(billing["km_faturado"]),
     }
     found |= {name: half_up(metres * tariff, PRICE_UNITS_A_CENT) for name, metres in unpaid.items()}

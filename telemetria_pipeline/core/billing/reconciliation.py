@@ -47,6 +47,7 @@ _USED = [
         "cobertura",
         "cobertura_busca",
         "sinal",
+        "cruza_dia",
         "km_sem_sinal",
         "km_outra_fonte",
     ),
@@ -121,7 +122,9 @@ def reconcile(
     others = _measured_beside(spans, slots, measured)
     claim, floor = paid[asked], np.minimum(paid, measured)[asked]
     claims, floors = sums(claim), sums(floor)
-    room = np.maximum(intervals.moved_m - others, floors)
+    # An odometer that measures too little does so of every trip: what is left of it counts as the tracker's.
+    left = np.maximum(intervals.moved_m - others, 0)
+    room = np.maximum(left * intervals.tracker_m // intervals.odometer_m, floors)
     excess = claims - room
     tolerated = np.maximum(most("tolerancia_km"), NOISE_M)
     beyond = intervals.known & (excess * 10_000 > most("tolerancia_pct") * room) & (excess > tolerated)
@@ -190,7 +193,8 @@ def _of_vehicles(
 def _doubtful(rows: pd.DataFrame) -> np.ndarray:
     """Whether a trip may be without a proof, under whatever tolerances."""
     doubt = (rows["cobertura"] < 1) | (rows["cobertura_busca"] < 1) | (rows["sinal"] != "presente")
-    return (doubt | rows["km_outra_fonte"].notna()).to_numpy(bool) & (units(rows["km_declarado"]) > 0)
+    doubt |= rows["cruza_dia"] | rows["km_outra_fonte"].notna()
+    return doubt.to_numpy(bool) & (units(rows["km_declarado"]) > 0)
 
 
 def _unproven(rows: pd.DataFrame) -> np.ndarray:
@@ -323,6 +327,8 @@ class _Intervals:
     after: np.ndarray
     what: np.ndarray  # NO_BEFORE ... KNOWN
     moved_m: np.ndarray  # 0 where not known
+    odometer_m: np.ndarray  # by a biased device in the cycle; 1 by any other
+    tracker_m: np.ndarray  # what the tracker said meanwhile, if more; else the same
 
     @classmethod
     def of(cls, spans: _Spans, slots: np.ndarray, biased: pd.DataFrame) -> "_Intervals":
@@ -350,13 +356,13 @@ class _Intervals:
             KNOWN,
         )
         moved = np.where(whole & (what == KNOWN), np.maximum(metre[after] - metre[before], 0), 0)
-        if len(biased):  # one that measures too little counts as if it measured what the tracker does
-            of_device = biased.reindex(spans.devices[device[before]] if len(spans.devices) else [])
+        odometer = tracker = np.ones(len(slots), np.int64)
+        if len(biased) and len(spans.devices):
+            of_device = biased.reindex(spans.devices[device[before]])
             odometer, tracker = (
                 of_device[name].fillna(1).to_numpy(np.int64) for name in ("odometro_m", "rastreador_m")
             )
-            moved = np.maximum(moved, moved * tracker // odometer)
-        return cls(vehicle, before, after, what, moved)
+        return cls(vehicle, before, after, what, moved, odometer, np.maximum(odometer, tracker))
 
     @property
     def known(self) -> np.ndarray:

@@ -14,7 +14,7 @@ from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.groups import _cut
 from telemetria_pipeline_tests.core.audit import rows
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE
-from telemetria_pipeline_tests.core.audit.sides import RULES, at, audit, declared, measured, parked
+from telemetria_pipeline_tests.core.audit.sides import RULES, at, audit, declared, measured, parked, vehicles
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
 
 OUT = declared(at("06:00"), at("06:50"), 25, km_saida=1_000.0, km_chegada=1_025.0)
@@ -123,6 +123,30 @@ def test_missing_hours_leave_the_whole_group_open():
     result = audit([OUT, much], [RUN, *parked(1_000, 1_050)], hours=missing)
     assert [verdict for _, _, verdict, *_ in judged(result.trips)] == ["inconclusivo"] * 2
     assert len(found(result, missing)) == 1
+
+
+def test_a_group_has_one_verdict_though_another_source_heard_a_part():
+    long, rest = (
+        measured(at("06:00"), at("07:20"), 28),
+        measured(at("07:22"), at("07:50"), 12, odometro=1_028),
+    )
+    other = measured(at("06:00"), at("07:20"), 38, fonte="lua", veiculo_id="m-1", odometro=7_000)
+    of_sol = vehicles({"fonte": "sol"})
+    known = pd.concat([rows.hours(fonte=name) for name in ("sol", "lua")])
+    result = audit([OUT, BACK], [long, rest, other, *parked(1_000, 1_040)], hours=known, vehicles=of_sol)
+    trips = result.trips[result.trips["km_declarado"].notna()]
+    assert trips["grupo"].nunique() == 1
+    assert set(trips["veredito"]) == {"inconclusivo"}
+    sentence = found(result, known)["frase"].iloc[0]
+    assert "sol mediu 40,0 km; pelo outro, seriam 50,0 km" in sentence
+
+
+def test_a_device_names_the_driver_of_the_first_trip_alone():
+    other = {**BACK, "motorista": "ANA LIMA"}
+    trips = audit([OUT, other], [RUN, *parked(1_000, 1_050)]).trips
+    assert trips["motorista_confere"].all()
+    trips = audit([{**OUT, "motorista": "ANA LIMA"}, BACK], [RUN, *parked(1_000, 1_050)]).trips
+    assert trips["motorista_confere"].tolist() == [False, True]
 
 
 def test_times_are_compared_at_the_ends_of_a_group_only():

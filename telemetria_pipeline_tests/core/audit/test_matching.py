@@ -151,16 +151,15 @@ def chosen_by_the_book(seen: list[dict], said: list[dict]) -> list[dict | None]:
     def like(trip: dict, measured: int) -> bool:
         return abs(metres(trip["km_declarado"]) - measured) <= max(1_000, measured / 10)
 
-    def complete(trip: dict, segment: dict) -> bool:
-        own = over.get(key_of(trip))
-        if own is None or overlap(trip, segment) >= timedelta(0):
-            return False
-        return like(trip, own) and not like(trip, own + metres(segment["distancia_km"]))
-
-    return [
-        None if trip and complete(trip, segment) else trip
-        for segment, trip in zip(seen, choices, strict=True)
-    ]
+    complete = [trip for trip in said if like(trip, over.get(key_of(trip), -(10**9)))]
+    open_ = [trip for trip in said if trip not in complete]
+    chosen = []
+    for segment, trip in zip(seen, choices, strict=True):
+        near = trip in complete and overlap(trip, segment) < timedelta(0)
+        if near and not like(trip, over[key_of(trip)] + metres(segment["distancia_km"])):
+            trip = by_the_book(segment, open_)
+        chosen.append(trip)
+    return chosen
 
 
 def test_a_trip_that_is_complete_takes_no_more_from_near_by():
@@ -169,6 +168,9 @@ def test_a_trip_that_is_complete_takes_no_more_from_near_by():
     trips = audit([trip], [over, measured(at("07:00"), at("07:50"), 31)]).trips
     assert trips["fonte"].tolist() == ["ambos", "telemetria"]
     assert len(audit([trip], [over, measured(at("07:00"), at("07:10"), 2)]).trips) == 1
+    other = declared(at("08:10"), at("09:00"), 31)
+    trips = audit([trip, other], [over, measured(at("06:55"), at("07:45"), 31)]).trips
+    assert trips["km_medido"].tolist() == [25, 31]  # the next nearest has it
     assert (
         len(audit([{**trip, "km_declarado": 56}], [over, measured(at("07:00"), at("07:50"), 31)]).trips) == 1
     )

@@ -337,7 +337,7 @@ def test_a_day_alone_gives_what_it_gives_within_its_days(said, seen, sources, mi
     every = doubled(seen, sources, minutes)
     together = audit(said, every, days=(0, 3)).trips
     for day in range(3):
-        near = [row for row in every if at("00:00", day - 2) <= row["saida_utc"] < at("00:00", day + 3)]
+        near = [row for row in every if at("00:00", day - 3) <= row["saida_utc"] < at("00:00", day + 4)]
         alone = audit(said, near, days=(day, day + 1)).trips
         within = together[together["viagem_id"].isin(alone["viagem_id"])].reset_index(drop=True)
         pd.testing.assert_frame_equal(alone, within)

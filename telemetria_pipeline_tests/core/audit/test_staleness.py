@@ -132,21 +132,21 @@ def test_a_day_that_rests_on_its_neighbours_asks_all_their_hours_and_no_more_bol
     assert changed(wide, **with_pieces(declared(at("20:00", 11), at("21:00", 11)))) == []
 
 
-def test_a_trip_of_one_side_may_find_the_other_two_days_away_or_lose_it_to_another():
+def test_a_trip_of_one_side_may_find_the_other_days_away_or_lose_it_to_another():
     leans = reach(leans=True)
-    assert changed(leans, **with_pieces(hour(at("20:00", 12)))) == ["hours"]
-    assert changed(leans, **with_pieces(hour(at("02:00", 8)))) == ["hours"]
-    assert changed(leans, **with_pieces(hour(at("02:00", 13)))) == []
-    assert changed(leans, **with_pieces(declared(at("20:00", 13), at("21:00", 13)))) == ["files"]
-    assert changed(leans, **with_pieces(declared(at("20:00", 14), at("21:00", 14)))) == []
+    assert changed(leans, **with_pieces(hour(at("20:00", 13)))) == ["hours"]
+    assert changed(leans, **with_pieces(hour(at("02:00", 7)))) == ["hours"]
+    assert changed(leans, **with_pieces(hour(at("02:00", 14)))) == []
+    assert changed(leans, **with_pieces(declared(at("20:00", 14), at("21:00", 14)))) == ["files"]
+    assert changed(leans, **with_pieces(declared(at("20:00", 15), at("21:00", 15)))) == []
 
 
-def test_a_day_whose_devices_are_in_doubt_asks_hours_and_boletins_of_two_days_on_each_side():
+def test_a_day_whose_devices_are_in_doubt_asks_hours_and_boletins_of_three_days_on_each_side():
     doubt = reach().model_copy(update={"devices_in_doubt": True})
-    for at_day, kinds in ((8, ["hours"]), (12, ["hours"]), (7, []), (13, [])):
+    for at_day, kinds in ((7, ["hours"]), (13, ["hours"]), (6, []), (14, [])):
         assert changed(doubt, **with_pieces(hour(at("12:00", at_day)))) == kinds
-    assert changed(doubt, **with_pieces(declared(at("12:00", 11), at("13:00", 11)))) == ["files"]
-    assert changed(doubt, **with_pieces(declared(at("12:00", 13), at("13:00", 13)))) == []
+    assert changed(doubt, **with_pieces(declared(at("12:00", 13), at("13:00", 13)))) == ["files"]
+    assert changed(doubt, **with_pieces(declared(at("12:00", 14), at("13:00", 14)))) == []
 
 
 def test_an_hour_that_says_another_thing_and_one_that_went():

@@ -95,7 +95,8 @@ def test_one_sentence_a_pair_and_day_with_the_readings_and_no_money():
     assert row["frase"] == (
         "Os aparelhos de ABC1C34 e GDP4J68 parecem trocados em 10/03: na placa ABC1C34 vieram leituras de "
         "45.120,0 a 45.180,0 km, e na placa GDP4J68, de 80.120,0 a 80.180,0 km; o boletim as declara ao "
-        "contrário. As viagens foram conferidas com eles destrocados; corrija o cadastro na fonte sol."
+        "contrário. As viagens foram conferidas com eles destrocados; corrija o cadastro na fonte sol, "
+        "ou as placas no boletim."
     )
     again = find_divergences(result.trips[1:], result.segments, sources, RULES, DAY, ZONE, result.swaps)
     assert again["divergencia_id"].tolist() == [row["divergencia_id"]]
@@ -183,7 +184,7 @@ def test_day_by_day_and_in_any_order_it_is_what_the_days_give_together(swapped, 
     seen = [s for s in telemetry(trips, swapped) if chance.random() < 0.9]
 
     def loaded(rows: list[dict[str, Any]], day: int) -> list[dict[str, Any]]:
-        return [row for row in rows if at("00:00", day - 2) <= row["saida_utc"] < at("00:00", day + 3)]
+        return [row for row in rows if at("00:00", day - 3) <= row["saida_utc"] < at("00:00", day + 4)]
 
     together = audit(said, seen, days=(0, 3))
     alone = [audit(loaded(said, day), loaded(seen, day), days=(day, day + 1)) for day in range(3)]

@@ -310,8 +310,8 @@ def test_the_order_in_which_rows_come_changes_nothing(said, seen, chance: random
 @given(said(), seen())
 def test_day_by_day_gives_what_the_days_give_together(said, seen):
     def loaded(day: int) -> tuple[list[dict], list[dict]]:
-        near = [row for row in said if at("00:00", day - 3) <= row["saida_utc"] < at("00:00", day + 4)]
-        return near, [row for row in seen if at("00:00", day - 2) <= row["saida_utc"] < at("00:00", day + 3)]
+        near = [row for row in said if at("00:00", day - 4) <= row["saida_utc"] < at("00:00", day + 5)]
+        return near, [row for row in seen if at("00:00", day - 3) <= row["saida_utc"] < at("00:00", day + 4)]
 
     together = audit(said, seen, days=(0, 3))
     days = [audit(*loaded(day), days=(day, day + 1)) for day in range(3)]

@@ -50,6 +50,32 @@ def test_a_late_boletim_is_a_new_trip_with_its_file():
     assert (row["ciclo_origem"], row["data"], row["veiculo"]) == (CYCLE.key, DAYS[3], PLATES[0])
 
 
+def test_a_trip_that_another_vehicle_ran_is_taken_from_the_one_and_given_to_the_other():
+    """A substitution keeps the id of the declared trip, and may give it to another carrier."""
+    fleet = [vehicle(PLATES[0]), vehicle(PLATES[1], transportadora="VIAÇÃO OUTRA", operacao="IND")]
+    contracts = [terms(operacao="AGR"), terms(3, operacao="IND", tarifa_brl_km="4.00")]
+    theirs = on(
+        DAYS[3], viagem_id="a", km_auditado=10, placa=PLATES[1], transportadora="VIAÇÃO OUTRA", operacao="IND"
+    )
+    closed, now = (a_bill(one, vehicles=fleet, contracts=contracts) for one in (TRIP, theirs))
+    found = owed(closed, now)
+    told = found[["veiculo", "transportadora", "operacao", "causa", "ajuste_brl"]].to_numpy().tolist()
+    assert told == [
+        [PLATES[0], "VIAÇÃO TESTE", "AGR", "viagem_retirada", Decimal("-27.30")],
+        [PLATES[1], "VIAÇÃO OUTRA", "IND", "viagem_nova", Decimal("40.00")],
+    ]
+    assert owed(closed, now, found).empty
+    assert owed(closed, closed, found)["ajuste_brl"].tolist() == [Decimal("27.30"), Decimal("-40.00")]
+
+
+def test_a_vehicle_that_is_another_carriers_takes_its_fixed_cost_along():
+    sold = vehicle(transportadora="VIAÇÃO OUTRA")
+    moved = TRIP | {"transportadora": "VIAÇÃO OUTRA"}
+    found = owed(a_bill(TRIP), a_bill(moved, vehicles=[sold]))
+    by_carrier = found.groupby("transportadora")["ajuste_brl"].sum()
+    assert by_carrier.to_dict() == {"VIAÇÃO TESTE": Decimal("-28027.30"), "VIAÇÃO OUTRA": Decimal("28027.30")}
+
+
 def test_a_trip_that_is_gone_is_paid_back():
     row = only(owed(a_bill(TRIP), a_bill()))
     assert (row["causa"], row["ajuste_brl"], row["km_depois"]) == ("viagem_retirada", Decimal("-27.30"), 0)

@@ -103,6 +103,26 @@ def test_the_money_of_a_line_is_split_by_what_it_rests_on():
     assert by_proof(inside.billing, inside.priced)["a_declarar_brl"].tolist() == [0]
 
 
+def test_what_is_held_would_use_up_the_franchise_trip_by_trip():
+    """Of three held trips of 8 km the first 10 km are free; and what is audited after them is so no more."""
+    held = [
+        on(
+            DAYS[n],
+            viagem_id=f"h{n}",
+            km_declarado=None,
+            km_medido=8,
+            km_auditado=0,
+            base_auditoria="a_declarar",
+        )
+        for n in range(3)
+    ]
+    free = [terms(franquia_km=10, tarifa_brl_km="2.00")]
+    made = bill(held, [vehicle()], free)
+    assert by_proof(made.billing, made.priced)["a_declarar_brl"].tolist() == [Decimal("28.00")]
+    made = bill([*held, on(DAYS[5], viagem_id="x", km_auditado=6)], [vehicle()], free)
+    assert by_proof(made.billing, made.priced)["a_declarar_brl"].tolist() == [Decimal("40.00")]
+
+
 def test_a_bill_that_was_closed_before_trips_said_their_basis_claims_no_proof():
     made = ran(60, 70)
     found = by_proof(made.billing, made.priced.assign(base_auditoria=None))

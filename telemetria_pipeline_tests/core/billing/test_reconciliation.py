@@ -173,7 +173,16 @@ def test_an_odometer_that_measures_too_little_leaves_what_the_tracker_would():
     slow = [read(n, 1_000 + 20 * n, km_telemetria=25) for n in range(20)]
     found = reconciled([*slow, unheard(40, 100), read(MONDAY, 1_480, km_telemetria=25)])
     assert judged(found)["040.00"][0] == "inconclusivo"  # 80 km of its own are 100
-    assert found.intervals["km_andados"].tolist() == [100]
+    assert found.intervals[["km_andados", "km_que_cabem"]].to_numpy().tolist() == [[80, 100]]
+
+
+def test_what_such_an_odometer_measured_of_other_trips_is_not_left_for_those_without_a_proof():
+    slow = [read(n, 1_000 + 20 * n, km_telemetria=25) for n in range(20)]
+    # Of 120 km 80 are another trip's: the 40 that are left count as 50, and not as 150 less 80.
+    beside = read(45, 1_400, km=80, km_telemetria=100, leitura_saida_km=None, leitura_chegada_km=None)
+    found = reconciled([*slow, unheard(40, 70), beside, read(MONDAY, 1_520, km_telemetria=25)])
+    assert found.intervals[["km_andados", "km_que_cabem"]].to_numpy().tolist() == [[120, 50]]
+    assert judged(found)["040.00"][0] == "divergente"
 
 
 def test_vehicles_are_apart():
