@@ -73,10 +73,14 @@ class DailyFacts:
     @cached_property
     def at_stake(self) -> pd.DataFrame:
         """The divergences by what a franchise leaves of their R$ (`after_franchise`); none of the register's,
-        which `register_gaps` tells once a vehicle."""
+        which `register_gaps` tells once a vehicle. `em_jogo` is the verdict, or `retido` where nobody asked
+        for what was measured."""
         found = after_franchise(self.divergences, self.franchise)
         found = found[found["tipo"] != "veiculo_desconhecido"].reset_index(drop=True)
-        return found.assign(posicao=found.index.to_numpy() + 1)
+        held = (found["tipo"] == "nao_declarada") & (found["km_auditado"] == 0)
+        return found.assign(
+            posicao=found.index.to_numpy() + 1, em_jogo=found["veredito"].mask(held, "retido")
+        )
 
     @cached_property
     def register_gaps(self) -> pd.DataFrame:
@@ -103,8 +107,9 @@ class DailyFacts:
 
     @cached_property
     def carriers(self) -> pd.DataFrame:
-        """A row a carrier, most expensive first: its vehicles' sums, `em_jogo_brl` by verdict, and what its
-        accepted trips declare beyond what was measured: `excesso_brl`, net; `a_mais` of `aceitas` trips."""
+        """A row a carrier, most expensive first: its vehicles' sums, the R$ at stake by `em_jogo`, and what
+        those of its trips that agree declare beyond what was measured: `excesso_brl`, net; `a_mais` of
+        `aceitas` trips."""
 
         def of(frame: pd.DataFrame) -> pd.Series:
             return frame["transportadora"].fillna(NO_CARRIER)
@@ -114,9 +119,9 @@ class DailyFacts:
              "gasto_brl", "declarado_brl"]
         ].sum()  # fmt: skip
         found = self.at_stake
-        for verdict in ("divergente", "inconclusivo"):
-            some = found[found["veredito"] == verdict]
-            sums = sums.join(some.groupby(of(some))["valor_brl"].sum().rename(f"{verdict}_brl"), how="outer")
+        for what in ("divergente", "inconclusivo", "retido"):
+            some = found[found["em_jogo"] == what]
+            sums = sums.join(some.groupby(of(some))["valor_brl"].sum().rename(f"{what}_brl"), how="outer")
         sums = sums.join(found.groupby(of(found)).size().rename("divergencias"), how="outer")
         tolerated = self.trips[
             (self.trips["veredito"] == "ok")
@@ -176,9 +181,9 @@ class DailyFacts:
         """What the declared kilometres would have cost."""
         return exact_sum(self.vehicles["declarado_brl"])
 
-    def at_stake_of(self, verdict: str) -> Decimal:
-        """R$ at stake in divergences of a verdict."""
-        return exact_sum(self.at_stake.loc[self.at_stake["veredito"] == verdict, "valor_brl"])
+    def at_stake_of(self, what: str) -> Decimal:
+        """R$ at stake in divergences of a verdict, or `retido`."""
+        return exact_sum(self.at_stake.loc[self.at_stake["em_jogo"] == what, "valor_brl"])
 
     @property
     def hours_missing(self) -> pd.DataFrame:
@@ -189,6 +194,7 @@ class DailyFacts:
     def asked_for(self) -> list[str]:
         """Whose boletins would stand in for missing hours, carrier by carrier; not those that came."""
         waiting = self.km[(self.km["horas_sem_telemetria"] > 0) & self.km["sem_boletim"]]
+        waiting = waiting[~waiting["veiculo"].isin(self.trips["placa_declarada"])]  # another ran for it
         by_carrier = waiting.assign(transportadora=waiting["transportadora"].fillna(NO_CARRIER)).groupby(
             "transportadora"
         )
@@ -246,6 +252,7 @@ class DailyFacts:
             *((f"Km {side}s", km(total)) for side, total in km_sums.items()),
             ("Em jogo, divergente", brl(self.at_stake_of("divergente"))),
             ("Em jogo, inconclusivo", brl(self.at_stake_of("inconclusivo"))),
+            ("A declarar, retido", brl(self.at_stake_of("retido"))),
             ("Horas incompletas ou sem resposta", number(len(self.hours_missing), 0)),
             ("Boletins devolvidos", f"{self.rejected} de {len(self.boletins)}"),
             ("Rodaram sem boletim", number(len(self.unsent), 0)),
@@ -403,8 +410,9 @@ def _summary(book: Workbook, facts: DailyFacts) -> None:
             Column("Divergências", values("divergencias"), "count", 13, summed=True),
             Column("Em jogo, divergente", values("divergente_brl"), "brl", 16, summed=True),
             Column("Em jogo, inconclusivo", values("inconclusivo_brl"), "brl", 16, summed=True),
+            Column("A declarar, retido", values("retido_brl"), "brl", 16, summed=True),
             Column("A mais, dentro da tolerância", values("excesso_brl"), "brl", 16, summed=True),
-            Column("Viagens aceitas", values("aceitas"), "count", 11, summed=True),
+            Column("Viagens dentro da tolerância", values("aceitas"), "count", 11, summed=True),
             Column("Delas, a mais", values("a_mais"), "count", 11, summed=True),
         ],
     )

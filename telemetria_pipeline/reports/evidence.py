@@ -30,7 +30,7 @@ _BASES = {
     "acordo": "os dois lados concordam: vale o declarado",
     "medido": "vale o que a telemetria comprova",
     "boletim_substitui": "não há prova suficiente em contrário: vale o boletim",
-    "telemetria_substitui": "a viagem não foi declarada, e o contrato paga assim mesmo: vale a telemetria",
+    "telemetria_substitui": "a viagem não foi declarada; aceita, ou paga pelo contrato, vale a telemetria",
     "nao_comprovado": "a telemetria não mostra esta viagem",
     "a_declarar": "a viagem não foi declarada: espera que alguém a declare ou aceite",
     "odometro": "vale o que o odômetro andou entre as leituras antes e depois dela",

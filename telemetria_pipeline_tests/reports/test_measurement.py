@@ -295,6 +295,7 @@ def two_carriers() -> Measurement:
                 "km_declarado": None,
                 "km_medido": 20,
                 "km_auditado": 0,
+                "km_faturado": 0,
                 "valor_brl": 0,
                 "base_auditoria": "a_declarar",
             },

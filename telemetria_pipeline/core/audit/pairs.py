@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from telemetria_pipeline.core.audit.groups import Shares
 from telemetria_pipeline.core.audit.ids import hexadecimal, row_hashes
 from telemetria_pipeline.core.audit.sides import Sides
+from telemetria_pipeline.core.exact import half_up
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Pairs:
             whole: what each segment of the side measured.
         """
         of_segment = whole[self.segment]
-        return np.where(of_segment > 0, metres * self.metres // np.maximum(of_segment, 1), metres)
+        return np.where(of_segment > 0, half_up(metres * self.metres, np.maximum(of_segment, 1)), metres)
 
     def fold(self, reduce: np.ufunc, values: np.ndarray, without: Any = 0) -> np.ndarray:
         """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""

@@ -56,6 +56,7 @@ _ODOMETER_STOOD = " As leituras do odômetro antes e depois não mostram esse pe
 _BOLETIM_STANDS = " Vale o boletim."
 _PROVEN_COUNT = " Contam {auditado} km."
 _TELEMETRY_STANDS = " Sem declaração, vale a telemetria."
+_ACCEPTED = " Foi aceita sem declaração: vale a telemetria."
 _NO_BOLETIM = " Não veio boletim do veículo nesse dia."
 _TO_DECLARE = " A declarar: por ora não entra na medição."
 
@@ -149,6 +150,7 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
     measured = undeclared | (kind == "km_divergente")
     unseen = claimed & proven & (units(rows["km_sem_sinal"]) > 0)
     held = undeclared & (rows["base_auditoria"] == "a_declarar")
+    stands = undeclared & (rows["base_auditoria"] == "telemetria_substitui")
     of_group, of_another = rows["viagens"] > 1, phantom & rows["medicao_de_outra"]
     usual = ~(of_group & (kind == "km_divergente")) & ~of_another
     parts = [
@@ -168,7 +170,8 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
         (phantom & proven & ~unseen & rows["odometro_em_volta"], _ODOMETER_STOOD),
         (claimed & unproven, _BOLETIM_STANDS),
         (claimed & proven, _PROVEN_COUNT),
-        (undeclared & (rows["base_auditoria"] == "telemetria_substitui"), _TELEMETRY_STANDS),
+        (stands & ~rows["aceita"], _TELEMETRY_STANDS),
+        (stands & rows["aceita"], _ACCEPTED),
         (held & unproven & ~rows["fontes_discordam"], _NO_BOLETIM),
         (held, _TO_DECLARE),
     ]

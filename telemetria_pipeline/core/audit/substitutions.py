@@ -20,11 +20,7 @@ def recorded(declared: pd.DataFrame, substitutions: pd.DataFrame | None, zone: Z
         substitutions: under contract SUBSTITUTIONS; None where there is no such table.
         zone: the contract's; days are cut in it.
     """
-    by_row = declared["placa_substituta"]
-    if by_row.notna().any():
-        named = declared[[*_TRIP, "placa_substituta"]].dropna(subset="placa_substituta")
-        named = named.sort_values("placa_substituta").drop_duplicates(_TRIP)
-        by_row = declared[_TRIP].merge(named, how="left", on=_TRIP)["placa_substituta"].set_axis(by_row.index)
+    by_row = _in_rows(declared)
     ran = by_row.where(by_row != declared["placa"])
     if substitutions is None or substitutions.empty:
         return ran
@@ -37,22 +33,33 @@ def recorded(declared: pd.DataFrame, substitutions: pd.DataFrame | None, zone: Z
     return pd.Series(found, index=declared.index)
 
 
+def _in_rows(declared: pd.DataFrame) -> pd.Series:
+    """The substitute that the row of each trip names, or another row that declares the same."""
+    by_row = declared["placa_substituta"]
+    if by_row.isna().all():
+        return by_row
+    named = declared[[*_TRIP, "placa_substituta"]].dropna(subset="placa_substituta")
+    named = named.sort_values("placa_substituta").drop_duplicates(_TRIP)
+    return declared[_TRIP].merge(named, how="left", on=_TRIP)["placa_substituta"].set_axis(by_row.index)
+
+
 def who_ran(
     declared: pd.DataFrame, instead: pd.Series, segments: pd.DataFrame, heard: pd.Series, rules: AuditRules
 ) -> pd.Series:
-    """The plate that each declared trip is taken to be of: the substitute, unless the declared vehicle's own
-    segments fill more of the declared window than the substitute's.
+    """The plate that each declared trip is taken to be of: the substitute. Where only the register names it,
+    the declared vehicle keeps a trip of which its own segments fill more than the substitute's.
 
     Args:
-        declared: `placa`, `saida_utc`, `chegada_utc`.
+        declared: as `recorded` takes it, and `chegada_utc`.
         instead: `recorded` of it.
         segments: `fonte`, `saida_utc`, `chegada_utc`, whatever overlaps the trips among them.
         heard: the vehicle of each segment.
         rules: how long a trip is at most.
     """
-    at = np.flatnonzero(instead.notna())
+    ran = instead.fillna(declared["placa"])
+    at = np.flatnonzero(instead.notna() & _in_rows(declared).isna())
     if not len(at):
-        return declared["placa"]
+        return ran
     trips, other = declared.take(at), instead.take(at)
     windows = trips[["saida_utc", "chegada_utc"]].assign(row=np.arange(len(at)))
     seen = segments[["saida_utc", "chegada_utc", "fonte"]].assign(vehicle=heard)
@@ -65,9 +72,9 @@ def who_ran(
         return most.reindex(windows["row"], fill_value=0).to_numpy()
 
     itself = filled(trips["placa"]) > filled(other)
-    ran = declared["placa"].array.copy()
-    ran[at] = np.where(itself, trips["placa"], other)
-    return pd.Series(ran, index=declared.index)
+    found = ran.array.copy()
+    found[at[itself]] = trips["placa"].array[itself]
+    return pd.Series(found, index=declared.index)
 
 
 def seconds_in_common(pairs: pd.DataFrame, rules: AuditRules) -> pd.Series:

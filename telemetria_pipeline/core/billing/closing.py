@@ -33,7 +33,7 @@ _SENTENCES = {
     "fixo_alterado": "O custo fixo passou de {before} para {after}: mudou o contrato ou o cadastro.",
 }
 _TELEMETRY = "a telemetria do dia chegou ou mudou depois do fechamento"
-_BOLETIM = "chegou boletim do veículo para esse dia depois do fechamento"
+_UNCLAIMED = "mudou o que se aceita, ou se paga, sem boletim"
 _MEASURED_ONLY = "que só a telemetria mediu"
 _FRANCHISE = "a franquia do ciclo passou a cobrir outras viagens"
 _DAY = pd.Timedelta(days=1)
@@ -143,7 +143,7 @@ def _trips(priced: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.D
     )
     same_audited = was["causa"].isna() & (was["km_auditado"] == is_["km_auditado"])
     found["why"] = np.select(
-        [same_audited.fillna(False), is_["fonte"] == "telemetria"], [_FRANCHISE, _BOLETIM], _TELEMETRY
+        [same_audited.fillna(False), is_["fonte"] == "telemetria"], [_FRANCHISE, _UNCLAIMED], _TELEMETRY
     )
     found["trip"] = "A viagem " + _named(found["arquivo"])
     found["tariff"] = is_["tarifa_brl_km"].astype("str").str.replace(".", ",")

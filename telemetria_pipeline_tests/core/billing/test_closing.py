@@ -159,10 +159,10 @@ def test_late_telemetry_changes_the_kilometres():
     assert "De 10,0 para 7,5 km, de R$ 27,30 para R$ 20,48" in row["frase"]
 
 
-def test_a_measured_trip_that_a_boletim_did_not_claim():
+def test_a_measured_trip_that_is_no_more_paid_without_a_boletim():
     measured = on(DAYS[3], viagem_id="m", km_declarado=None, km_auditado=20)
     row = only(owed(a_bill(measured), a_bill(measured | {"km_auditado": 0})))
-    assert row["frase"].startswith("A viagem que só a telemetria mediu: chegou boletim do veículo")
+    assert row["frase"].startswith("A viagem que só a telemetria mediu: mudou o que se aceita")
 
 
 def test_another_tariff_is_told_apart_from_other_kilometres():
