@@ -121,10 +121,14 @@ class Evidence:
     @property
     def readings_around(self) -> dict[str, pd.Series]:
         """The segments with the last good odometer before, and the first after, a declared trip that has no
-        segments or is paid by the odometer."""
+        segments, or is paid by the odometer; none where what lies between is another trip's."""
         trip = self.trip
         by_odometer = trip["base_auditoria"] == "odometro"
-        if missing(trip["km_declarado"]) or (len(self.own_segments) and not by_odometer):
+        if (
+            trip["medicao_de_outra"]
+            or missing(trip["km_declarado"])
+            or (len(self.own_segments) and not by_odometer)
+        ):
             return {}
         others = pd.concat([self.around, self.segments[~self.segments["viagem_id"].isin(self.own)]])
         before, after = readings_around(others, trip)
@@ -216,6 +220,8 @@ def _steps(evidence: Evidence) -> list[str]:
         ]
     count = int(trip["segmentos"])
     matched = {0: "nenhuma viagem medida", 1: "uma viagem medida"}.get(count, f"{count} viagens medidas")
+    if trip["medicao_de_outra"]:
+        matched = "nenhuma viagem medida, que já não corresponda a outra declarada,"
     steps = [f"busca até {rules['match_minutes']} min em torno da viagem declarada: {matched} do veículo"]
     if not missing(trip["placa_declarada"]):
         steps.insert(

@@ -167,7 +167,7 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
         (unproven & (kind == "km_divergente") & (doubt == "fontes"), _SOURCES_DISAGREE),
         (undeclared & rows["fontes_discordam"], _SOURCES_DISAGREE),
         (unseen, _UNSEEN_IS_LESS),
-        (phantom & proven & ~unseen & rows["odometro_em_volta"], _ODOMETER_STOOD),
+        (phantom & proven & ~unseen & ~of_another & rows["odometro_em_volta"], _ODOMETER_STOOD),
         (claimed & unproven, _BOLETIM_STANDS),
         (claimed & proven, _PROVEN_COUNT),
         (stands & ~rows["aceita"], _TELEMETRY_STANDS),
