@@ -1,6 +1,7 @@
 """From raw payload and boletim to the bill: who is honest is not accused, and no kilometre is paid twice."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pandas as pd
@@ -8,7 +9,12 @@ import pytest
 
 from telemetria_pipeline.contracts.audit import DIVERGENCES, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.billing import BILLING
-from telemetria_pipeline_tests.defs.payloads import THURSDAY, Bus, World, at
+from telemetria_pipeline.contracts.reference import CONTRACTS, SUBSTITUTIONS
+from telemetria_pipeline.steps.audit_day import audit_day
+from telemetria_pipeline.steps.staleness import stale_days
+from telemetria_pipeline_tests.core.billing.bills import terms
+from telemetria_pipeline_tests.defs.cycles import put
+from telemetria_pipeline_tests.defs.payloads import SETTINGS, THURSDAY, Bus, World, at
 
 DAYS = range(5)  # from Thursday to Monday
 
@@ -238,3 +244,25 @@ def test_a_contradiction_is_never_called_good(world):
     (trip,) = trips[(trips["veiculo"] == "ABC1A08") & (trips["saida_utc"] == at(0, 10))].to_dict("records")
     assert (trip["situacao_odometro"], trip["fonte_distancia"]) == ("contradicao", "telemetria")
     assert trip["km_medido"] == Decimal("30.100")
+
+
+def test_who_a_trip_is_given_to_makes_the_day_stale_on_which_it_was_driven(tmp_path):
+    """Measured and paid at once on Thursday; claimed for Friday by the plate for which it ran, as turns out."""
+    ran, broken = Bus("ABC1A00"), Bus("ABC1A01")
+    ran.hear(0, 12, 20)
+    broken.declare(1, 12, 20)
+    world = World(str(tmp_path), [ran.plate, broken.plate])
+    put(world.lake, CONTRACTS, terms(paga_sem_boletim=True))
+    world.hear([ran, broken], -4, 5)
+    assert world.take("semana.csv", broken.rows) == "accepted"
+    world.audit(-1, 2)
+    days = [THURSDAY + timedelta(days=n) for n in range(-1, 3)]
+    assert stale_days(world.lake, days, SETTINGS) == []
+    row = {"placa": broken.plate, "substituta": ran.plate, "inicio": str(days[2]), "fim": str(days[2])}
+    put(world.lake, SUBSTITUTIONS, row | {"motivo": "quebrou"})
+    stale = stale_days(world.lake, days, SETTINGS)
+    assert {*days[1:3]} <= {*stale}
+    for day in stale:
+        audit_day(world.lake, day, SETTINGS)
+    world.bill()
+    assert (paid(world, ran.plate), paid(world, broken.plate)) == (20, 0)
