@@ -247,7 +247,7 @@ def test_a_contradiction_is_never_called_good(world):
 
 
 def test_who_a_trip_is_given_to_makes_the_day_stale_on_which_it_was_driven(tmp_path):
-    """Measured and paid at once on Thursday; claimed for Friday by the plate for which it ran, as turns out."""
+    """Measured and paid on Thursday; claimed for Friday by the plate that it served, as is told later."""
     ran, broken = Bus("ABC1A00"), Bus("ABC1A01")
     ran.hear(0, 12, 20)
     broken.declare(1, 12, 20)
