@@ -230,7 +230,7 @@ def _fixed(billing: pd.DataFrame, since: pd.DataFrame, now: pd.DataFrame) -> pd.
         }
     )
     found = found[found["cents"] != found["cents_was"]].reset_index()
-    found[_ACCOUNT] = found[_ACCOUNT].replace("", None).astype("str")
+    found[_ACCOUNT] = found[_ACCOUNT].mask(found[_ACCOUNT] == "").astype("str")
     return found.assign(metres_was=0, metres=0, causa="fixo_alterado")
 
 

@@ -74,6 +74,12 @@ def test_a_vehicle_that_is_another_carriers_takes_its_fixed_cost_along():
     found = owed(a_bill(TRIP), a_bill(moved, vehicles=[sold]))
     by_carrier = found.groupby("transportadora")["ajuste_brl"].sum()
     assert by_carrier.to_dict() == {"VIAÇÃO TESTE": Decimal("-28027.30"), "VIAÇÃO OUTRA": Decimal("28027.30")}
+    nobodys = [vehicle(operacao=None), vehicle(PLATES[1], operacao=None)]
+    dearer = terms(custo_fixo_mensal_brl=30_000)
+    trips = [row | {"operacao": None} for row in (TRIP, on(DAYS[4], viagem_id="b", placa=PLATES[1]))]
+    found = owed(a_bill(*trips, vehicles=nobodys), a_bill(*trips, vehicles=nobodys, contracts=[dearer]))
+    assert found["operacao"].isna().all()
+    assert found["ajuste_brl"].tolist() == [Decimal("2000.00")] * 2
 
 
 def test_a_trip_that_is_gone_is_paid_back():
