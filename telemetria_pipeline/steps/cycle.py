@@ -23,6 +23,7 @@ from telemetria_pipeline.contracts.billing import (
 )
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
+from telemetria_pipeline.core.audit.acceptances import idle
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.tolerances import replace_defaults
 from telemetria_pipeline.core.audit.verdicts import judge
@@ -274,6 +275,9 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
     priced = PRICED_TRIPS.empty() if stored is None else PRICED_TRIPS.frame(stored)
     since, until = settings.calendar.day(cycle.first)[0], settings.calendar.day(cycle.last)[1]
     returned = returned_files(lake, since, until + _SENT_LATE)
+    acceptances = read_tables(lake).acceptances
+    if acceptances is not None:
+        acceptances = acceptances[acceptances["data"].between(str(cycle.first), str(cycle.last))]
     said = {
         "Dias sem conferência (materialize `validated_trips`)": [f"{d:%d/%m}" for d in unaudited],
         "Dias que mudaram e ainda não foram conferidos de novo": [f"{d:%d/%m}" for d in changed],
@@ -285,6 +289,9 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
         ],
         "Veículos sob contrato que rodaram em dias sem boletim": undeclared_days(priced),
         "Medido e não declarado, retido até que se declare ou aceite": held(priced),
+        "Aceites que não nomeiam viagem alguma sem declaração": idle(
+            priced, priced["data"], acceptances, settings.timezone
+        ),
     }
     return [f"{what}: {', '.join(days)}." for what, days in said.items() if days]
 

@@ -3,6 +3,9 @@
 import pytest
 
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
+from telemetria_pipeline.core.audit.acceptances import idle
+from telemetria_pipeline.core.audit.days import business_days
+from telemetria_pipeline_tests.core.audit.rows import PLATE, ZONE
 from telemetria_pipeline_tests.core.audit.sides import acceptances, at, audit, declared, measured
 
 MORNING = declared(at("07:00"), at("08:00"), 20)
@@ -42,3 +45,11 @@ def test_without_acceptances_nothing_is(nothing):
 def test_two_acceptances_of_a_day_name_two_trips():
     named = acceptances({"hora_saida": "15:00"}, {"hora_saida": "18:00"}, {"placa": "ABC1C34"})
     assert audit([MORNING], SEEN, acceptances=named).trips["aceita"].sum() == 2
+
+
+def test_one_that_names_no_trip_is_told():
+    trips = audit([MORNING], SEEN, days=(0, 2)).trips
+    days = business_days(trips["saida_utc"], ZONE)
+    named = acceptances({"hora_saida": "15:00"}, {"hora_saida": "15:01"}, {"placa": "ABC1C34"})
+    assert idle(trips, days, named, ZONE) == [f"{PLATE} 10/03 15:01", "ABC1C34 10/03"]
+    assert idle(trips, days, None, ZONE) == idle(trips, days, acceptances(), ZONE) == []
