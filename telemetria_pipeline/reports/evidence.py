@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from telemetria_pipeline.contracts.audit import TRIP_SEGMENTS, VALIDATED_TRIPS
+from telemetria_pipeline.core.audit.divergences import OF_KM
 from telemetria_pipeline.core.audit.tolerances import in_words
 from telemetria_pipeline.reports.pages import SIGNING, render
 from telemetria_pipeline.reports.text import (
@@ -271,7 +272,7 @@ def _tolerance(evidence: Evidence) -> str:
 def _money(evidence: Evidence) -> dict[str, Any]:
     """What the page says of tariff, kilometres and R$."""
     found, terms = evidence.divergence, evidence.terms
-    about_km = found["tipo"] in ("km_divergente", "sem_telemetria", "nao_declarada")
+    about_km = found["tipo"] in OF_KM
     at_stake = abs(_or_zero(found["km_declarado"]) - _or_zero(found["km_medido"])) if about_km else None
     price = tariff(found["tarifa_brl_km"])
     if missing(found["tarifa_brl_km"]):

@@ -13,9 +13,9 @@ def business_days(instants: pd.Series, zone: ZoneInfo) -> pd.Series:
     return pd.Series(texts.take(codes, allow_fill=True), index=instants.index)
 
 
-def day_numbers(instants: pd.DatetimeIndex, zone: ZoneInfo) -> np.ndarray:
+def day_numbers(instants: pd.Series, zone: ZoneInfo) -> np.ndarray:
     """The local date of each instant as int64, counted from the epoch's; none may be missing."""
-    return _local(pd.Series(instants), zone).view(np.int64)
+    return _local(instants, zone).view(np.int64)
 
 
 def _local(instants: pd.Series, zone: ZoneInfo) -> np.ndarray:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
+from telemetria_pipeline.core.audit.days import day_numbers
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.substitutions import seconds_in_common
 from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY
@@ -73,11 +74,11 @@ def find_swaps(
     source, sources = pd.factorize(segments["fonte"])
     first, last = ((day - _EPOCH).days for day in days)
     trips = declared[["saida_utc", "chegada_utc", "km_saida", "km_chegada"]].assign(
-        day=_days(declared["saida_utc"], zone), vehicle=vehicle[: len(declared)]
+        day=day_numbers(declared["saida_utc"], zone), vehicle=vehicle[: len(declared)]
     )
     seen = pd.DataFrame(
         {
-            "day": _days(segments["saida_utc"], zone),
+            "day": day_numbers(segments["saida_utc"], zone),
             "source": source,
             "vehicle": vehicle[len(declared) :],
             "saida_utc": segments["saida_utc"].array,
@@ -114,12 +115,6 @@ def find_swaps(
         heard if found.empty else pd.Series(vehicles.take(really), heard.index, dtype="str"),
         len(found) > 0 or len(_change_places(broken, MAX_KM_A_DAY)) > 0,
     )
-
-
-def _days(instants: pd.Series, zone: ZoneInfo) -> np.ndarray:
-    """The business day of each instant, in days since 1970."""
-    local = instants.dt.tz_convert(zone).dt.tz_localize(None).to_numpy()
-    return local.astype("datetime64[D]").astype(np.int64)
 
 
 def _series(readings: pd.DataFrame) -> pd.DataFrame:

@@ -207,7 +207,7 @@ class _Told:
 def _told(sides: Sides, rules: AuditRules, zone: ZoneInfo) -> _Told:
     declared, segments = sides.declared, sides.segments
     by_time = match(declared, segments, rules)
-    days = [day_numbers(instants(side.times.start), zone) for side in (declared, segments)]
+    days = [day_numbers(pd.Series(instants(side.times.start)), zone) for side in (declared, segments)]
     groups = find_groups(declared, segments, by_time, days[0], rules)
     chosen = find_misplaced(
         declared,
