@@ -1,0 +1,88 @@
+"""What strangers leave in the inbox: whatever a name is like, the files beside it are seen."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from telemetria_pipeline.storage import ObjectStore, StorageError
+from telemetria_pipeline.storage.strangers import look_into
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "old.csv").write_text("old")
+    (tmp_path / "depot").mkdir()
+    (tmp_path / "depot" / "good.csv").write_text("good")
+    return tmp_path
+
+
+def seen(folder: Path) -> tuple[list[str], dict[str, str]]:
+    found = look_into(ObjectStore.open(f"file:{folder}"), skip="archive")
+    return [o.key for o in found.objects], found.unusable
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped", "why"),
+    [
+        (b"a\nb.csv", r"a\nb.csv", "has a control character in its name"),
+        (b"a\tb.csv", r"a\tb.csv", "has a control character in its name"),
+        (b"a\rb.csv", r"a\rb.csv", "has a control character in its name"),
+        (b"a\x7fb.csv", r"a\x7fb.csv", "has a control character in its name"),
+        (b"mar\xe7o.csv", r"mar\xe7o.csv", "has a name that is not UTF-8"),
+        ("março\n.csv".encode(), r"março\n.csv", "has a control character in its name"),
+        (b"new\nfolder/a.csv", r"new\nfolder/a.csv", "has a control character in its name"),
+    ],
+)
+def test_a_name_that_cannot_be_a_key_is_named_and_stops_nobody(folder, name, escaped, why):
+    path = os.path.join(os.fsencode(folder), name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb"):
+        pass
+    assert seen(folder) == (["depot/good.csv"], {escaped: why})
+
+
+def test_no_link_is_followed(folder, tmp_path_factory):
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret.csv"
+    secret.write_text("secret")
+    (folder / "one.csv").symlink_to(secret)
+    (folder / "elsewhere").symlink_to(secret.parent)
+    (folder / "nowhere.csv").symlink_to(folder / "gone.csv")
+    (folder / "depot" / "up").symlink_to(folder)
+    (folder / "loop1").symlink_to(folder / "loop2")
+    (folder / "loop2").symlink_to(folder / "loop1")
+    os.mkfifo(folder / "pipe.csv")
+    keys, unusable = seen(folder)
+    assert keys == ["depot/good.csv"]
+    links = ["one.csv", "elsewhere", "nowhere.csv", "depot/up", "loop1", "loop2"]
+    assert unusable == {**dict.fromkeys(links, "is a symbolic link"), "pipe.csv": "is no file"}
+
+
+def test_the_keys_etags_and_times_are_those_of_the_store(folder):
+    (folder / "Boletim março [1].csv").write_text("x")
+    store = ObjectStore.open(f"file:{folder}")
+    listed = [o for o in store.list() if not o.key.startswith("archive/")]
+    assert look_into(store, skip="archive").objects == listed
+
+
+def test_a_folder_that_is_not_there_yet_is_empty(tmp_path):
+    assert seen(tmp_path / "inbox") == ([], {})
+
+
+@pytest.mark.parametrize("odd", ["a\tb.csv", "a\x7fb.csv", "a//b.csv", "x/../b.csv"])
+def test_on_s3(s3, odd):
+    store = ObjectStore.open(f"{s3.address}/inbox")
+    for key in ("depot/good.csv", "b.csv", "archive/old.csv"):
+        store.put(key, key.encode())
+    before = look_into(store, skip="archive")
+    assert [o.key for o in before.objects] == ["b.csv", "depot/good.csv"]
+    s3.client.put_object(Bucket=s3.bucket, Key=f"lago/um/inbox/{odd}", Body=b"x")
+    after = look_into(store, skip="archive")
+    assert after.objects == before.objects
+    assert list(after.unusable) == [odd.encode("unicode_escape").decode()]
+
+
+def test_on_s3_what_is_no_odd_name_is_still_an_error(s3):
+    with pytest.raises(StorageError, match="storage init"):
+        look_into(ObjectStore.open("s3://no-such-bucket-at-all/inbox"), skip="archive")
