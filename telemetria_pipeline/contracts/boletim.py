@@ -1,6 +1,6 @@
 """The boletim: the headers that a sender may write, and the tables that its rows become."""
 
-from telemetria_pipeline.contracts.base import INSTANT, INTEGER, NUMBER, TEXT, Column, Contract
+from telemetria_pipeline.contracts.base import FLAG, INSTANT, INTEGER, NUMBER, TEXT, Column, Contract
 from telemetria_pipeline.contracts.telemetry import PLACA_PATTERN
 
 DATE_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
@@ -162,6 +162,17 @@ BOLETIM_TRIPS = Contract(
         *_LINEAGE,
     ),
     key=("placa", "saida_utc", "chegada_utc", "km_saida", "km_chegada"),
+)
+
+BOLETIM_DECLARATIONS = Contract(
+    "boletim_declarations",
+    "What each accepted file declares, whatever has become of it since: the trips that count follow from it.",
+    (
+        *BOLETIM_TRIPS.columns,
+        Column("nome", TEXT, "Name in the inbox; files of one name correct each other", required=True),
+        Column("recebido_utc", INSTANT, "When the file was received, UTC", required=True),
+        Column("retirada", FLAG, "Whether the file was withdrawn", required=True),
+    ),
 )
 
 BOLETIM_VERSIONS = Contract(

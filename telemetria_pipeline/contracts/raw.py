@@ -79,6 +79,13 @@ class HourManifest(BaseModel):
         return "open" if settles and self.current.captured_at < settles <= now else self.state
 
 
+class Withdrawal(BaseModel):
+    """That a person took a file's trips back, when and why."""
+
+    at: datetime
+    reason: str
+
+
 class FileManifest(BaseModel):
     """A boletim file, from landing to archive; `verdict` is None until there is one."""
 
@@ -92,11 +99,15 @@ class FileManifest(BaseModel):
     original: str  # where its bytes are kept in the lake
     verdict: str | None = None
     rows: dict[str, int] = {}
-    days: list[str] = []  # that its accepted rows declare
+    days: list[str] = []  # that its sound rows declare
+    declared: list[str] = []  # days that `boletim_declarations` may hold rows of it of
     indexed: list[str] = []  # days that the index of days may have an entry of it for
+    counted: int = 0  # how many of its trips count
     duplicate_of: str | None = None
-    replaces: list[str] = []  # earlier versions whose rows it took the place of
-    replaced_by: str | None = None
+    replaces: list[str] = []  # earlier files of its name whose trips it took the place of
+    replaced_by: str | None = None  # the last that did so to one of its own
+    correction: str | None = None  # what its sender was told of the two
+    withdrawn: Withdrawal | None = None
     answer: str | None = None  # key of the JSON answer in the inbox's archive
     archived: str | None = None  # where the file lies in the inbox's archive
 
@@ -104,3 +115,8 @@ class FileManifest(BaseModel):
     def name(self) -> str:
         """The sender's name for the file."""
         return self.key.rpartition("/")[2]
+
+    @property
+    def place(self) -> tuple[datetime, str]:
+        """What files are put in order by."""
+        return self.received_at, self.file

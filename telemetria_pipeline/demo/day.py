@@ -26,9 +26,10 @@ from telemetria_pipeline.demo.stage import (
 )
 from telemetria_pipeline.reports.text import brl, number
 from telemetria_pipeline.settings import Settings, SettingsError
+from telemetria_pipeline.steps.boletim_files import read_file_manifest
 from telemetria_pipeline.steps.hours import last_known
 from telemetria_pipeline.steps.hours_table import as_text, hours_table
-from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
+from telemetria_pipeline.steps.intake import landed_files
 from telemetria_pipeline.steps.reference import FOLDER as REFERENCE
 from telemetria_pipeline.steps.reference import read_tables
 from telemetria_pipeline.steps.report_facts import daily_facts

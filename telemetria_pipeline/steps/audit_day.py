@@ -33,9 +33,9 @@ from telemetria_pipeline.core.audit.trips import (
 )
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.boletim_files import partition_of
 from telemetria_pipeline.steps.day_index import HourEntry
 from telemetria_pipeline.steps.hours import read_manifest
-from telemetria_pipeline.steps.intake import partition_of
 from telemetria_pipeline.steps.publish import TablesRefused
 from telemetria_pipeline.steps.staleness import Snapshot, days_around, make_state, write_state
 from telemetria_pipeline.storage.lake import Lake, Written

@@ -39,6 +39,7 @@ from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audited_days import read_days
 from telemetria_pipeline.steps.beside import Beside, frame_of, read_beside
+from telemetria_pipeline.steps.boletim_files import returned_files
 from telemetria_pipeline.steps.closed_cycles import (
     ClosingLog,
     CycleRefused,
@@ -54,7 +55,6 @@ from telemetria_pipeline.steps.closed_cycles import (
     read_log,
     refuse,
 )
-from telemetria_pipeline.steps.intake import returned_files
 from telemetria_pipeline.steps.reference import ReferenceTables, read_tables
 from telemetria_pipeline.steps.staleness import STATES, read_states, stale_days
 from telemetria_pipeline.steps.versions import earlier_versions

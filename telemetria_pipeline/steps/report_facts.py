@@ -33,10 +33,10 @@ from telemetria_pipeline.reports.measurement import Measurement
 from telemetria_pipeline.reports.text import brl, day_of, missing, word
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import read_day
+from telemetria_pipeline.steps.boletim_files import files_received, partition_of, read_file_manifest
 from telemetria_pipeline.steps.closed_cycles import read_log
 from telemetria_pipeline.steps.day_index import files_declaring
 from telemetria_pipeline.steps.hours import expected_hours, read_manifest
-from telemetria_pipeline.steps.intake import files_received, partition_of, read_file_manifest
 from telemetria_pipeline.steps.reference import read_tables
 from telemetria_pipeline.steps.staleness import Snapshot
 from telemetria_pipeline.storage.lake import Lake

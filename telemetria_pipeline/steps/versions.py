@@ -6,7 +6,7 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_VERSIONS
 from telemetria_pipeline.core.exact import metres, units
-from telemetria_pipeline.steps.intake import read_file_manifest
+from telemetria_pipeline.steps.boletim_files import read_file_manifest
 from telemetria_pipeline.storage.lake import Lake
 
 _READERS = 8  # S3 answers each in its own time

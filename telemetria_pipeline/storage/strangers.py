@@ -22,7 +22,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Seen:
-    """The objects that can be used, sorted by key, and beside them what cannot: its name, escaped, and why."""
+    """The objects that can be used, sorted by key; and what cannot be: its name, escaped, and why."""
 
     objects: list[ObjectInfo] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
@@ -64,13 +64,15 @@ def _walk(store: ObjectStore, folder: Path, skip: str, seen: Seen) -> None:
             folders.remove(skip)
         for path in (Path(root, entry) for entry in (*folders, *files)):
             try:
-                mode = path.lstat().st_mode
+                mode, why = path.lstat().st_mode, None
                 if stat.S_ISDIR(mode):
                     continue
                 if not stat.S_ISREG(mode):
                     why = "is a symbolic link" if stat.S_ISLNK(mode) else "is no file"
-                elif not (why := _unusable(name(path))):
-                    seen.objects.append(store.info(name(path)))
+                else:
+                    why = _unusable(name(path))
+                    if not why:
+                        seen.objects.append(store.info(name(path)))
             except (FileNotFoundError, ObjectNotFound):  # gone since it was listed, or half written
                 continue
             except (OSError, StorageError) as error:

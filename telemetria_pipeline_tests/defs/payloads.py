@@ -14,15 +14,10 @@ from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import audit_day
+from telemetria_pipeline.steps.boletim_files import read_file_manifest
 from telemetria_pipeline.steps.capture import capture_hour
 from telemetria_pipeline.steps.cycle import bill_cycle
-from telemetria_pipeline.steps.intake import (
-    archive_file,
-    judge_file,
-    landed_files,
-    read_file_manifest,
-    receive_file,
-)
+from telemetria_pipeline.steps.intake import archive_file, judge_file, landed_files, receive_file
 from telemetria_pipeline.steps.publish import publish_hour
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.carriers.conftest import TOKEN, Answer, Server, make_profile

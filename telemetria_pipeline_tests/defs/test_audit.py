@@ -24,14 +24,9 @@ from telemetria_pipeline.simulator import Fleet, Simulator
 from telemetria_pipeline.simulator.boletins import HEADERS, as_csv, declared, honest, typed
 from telemetria_pipeline.simulator.fleet import Trip
 from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_kilometres, read_day
+from telemetria_pipeline.steps.boletim_files import partition_of, read_file_manifest
 from telemetria_pipeline.steps.capture import capture_hour
-from telemetria_pipeline.steps.intake import (
-    judge_file,
-    landed_files,
-    partition_of,
-    read_file_manifest,
-    receive_file,
-)
+from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
 from telemetria_pipeline.steps.publish import publish_hour
 from telemetria_pipeline.steps.reference import refresh_table
 from telemetria_pipeline.steps.staleness import Snapshot, plan_days, read_state

@@ -10,8 +10,9 @@ import pytest
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.telemetry import LEDGER, TRIPS
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.steps.boletim_files import partition_of
 from telemetria_pipeline.steps.day_index import DayIndex, SourceDay
-from telemetria_pipeline.steps.intake import judge_file, partition_of, receive_file
+from telemetria_pipeline.steps.intake import judge_file, receive_file
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of
 from telemetria_pipeline_tests.core.boletim.rows import trip as row

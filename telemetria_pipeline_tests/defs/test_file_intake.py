@@ -15,15 +15,13 @@ import pytest
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.steps.boletim_files import manifest_key, partition_of, read_file_manifest
 from telemetria_pipeline.steps.intake import (
     NotThere,
     StillWritten,
     archive_file,
     judge_file,
     landed_files,
-    manifest_key,
-    partition_of,
-    read_file_manifest,
     receive_file,
 )
 from telemetria_pipeline.storage import Lake, ObjectStore

@@ -10,7 +10,7 @@ import pytest
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.steps.intake import read_file_manifest
+from telemetria_pipeline.steps.boletim_files import read_file_manifest
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 

@@ -19,13 +19,13 @@ import pytest
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.steps.boletim_files import partition_of
 from telemetria_pipeline.steps.intake import (
     NotThere,
     StillWritten,
     archive_file,
     judge_file,
     landed_files,
-    partition_of,
     receive_file,
 )
 from telemetria_pipeline.storage import Lake, ObjectNotFound, ObjectStore

@@ -9,7 +9,8 @@ import pytest
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.reference import read_vehicles
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.steps.intake import landed_files, read_file_manifest
+from telemetria_pipeline.steps.boletim_files import read_file_manifest
+from telemetria_pipeline.steps.intake import landed_files
 from telemetria_pipeline.steps.reference import (
     NoReferenceFile,
     read_reference,

@@ -22,16 +22,11 @@ from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
 from telemetria_pipeline.steps.audit_day import audit_day
+from telemetria_pipeline.steps.boletim_files import read_file_manifest
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
 from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle
 from telemetria_pipeline.steps.hours import read_manifest
-from telemetria_pipeline.steps.intake import (
-    archive_file,
-    judge_file,
-    landed_files,
-    read_file_manifest,
-    receive_file,
-)
+from telemetria_pipeline.steps.intake import archive_file, judge_file, landed_files, receive_file
 from telemetria_pipeline.steps.publish import publish_hour
 from telemetria_pipeline.steps.reference import FOLDER, read_reference
 from telemetria_pipeline.steps.staleness import plan_days

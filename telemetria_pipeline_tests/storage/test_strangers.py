@@ -36,10 +36,9 @@ def seen(folder: Path) -> tuple[list[str], dict[str, str]]:
     ],
 )
 def test_a_name_that_cannot_be_a_key_is_named_and_stops_nobody(folder, name, escaped, why):
-    path = os.path.join(os.fsencode(folder), name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb"):
-        pass
+    path = folder / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
     assert seen(folder) == (["depot/good.csv"], {escaped: why})
 
 

@@ -12,6 +12,7 @@ from telemetria_pipeline.core.boletim.cells import read_cells
 from telemetria_pipeline.core.boletim.columns import match_columns
 from telemetria_pipeline.core.boletim.findings import Finding, Findings, per_row
 from telemetria_pipeline.core.boletim.frames import quarantine, typed_trips
+from telemetria_pipeline.core.boletim.last_word import once
 from telemetria_pipeline.core.boletim.register import (
     instants,
     judge_against_reference,
@@ -30,10 +31,12 @@ class RowsResult:
     """What became of a sheet's rows.
 
     `accepted` is under contract BOLETIM_TRIPS, `rejected` (duplicates too) under BOLETIM_QUARANTINE;
-    `findings` are the problems of rows and `whole` those of the sheet as a whole.
+    `declared` holds the accepted ones and those that another file declared before; `findings` are the
+    problems of rows and `whole` those of the sheet as a whole.
     """
 
     accepted: pd.DataFrame
+    declared: pd.DataFrame
     rejected: pd.DataFrame
     findings: list[Finding]
     whole: list[Problem]
@@ -85,12 +88,19 @@ def validate_rows(
     if errors and not settings.partial:
         return _refused(sheet, file_name, findings, whole, repeats)
     kept = ~(findings.bad | repeats)
-    accepted = typed_trips(cells, zones, departure, arrival, sheet, file_name, kept)
+    sent = np.zeros(len(rows), bool)
+    for finding in findings.found:
+        if finding.code == "LINHA_JA_ENVIADA":
+            sent[finding.positions] = True
+    sent &= ~findings.bad
+    declared = typed_trips(cells, zones, departure, arrival, sheet, file_name, kept | sent)
+    accepted = declared[kept[kept | sent]].reset_index(drop=True)
     if broken := BOLETIM_TRIPS.broken_by(accepted):
         # Not the sender's mistake but ours: a rule above let something through.
         raise AssertionError(f"accepted rows break the contract boletim_trips: {broken}")
     rejected = quarantine(sheet, file_name, findings, ~kept, repeats)
-    return RowsResult(accepted, rejected, findings.found, whole, _counts(kept, repeats & ~findings.bad))
+    counts = _counts(kept, repeats & ~findings.bad)
+    return RowsResult(accepted, once(declared), rejected, findings.found, whole, counts)
 
 
 def _counts(kept: np.ndarray, repeats: np.ndarray) -> RowCounts:
@@ -103,6 +113,7 @@ def _refused(
 ) -> RowsResult:
     nothing = np.zeros(len(sheet.cells), bool)
     return RowsResult(
+        BOLETIM_TRIPS.empty(),
         BOLETIM_TRIPS.empty(),
         quarantine(sheet, file_name, findings, ~nothing, repeats),
         findings.found,

@@ -4,7 +4,6 @@ Trips of earlier files take part on equal terms, so that a file is also judged a
 """
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -13,7 +12,7 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.core.boletim.cells import Cells, km_text
 from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, RuleSettings
-from telemetria_pipeline.core.boletim.values import br_day, clock_text
+from telemetria_pipeline.core.boletim.values import br_day, clock_text, iso_day
 from telemetria_pipeline.core.sheets.text import SheetText
 from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY, rolled_over
 
@@ -184,9 +183,9 @@ def _earlier_trips(
     """Earlier trips of this file's vehicles, up to its last departure: as arrays, and the frame's rows."""
     if earlier is None or not len(sound):
         return Trips(*(values[:0] for values in vars(ours).values())), BOLETIM_TRIPS.empty()
-    days = cells.day[sound]
-    first, last = (date(1970, 1, 1) + timedelta(days=int(day)) for day in (days.min(), days.max()))
-    trips = earlier(first, last)
+    spoken = np.unique(np.stack([cells.plate[sound], cells.day[sound]]), axis=1)
+    said = [(cells.plates[plate], iso_day(day)) for plate, day in spoken.T]
+    trips = earlier(pd.DataFrame(said, columns=["placa", "data"], dtype="str"))
     code = {plate: number for number, plate in enumerate(cells.plates) if plate}
     plate = trips["placa_substituta"].fillna(trips["placa"]).map(code).to_numpy(dtype=float, na_value=np.nan)
     seconds = {

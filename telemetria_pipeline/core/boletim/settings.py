@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -32,9 +31,9 @@ ADJUSTABLE = frozenset(
 )
 
 
-EarlierTrips = Callable[[date, date], pd.DataFrame]
-"""Gives the accepted trips of other files (contract BOLETIM_TRIPS) that a file declaring trips from one day
-to another is judged against, without those that it replaces."""
+EarlierTrips = Callable[[pd.DataFrame], pd.DataFrame]
+"""Gives the accepted trips of other files (contract BOLETIM_TRIPS) that a file is judged against, without
+those that it replaces; it is told the pairs of `placa` and `data` (YYYY-MM-DD) that the file speaks of."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ class FileVerdict:
     """What became of a file: `verdict` is `accepted`, `rejected` or `duplicate`.
 
     `accepted` is under contract BOLETIM_TRIPS, `rejected` under BOLETIM_QUARANTINE (rows that repeat one
-    another too). `sheet` is what was read, None where the file as a whole is unreadable or a duplicate.
+    another too); `declared` holds the accepted rows and those that another file declared before. `correction`
+    tells which earlier trips it replaces. `sheet` is what was read, None where the file as a whole is
+    unreadable or a duplicate.
     With `partial`, an accepted file may have errors, and its rejected rows come back.
     """
 
@@ -40,7 +42,9 @@ class FileVerdict:
     whole: list[Problem] = field(default_factory=list)
     accepted: pd.DataFrame = field(default_factory=BOLETIM_TRIPS.empty)
     rejected: pd.DataFrame = field(default_factory=BOLETIM_QUARANTINE.empty)
+    declared: pd.DataFrame = field(default_factory=BOLETIM_TRIPS.empty)
     sheet: SheetText | None = None
+    correction: str | None = None
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -119,6 +123,7 @@ def validate_file(
         result.whole,
         result.accepted,
         result.rejected,
+        result.declared,
         sheet,
     )
 

@@ -15,14 +15,8 @@ from telemetria_pipeline.defs.metadata import asset_facts, preview, written_meta
 from telemetria_pipeline.defs.partitions import BOLETIM_FILES
 from telemetria_pipeline.defs.reference.assets import drivers, vehicles
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.steps.intake import (
-    RAW,
-    Judged,
-    archive_file,
-    judge_file,
-    manifest_key,
-    receive_file,
-)
+from telemetria_pipeline.steps.boletim_files import RAW, manifest_key
+from telemetria_pipeline.steps.intake import Judged, archive_file, judge_file, receive_file
 from telemetria_pipeline.steps.reference import read_reference
 from telemetria_pipeline.steps.staleness import days_too_old
 from telemetria_pipeline.storage.object_store import ObjectStore

@@ -380,10 +380,12 @@ def test_an_odometer_that_does_not_continue_names_both_cells():
 
 
 def before(trips: pd.DataFrame) -> EarlierTrips:
-    """Earlier trips, for a file that is asked about with the days that it declares."""
+    """Earlier trips, for a file that is asked about with the vehicles and days that it declares."""
 
-    def around(first: date, last: date) -> pd.DataFrame:
-        assert first <= last
+    def around(pairs: pd.DataFrame) -> pd.DataFrame:
+        assert list(pairs) == ["placa", "data"]
+        assert (pairs["data"] == "2026-11-22").all()
+        assert not pairs.duplicated().any()
         return trips
 
     return around
