@@ -51,6 +51,10 @@ def answered(data: bytes, name: str = "boletim.csv", earlier=None):
     return openpyxl.load_workbook(io.BytesIO(answer_workbook(validated(data, name), data, earlier)))
 
 
+def first_link(page) -> str:
+    return next(c.hyperlink.location for row in page.iter_rows() for c in row if c.hyperlink)
+
+
 def words(page) -> str:
     return "\n".join(str(c.value) for row in page.iter_rows() for c in row if c.value is not None)
 
@@ -59,7 +63,7 @@ def test_the_json_has_the_promised_shape():
     said = json.loads(
         json.dumps(answer_json(validated(csv_of(trip(PLACA="X"), trip(HORÁRIO_CHEGADA="07:31")))))
     )
-    assert list(said) == ["file", "verdict", "rows", "problems", "warnings"]
+    assert list(said) == ["file", "verdict", "rows", "read", "correction", "problems", "warnings"]
     assert said["rows"] == {"received": 2, "accepted": 0, "duplicate": 0, "rejected": 2}
     keys = ["code", "severity", "sheet", "cell", "column", "value", "message", "suggestion"]
     assert [list(p) for p in said["problems"] + said["warnings"]] == [keys, keys]
@@ -84,7 +88,7 @@ def test_the_senders_own_excel_sheet_comes_back_marked():
     summary = words(book[SUMMARY_SHEET])
     assert "Boletim devolvido: 1 erro" in summary
     assert "2 recebidas = 0 aceitas + 0 repetidas + 2 não aceitas" in summary
-    assert book[SUMMARY_SHEET]["E8"].hyperlink.location == "'Garagem 3'!B3"
+    assert first_link(book[SUMMARY_SHEET]) == "'Garagem 3'!B3"
 
 
 def test_a_csv_comes_back_at_the_addresses_that_the_messages_name():
@@ -135,7 +139,8 @@ def test_nothing_of_the_file_is_ever_a_formula(form, monkeypatch):
     own = book.worksheets[1]
     odd = [c for row in own.iter_rows() for c in row if isinstance(c.value, str) and c.value[:1] in "=+@\t"]
     assert odd
-    assert all(c.quotePrefix for c in odd)
+    if form != "xlsx":  # of an Excel file it is the sender's own sheet, with the cells as they were
+        assert all(c.quotePrefix for c in odd)
 
 
 def test_a_large_sheet_comes_back_as_the_list_of_its_errors():
@@ -152,7 +157,6 @@ def test_a_large_sheet_comes_back_as_the_list_of_its_errors():
     [
         (b"", "Boletim devolvido: 1 erro"),
         (csv_of(*trips(2)), "Boletim aceito"),
-        (b"a;b\n1;2\n", "Boletim devolvido: "),
     ],
 )
 def test_files_without_bad_cells_get_the_summary_only(data, title):
@@ -224,9 +228,9 @@ def test_a_sheet_of_any_name_comes_back(name):
             text = old.read(part)
             new.writestr(part, text.replace(b'name="Boletim"', f'name="{name}"'.encode()))
     book = answered(out.getvalue(), "boletim.xlsx")
-    assert len(book.sheetnames) == 2
+    assert len({title.lower() for title in book.sheetnames}) == 2
     assert book.worksheets[1]["B2"].fill.fgColor.rgb == RED
-    assert book[SUMMARY_SHEET]["E8"].hyperlink.location.endswith("'!B2")
+    assert first_link(book.worksheets[0]).endswith("'!B2")
 
 
 @settings(max_examples=25, deadline=None)
