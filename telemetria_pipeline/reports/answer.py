@@ -125,8 +125,8 @@ def answer_workbook(
     """
     better = progress(verdict, earlier_answer) if earlier_answer else None
     needs_template = any(problem.code in _NEED_A_TEMPLATE for problem in verdict.whole)
-    bad_cells = verdict.findings or (verdict.verdict == "rejected" and any(p.cell for p in verdict.whole))
-    if bad_cells and verdict.sheet and verdict.sheet.sheet is not None:
+    needs_fixing = verdict.findings or verdict.verdict == "rejected"
+    if needs_fixing and verdict.sheet and verdict.sheet.sheet is not None:
         with suppress(CannotCopy):
             return _marked_original(verdict, original, better, needs_template)
     marks = sum(len(f.positions) for f in verdict.findings)
@@ -263,8 +263,10 @@ def _headline(verdict: FileVerdict, own: str | None) -> tuple[str, str, str]:
         return "Boletim já recebido", YELLOW, "Nada a fazer: o conteúdo já foi contado."
     if verdict.verdict == "accepted" and not errors:
         return "Boletim aceito", GREEN, "Confira os avisos abaixo." if verdict.groups else "Nada a fazer."
-    if own:
+    if own and any(g.severity == "erro" and g.example.cell for g in verdict.groups):
         fix = f"Corrija as células em vermelho da aba {own}"
+    elif own:
+        fix = f"Corrija a aba {own} como está abaixo"
     elif verdict.findings:
         fix = f"Corrija as células da aba {ERRORS_SHEET}"
     else:

@@ -78,8 +78,9 @@ def depot_workbook(rows: int = 18, mistakes: bool = True) -> bytes:
     last = FIRST_ROW + rows - 1
     page.freeze_panes(FIRST_ROW - 1, 2)
     page.autofilter(FIRST_ROW - 2, 0, last - 1, len(TITLES) - 1)
+    bars = {"type": "data_bar", "bar_color": "#A9D08E", "data_bar_2010": True}
     page.data_validation(f"I{FIRST_ROW}:I{last}", {"validate": "list", "source": ["A", "B", "C"]})
-    page.conditional_format(f"M{FIRST_ROW}:M{last}", {"type": "data_bar", "bar_color": "#A9D08E"})
+    page.conditional_format(f"M{FIRST_ROW}:M{last}", bars)
     page.write_comment(f"B{FIRST_ROW + 3}", "Placa nova, conferir.", {"author": "Garagem 3"})
     page.write_comment(f"N{FIRST_ROW}", "Férias a partir do dia 20.", {"author": "Garagem 3"})
     page.set_landscape()

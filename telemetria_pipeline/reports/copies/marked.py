@@ -13,6 +13,7 @@ import re
 from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from xml.parsers import expat
 
@@ -92,7 +93,7 @@ def _marked(book: Package, sheet: str, marks: Marks, ours: Package, replaced: fr
         book.remove(path, sheets.pop(name))
     values_only = _reaches_out(book, workbook)
     for name, part in sheets.items():
-        _edit_sheet(book, part, styles, marks if name == sheet else {}, values_only)
+        _edit_sheet(book, part, styles, marks if name == sheet else None, values_only)
     added = _add_pages(book, path, ours, styles)
     _edit_workbook(workbook, sheets, added)
     book.parts[path] = workbook.toxml("utf-8")
@@ -198,7 +199,7 @@ def _edit_workbook(workbook: Any, kept: Mapping[str, str], added: Mapping[str, s
 # --- the sheets ------------------------------------------------------------------------------------------
 
 
-def _edit_sheet(book: Package, part: str, styles: Styles, marks: Marks, values_only: bool) -> None:
+def _edit_sheet(book: Package, part: str, styles: Styles, marks: Marks | None, values_only: bool) -> None:
     whole = book.parts[part]
     found = _SHEET_DATA.search(whole)
     prefix, data = (found[1], found[2] or b"") if found else (b"", b"")
@@ -220,7 +221,7 @@ def _edit_sheet(book: Package, part: str, styles: Styles, marks: Marks, values_o
         raise CannotCopy("a rule that reaches out of the file")
     if values_only:
         data = _FORMULA.sub(b"", data)
-    if marks:
+    if marks is not None:
         marks = _at_anchors(marks, frame)
         data = _mark_rows(data, marks, styles, _column_styles(frame))
         write_comments(book, part, frame, {f"{c}{r}": mark.comment for (r, c), mark in marks.items()})
@@ -262,13 +263,28 @@ def _column_styles(frame: Any) -> list[tuple[int, int, int]]:
     ]
 
 
+@cache
+def _attribute_pattern(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"\s%b\s*=\s*[\"']([^\"']*)[\"']" % name)
+
+
 def _attribute(tag: bytes, name: bytes) -> str | None:
-    found = re.search(rb"(?<![\w:.-])%b\s*=\s*[\"']([^\"']*)[\"']" % name, tag)
+    found = _attribute_pattern(name).search(tag)
     return found[1].decode() if found else None
 
 
-def _with_style(tag: bytes, style: int) -> bytes:
-    return re.sub(rb"(?<![\w:.-])s\s*=\s*[\"'][^\"']*[\"']", b"", tag).rstrip() + b' s="%d"' % style
+def _without(tag: bytes, name: bytes) -> bytes:
+    return _attribute_pattern(name).sub(b"", tag)
+
+
+@dataclass(order=True)
+class _Cell:
+    """A cell as it is written: its attributes, and what comes after them."""
+
+    column: int
+    attributes: bytes
+    rest: bytes
+    style: int
 
 
 def _mark_rows(data: bytes, marks: Marks, styles: Styles, columns: list[tuple[int, int, int]]) -> bytes:
@@ -285,29 +301,36 @@ def _mark_rows(data: bytes, marks: Marks, styles: Styles, columns: list[tuple[in
         wanted = by_row.pop(last, {})
         if not wanted and not styles.stale:
             return match[0]
-        cells: list[tuple[int, bytes, bytes, int]] = []
-        column = end = 0
-        for cell in _CELL.finditer(inside):
-            at = _attribute(cell[1], b"r")
-            column = column_and_row(at)[0] if at else column + 1
-            cells.append((column, cell[1], cell[2], int(_attribute(cell[1], b"s") or 0)))
-            end = cell.end()
-        for missing in wanted.keys() - {cell[0] for cell in cells}:
+        cells, end = _cells(inside)
+        for missing in wanted.keys() - {cell.column for cell in cells}:
             style = next((s for first, to, s in columns if first <= missing <= to), 0)
-            if _attribute(tag, b"customFormat"):
+            if _attribute(tag, b"customFormat") in ("1", "true"):
                 style = int(_attribute(tag, b"s") or style)
-            insort(cells, (missing, b' r="%b%d"' % (letter(missing).encode(), last), b"/>", style))
-        own = [style for *_, style in cells if style not in styles.stale]
-        written = []
-        for column, attributes, rest, style in cells:
-            look = styles.unmarked(style, own[0] if own else 0) if style in styles.stale else style
-            look = styles.marked(look, wanted[column]) if column in wanted else look
-            written.append(b"<%bc%b%b" % (prefix, _with_style(attributes, look), rest))
-        tag = re.sub(rb"\sspans\s*=\s*[\"'][^\"']*[\"']", b"", tag)
-        body = b"".join(written) + inside[end:]
-        return b"<%brow%b>%b</%brow>" % (prefix, tag, body, prefix)
+            address = b' r="%b%d"' % (letter(missing).encode(), last)
+            insort(cells, _Cell(missing, address, b"/>", style))
+        beside = next((cell.style for cell in cells if cell.style not in styles.stale), 0)
+        for cell in cells:
+            look = styles.unmarked(cell.style, beside) if cell.style in styles.stale else cell.style
+            look = styles.marked(look, wanted[cell.column]) if cell.column in wanted else look
+            if look != cell.style:
+                cell.attributes = _without(cell.attributes, b"s") + b' s="%d"' % look
+        written = b"".join(b"<%bc%b%b" % (prefix, cell.attributes, cell.rest) for cell in cells)
+        tag = _without(tag, b"spans")  # they may be wider now, and need not be said
+        return b"<%brow%b>%b%b</%brow>" % (prefix, tag, written, inside[end:], prefix)
 
     data = _ROW.sub(marked, data)
     if by_row:
         raise CannotCopy("a marked row that is not there")
     return data
+
+
+def _cells(inside: bytes) -> tuple[list[_Cell], int]:
+    """The cells of a row, and where they end; a cell without an address follows the one before."""
+    cells: list[_Cell] = []
+    column = end = 0
+    for match in _CELL.finditer(inside):
+        address = _attribute(match[1], b"r")
+        column = column_and_row(address)[0] if address else column + 1
+        cells.append(_Cell(column, match[1], match[2], int(_attribute(match[1], b"s") or 0)))
+        end = match.end()
+    return cells, end

@@ -52,7 +52,8 @@ def write_comments(book: Package, part: str, frame: Any, said: Mapping[str, str]
     """Write the comments (cell -> text), each after what the sender has said there; take off older ones."""
     path = book.target(part, "comments")
     tree = book.tree(path) if path else parsed(_COMMENTS)
-    author, people = len(elements(tree, "author")), only(tree, "authors")
+    people, comments = only(tree, "authors"), only(tree, "commentList")
+    author = len(children(people))
     people.appendChild(new(people, "author")).appendChild(tree.createTextNode("Boletins"))
     texts = {cell: f"{FIRST_LINE}\n{text}" for cell, text in said.items() if text}
     gone = set()
@@ -60,12 +61,12 @@ def write_comments(book: Package, part: str, frame: Any, said: Mapping[str, str]
         cell = comment.getAttribute("ref")
         theirs, ours, _ = "".join(content(t) for t in elements(comment, "t")).partition(FIRST_LINE)
         if ours or cell in texts:
-            comment.parentNode.removeChild(comment)
+            comments.removeChild(comment)
             gone.add(cell)
             text = "\n\n".join(t for t in (theirs.strip(), texts.get(cell)) if t)
             texts |= {cell: text} if text else {}
     for cell, text in texts.items():
-        comment = only(tree, "commentList").appendChild(new(people, "comment"))
+        comment = comments.appendChild(new(people, "comment"))
         comment.setAttribute("ref", cell)
         comment.setAttribute("authorId", str(author))
         comment.appendChild(new(people, "text")).appendChild(new_text(people, plain_text(text)))

@@ -34,6 +34,7 @@ _LEFT_OUT = re.compile(
     "custom-properties|control|ctrlProp|oleObject|package|calcChain|threadedComment|person|thumbnail|"
     "webextensiontaskpanes|origin|volatileDependencies|revisionHeaders|usernames|classificationlabels"
 )
+_BREAK_IN_A_TAG = re.compile(rb"&#(?:10|[xX]0*[aA]);(?=[^<>]*>)")
 _LARGEST_TREE = 8_000_000  # a tree takes some thirty times the bytes of its text
 
 
@@ -183,7 +184,7 @@ def parsed(data: bytes) -> Any:
     if len(data) > _LARGEST_TREE or re.match(rb"<\?xml[^>]*encoding=.(?!utf-?8)", data, re.IGNORECASE):
         raise CannotCopy("a part that is too large, or not in UTF-8")
     # minidom writes a line break in an attribute as it is, which reads as a space; Excel knows this one.
-    return minidom.parseString(re.sub(rb"&#(?:10|[xX]0*[aA]);", b"_x000a_", data))
+    return minidom.parseString(_BREAK_IN_A_TAG.sub(b"_x000a_", data))
 
 
 def elements(tree: Any, name: str, namespace: str = MAIN) -> list[Any]:
