@@ -221,8 +221,8 @@ def _summary(
     facts = {name: text for name, text in facts.items() if text}
     for row, (name, text) in enumerate(facts.items(), start=2):
         page.set_row(row - 1, 18 * lines(text, 150))
-        book.merge(page, f"A{row}:B{row}", name, BOLD, {"indent": 1, "valign": "top"})
-        book.merge(page, f"C{row}:G{row}", text, {"align": "left", "valign": "top", "text_wrap": True})
+        book.merge(page, f"A{row}:B{row}", name, BOLD, {"align": "left", "indent": 1, "valign": "vcenter"})
+        book.merge(page, f"C{row}:G{row}", text, {"align": "left", "valign": "vcenter", "text_wrap": True})
     page.set_column("A:G", 20)
     groups = verdict.groups
     if not groups:
@@ -234,7 +234,7 @@ def _summary(
         Column("Coluna", [g.column for g in groups], "long", 18),
         Column("Onde", [_place(g, own) for g in groups], "long", 24),
         Column("Exemplo", [_example(g) for g in groups], "long", 52),
-        Column("Como corrigir", [g.example.suggestion for g in groups], "long", 52),
+        Column("Como corrigir", [g.example.suggestion for g in groups], "long", 56),
     ]
     book.table(page, len(facts) + 3, columns)
 

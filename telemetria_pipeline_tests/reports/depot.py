@@ -38,7 +38,7 @@ def depot_workbook(rows: int = 18, mistakes: bool = True) -> bytes:
         [
             book.add_format(
                 {**edge, "bg_color": shade, "num_format": formats.get(column, "General")}
-                | ({"align": "center"} if column in (0, 1, 2, 8) else {})
+                | ({"align": "center"} if column in (0, 1, 2, 3, 5, 7, 8) else {"indent": 1})
             )
             for column in range(len(TITLES))
         ]
@@ -78,7 +78,7 @@ def depot_workbook(rows: int = 18, mistakes: bool = True) -> bytes:
     last = FIRST_ROW + rows - 1
     page.freeze_panes(FIRST_ROW - 1, 2)
     page.autofilter(FIRST_ROW - 2, 0, last - 1, len(TITLES) - 1)
-    bars = {"type": "data_bar", "bar_color": "#A9D08E", "data_bar_2010": True}
+    bars = {"type": "data_bar", "bar_color": "#A9D08E", "bar_solid": True, "max_type": "num", "max_value": 60}
     page.data_validation(f"I{FIRST_ROW}:I{last}", {"validate": "list", "source": ["A", "B", "C"]})
     page.conditional_format(f"M{FIRST_ROW}:M{last}", bars)
     page.write_comment(f"B{FIRST_ROW + 3}", "Placa nova, conferir.", {"author": "Garagem 3"})

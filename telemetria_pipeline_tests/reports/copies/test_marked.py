@@ -5,7 +5,7 @@ import re
 import warnings
 import zipfile
 from copy import copy
-from datetime import date, time
+from datetime import time
 
 import openpyxl
 import pytest
