@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -121,6 +121,7 @@ def _source(name: str | None, settings: Settings) -> "Source":
     return sources[name]
 
 
+_REASON = click.option("--reason", required=True, help="Why; it stays in the log.")
 _SOURCE = click.option("--source", metavar="NAME", help="One of `telemetria sources`.")
 
 
@@ -157,13 +158,23 @@ def sources(as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; for several files, a list.")
 @click.option("--answer", type=click.Path(file_okay=False, path_type=Path), help="Write the answers there.")
-def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None) -> None:
-    """Judge boletins as the inbox would, without Dagster; exit 1 if any is rejected."""
+@click.option(
+    "--folder", default="", help="The folder of the inbox that they would land in: its files correct theirs."
+)
+def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None, folder: str) -> None:
+    """Judge boletins as the inbox would, without Dagster; exit 1 if any is rejected.
+
+    The lake is only read: the register of vehicles and drivers, earlier boletins, what would be corrected.
+    """
     from telemetria_pipeline.core.boletim.settings import RuleSettings
-    from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
+    from telemetria_pipeline.core.boletim.validation import duplicate_of
     from telemetria_pipeline.reports.answer import answer_json, answer_workbook
+    from telemetria_pipeline.steps.foresight import Foresight
 
     settings = Settings.load()
+    foresight = Foresight.of(settings)
+    if foresight.unknown and not as_json:
+        click.echo(f"Atenção: {foresight.unknown}\n", err=True)
     rules = RuleSettings.of(settings)
     seen: dict[bytes, FileVerdict] = {}
     verdicts = []
@@ -173,9 +184,7 @@ def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None) -> Non
         verdict = (
             duplicate_of(file.name, first.file_name, first.rows.received)
             if first
-            else validate_file(
-                data, file.name, received_on=datetime.now(settings.timezone).date(), settings=rules
-            )
+            else foresight.verdict(str(PurePosixPath(folder, file.name)), data, rules)
         )
         seen.setdefault(data, verdict)
         verdicts.append(verdict)
@@ -185,7 +194,7 @@ def validate(files: tuple[Path, ...], as_json: bool, answer: Path | None) -> Non
         if not as_json:
             click.echo(_summary(verdict))
     if as_json:
-        said = [answer_json(verdict) for verdict in verdicts]
+        said = [{**answer_json(verdict), "not_compared": foresight.unknown} for verdict in verdicts]
         click.echo(json.dumps(said if len(said) > 1 else said[0], ensure_ascii=False, indent=2))
     sys.exit(1 if any(verdict.verdict == "rejected" for verdict in verdicts) else 0)
 
@@ -200,7 +209,35 @@ def _summary(verdict: "FileVerdict") -> str:
         f"{verdict.file_name}: {_VERDICTS[verdict.verdict]}. {rows.received} linhas: "
         f"{rows.accepted} aceitas, {rows.duplicate} repetidas, {rows.rejected} não aceitas"
     )
+    if verdict.correction:
+        head += f"\n  {verdict.correction}"
     return "\n".join([head, *(f"  {g.severity:<5}  {g}  {g.example.suggestion}" for g in verdict.groups)])
+
+
+@main.group()
+def boletim() -> None:
+    """The trip sheets that carriers and depots send."""
+
+
+@boletim.command("withdraw")
+@click.argument("file")
+@_REASON
+def boletim_withdraw(file: str, reason: str) -> None:
+    """Take back the trips of FILE, so that none of them counts any more.
+
+    FILE is a partition of `boletim_trips`, or a name in the inbox with its folder (all its versions). What
+    was received stays, with the reason; a file that is sent again counts again.
+    """
+    from telemetria_pipeline.core.boletim.correction import day_ranges
+    from telemetria_pipeline.steps.intake import withdraw
+    from telemetria_pipeline.steps.lake import open_lake
+
+    settings = Settings.load()
+    for taken in withdraw(open_lake(settings), file, reason, settings.timezone):
+        days = day_ranges(taken.manifest.days)
+        click.echo(
+            f"{taken.manifest.file}: {taken.trips} trips of {days} taken back; the days are audited again"
+        )
 
 
 @main.command()
@@ -315,9 +352,6 @@ def cycle_verify() -> None:
     log, days, problems = verify(open_lake(settings), settings)
     click.echo(verified_text([c.cycle for c in log.closings], len(days), log.seal, problems))
     sys.exit(1 if problems else 0)
-
-
-_REASON = click.option("--reason", required=True, help="Why; it stays in the log.")
 
 
 @cycle.command("reopen")

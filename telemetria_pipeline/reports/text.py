@@ -57,6 +57,7 @@ WORDS = {
     "rejected": "Devolvido",
     "duplicate": "Já recebido",
     "replaced": "Substituído",
+    "withdrawn": "Retirado",
     "captured": "Capturada",
     "confirmed_empty": "Sem viagens",
     "open": "Em aberto",

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import partial, wraps
+from functools import wraps
 from pathlib import PurePosixPath
 from typing import Concatenate, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 import orjson
 import pandas as pd
 
-from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
+from telemetria_pipeline.contracts.boletim import BOLETIM_DECLARATIONS, BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest, Withdrawal
 from telemetria_pipeline.core.boletim.correction import correction_said
 from telemetria_pipeline.core.boletim.inbox import ARCHIVE, Landed
@@ -90,6 +90,14 @@ class Judged:
     manifest: FileManifest
     verdict: FileVerdict
     written: Written
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """A file that was withdrawn, and how many of its trips counted until then."""
+
+    manifest: FileManifest
+    trips: int
 
 
 def look_into_inbox(inbox: ObjectStore) -> tuple[list[Landed], dict[str, str]]:
@@ -161,49 +169,64 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
 
     Content whose trips count already is a duplicate. An accepted file speaks for the vehicles and days that
     it holds, and takes the place of what earlier files of its name declared of them
-    (`core.boletim.last_word`).
-    What files declared that does not count is kept in `boletim_versions`.
+    (`core.boletim.last_word`). What files declared that does not count is kept in `boletim_versions`.
     """
     manifest, data = read_file_manifest(lake, received.manifest.file) or received.manifest, received.data
-    first = same_content(lake, manifest)
-    manifest.duplicate_of = first.file if first else None
-    if first:
-        verdict = duplicate_of(manifest.name, first.name, first.rows.get("received", 0))
-    else:
-        judged = partial(
-            validate_file,
-            data,
-            manifest.name,
-            received_on=manifest.received_at.astimezone(settings.timezone).date(),
-            reference=reference,
-        )
-        verdict = judged(settings=settings, earlier=partial(_earlier_trips, lake, manifest))
-        if verdict.verdict == "rejected":  # its sound rows were declared all the same
-            sound = judged(settings=replace(settings, partial=True)).accepted
-            keep_version(lake, manifest, sound)
+    verdict = _verdict(lake, manifest, data, settings, reference)
     manifest.days = sorted(verdict.declared["data"].unique())
     manifest.declared = sorted({*manifest.declared, *manifest.days})
     # Said before it is written, so that whatever a killed try began is found by the next one.
     stored = read_file_manifest(lake, manifest.file) or manifest
     write_file_manifest(lake, stored.model_copy(update={"declared": manifest.declared}))
-    had = counted_before(declared_on(lake, manifest.days), manifest)
-    mine = (had["nome"] == name_of(manifest.key)).to_numpy()
-    replaced = had[mine & same_pairs(had, verdict.declared)]
-    manifest.replaces = sorted(replaced["arquivo_id"].unique())
     declare(lake, manifest, verdict.declared)
     lake.write_table(
         BOLETIM_QUARANTINE.name, partition_of(manifest.file), BOLETIM_QUARANTINE.table(verdict.rejected)
     )
     written = settle(lake, manifest, settings.timezone)
-    if manifest.replaces:
-        now = int(same_pairs(verdict.declared, replaced).sum())
-        staying = _trips_of(lake, manifest.replaces)
-        verdict = replace(verdict, correction=correction_said(replaced, now, staying))
     if verdict.verdict == "accepted":
         add_to_content(lake, manifest)
+    if verdict.verdict == "rejected":  # its sound rows were declared all the same
+        sound = _verdict(lake, manifest, data, replace(settings, partial=True), reference).accepted
+        keep_version(lake, manifest, sound)
     manifest.verdict, manifest.rows = verdict.verdict, asdict(verdict.rows)
     write_file_manifest(lake, manifest)
     return Judged(manifest, verdict, written)
+
+
+def foresee(lake: Lake, key: str, data: bytes, settings: RuleSettings, reference: Reference) -> FileVerdict:
+    """The verdict that the file would get if it landed now under this key; nothing is written."""
+    now, sha256 = datetime.now(UTC), hashlib.sha256(data).hexdigest()
+    landed = FileManifest(
+        file="", key=key, etag="", size=len(data), landed_at=now, received_at=now, sha256=sha256, original=""
+    )
+    return _verdict(lake, landed, data, settings, reference)
+
+
+def _verdict(
+    lake: Lake, manifest: FileManifest, data: bytes, settings: RuleSettings, reference: Reference
+) -> FileVerdict:
+    """What is to be said of the file; the manifest notes what it repeats, or what it replaces."""
+    first = same_content(lake, manifest)
+    manifest.duplicate_of, manifest.replaces = first.file if first else None, []
+    if first:
+        return duplicate_of(manifest.name, first.name, first.rows.get("received", 0))
+    before = _Before(lake, manifest)
+    verdict = validate_file(
+        data,
+        manifest.name,
+        received_on=manifest.received_at.astimezone(settings.timezone).date(),
+        settings=settings,
+        reference=reference,
+        earlier=before,
+    )
+    replaced = before.replaced_by(verdict.declared)
+    if replaced.empty:
+        return verdict
+    manifest.replaces = sorted(replaced["arquivo_id"].unique())
+    now = int(same_pairs(verdict.declared, replaced).sum())
+    others = _trips_of(lake, manifest.replaces)
+    staying = others[~same_pairs(others, verdict.declared)]
+    return replace(verdict, correction=correction_said(replaced, now, staying))
 
 
 @_one_at_a_time
@@ -241,8 +264,8 @@ def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) ->
 
 
 @_one_at_a_time
-def withdraw(lake: Lake, what: str, reason: str, zone: ZoneInfo) -> list[FileManifest]:
-    """Take back the trips of a file, or of all files of a name; the manifests of those that had any.
+def withdraw(lake: Lake, what: str, reason: str, zone: ZoneInfo) -> list[Withdrawn]:
+    """Take back the trips of a file, or of all files of a name; those that had any.
 
     The declarations stay, marked; the files keep the last word on their vehicles and days, so that nothing
     which they had replaced comes back by itself. Whoever wants the trips again sends the file again.
@@ -261,30 +284,43 @@ def withdraw(lake: Lake, what: str, reason: str, zone: ZoneInfo) -> list[FileMan
         raise NotThere(
             f"{known}: give its partition of `boletim_trips`, or where it lay in the inbox, folder and all"
         )
+    withdrawn = [Withdrawn(manifest, manifest.counted) for manifest in counting]
     for manifest in counting:
         manifest.withdrawn = Withdrawal(at=datetime.now(UTC), reason=reason)
         ours = declared_on(lake, manifest.declared)
         declare(lake, manifest, ours.loc[ours["arquivo_id"] == manifest.file, BOLETIM_TRIPS.names])
         settle(lake, manifest, zone)
         write_file_manifest(lake, manifest)
-    return counting
+    return withdrawn
 
 
-def _earlier_trips(lake: Lake, manifest: FileManifest, pairs: pd.DataFrame) -> pd.DataFrame:
-    """The trips that a file with these pairs of `placa` and `data` is judged against.
+class _Before:
+    """The trips that a file is judged against, and those that it replaces."""
 
-    Those that counted of its days when it came, and those that count of the days around them, without those
-    that it replaces; contract BOLETIM_TRIPS.
-    """
-    near = around(pairs["data"], 1)
-    had = counted_before(declared_on(lake, around(pairs["data"], 2)), manifest)
-    first, last = date.fromisoformat(near[0]), date.fromisoformat(near[-1])
-    days = {str(d.date()) for d in pd.date_range(first - _LOOK_BACK, last + timedelta(days=1))} - set(near)
-    files = set(files_declaring(lake, map(date.fromisoformat, sorted(days)))) - {manifest.file}
-    beside = _trips_of(lake, sorted(files))
-    mine = (had["nome"] == name_of(manifest.key)).to_numpy() & same_pairs(had, pairs)
-    parts = [had.loc[had["data"].isin(near).to_numpy() & ~mine, BOLETIM_TRIPS.names]]
-    return pd.concat([*parts, beside[~beside["data"].isin(near)]], ignore_index=True)
+    def __init__(self, lake: Lake, manifest: FileManifest) -> None:
+        self._lake, self._manifest = lake, manifest
+        self._counted: pd.DataFrame | None = None
+
+    def __call__(self, pairs: pd.DataFrame) -> pd.DataFrame:
+        """Those that counted of the days in `pairs` (`placa`, `data`) when the file came, and those that
+        count of the days around them, without those that it replaces; contract BOLETIM_TRIPS."""
+        near = around(pairs["data"], 1)
+        self._counted = counted_before(declared_on(self._lake, around(pairs["data"], 2)), self._manifest)
+        first, last = date.fromisoformat(near[0]), date.fromisoformat(near[-1])
+        days = {d.date() for d in pd.date_range(first - _LOOK_BACK, last + timedelta(days=1))}
+        beside = days - set(map(date.fromisoformat, near))
+        files = set(files_declaring(self._lake, sorted(beside))) - {self._manifest.file}
+        others = _trips_of(self._lake, sorted(files))
+        mine = self._counted.index.isin(self.replaced_by(pairs).index)
+        here = self._counted[self._counted["data"].isin(near) & ~mine]
+        return pd.concat([here[BOLETIM_TRIPS.names], others[~others["data"].isin(near)]], ignore_index=True)
+
+    def replaced_by(self, declared: pd.DataFrame) -> pd.DataFrame:
+        """The trips of its name that a file replaces which declares these, or these pairs."""
+        if self._counted is None:  # no row was sound enough to be compared
+            return BOLETIM_DECLARATIONS.empty().assign(arquivo_id="")
+        mine = self._counted["nome"] == name_of(self._manifest.key)
+        return self._counted[mine & same_pairs(self._counted, declared)]
 
 
 def _trips_of(lake: Lake, files: list[str]) -> pd.DataFrame:

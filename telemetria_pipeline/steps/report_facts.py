@@ -240,10 +240,17 @@ def _boletins(lake: Lake, day: date, window: Window) -> pd.DataFrame:
 def _boletin(manifest: FileManifest) -> dict[str, Any]:
     return {
         "arquivo": manifest.name,
-        "veredito": "replaced" if manifest.replaced_by else manifest.verdict,
+        "veredito": _standing(manifest),
         "recebido_utc": manifest.received_at,
         **{name: manifest.rows.get(row, 0) for name, row in _ROWS.items()},
     }
+
+
+def _standing(manifest: FileManifest) -> str | None:
+    """The file's verdict, or what became of all its trips since."""
+    if manifest.withdrawn:
+        return "withdrawn"
+    return "replaced" if manifest.replaced_by and not manifest.counted else manifest.verdict
 
 
 def _day_of(divergence_id: str) -> date:

@@ -1,6 +1,7 @@
 """The inbox: a file lands, and a run starts by itself."""
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,7 +11,9 @@ from telemetria_pipeline.defs.boletins.assets import boletins
 from telemetria_pipeline.defs.partitions import BOLETIM_FILES
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.runs import FAILED, MAX_TRIES, PARTITION_TAG, on_their_way
-from telemetria_pipeline.steps.intake import landed_files
+from telemetria_pipeline.steps.intake import look_into_inbox
+
+_NAMED = 5  # names in a tick's line; its log has them all
 
 boletim_job = dg.define_asset_job(
     "boletim_job",
@@ -43,8 +46,9 @@ def boletim_inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
         of_file = dg.RunsFilter(tags={PARTITION_TAG: file.file_id}, statuses=FAILED)
         return Tried(file.file_id in busy, instance.get_runs_count(of_file))
 
+    landed, unusable = look_into_inbox(pipeline.inbox())
     plan = plan_inbox(
-        landed_files(pipeline.inbox()),
+        landed,
         now=datetime.now(UTC),
         settle=timedelta(seconds=settings.inbox_settle_s),
         settling=_settling(context.cursor),
@@ -57,6 +61,8 @@ def boletim_inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
             f"{file.key} is left in the inbox: its run failed {MAX_TRIES} times. Mend the cause, then "
             f"materialise the partition {file.file_id}"
         )
+    for name, why in unusable.items():
+        context.log.warning(f"{name} in the inbox {why}, and cannot be taken: rename it, or send it again")
     return dg.SensorResult(
         run_requests=[
             # Dagster drops a run key that it has seen, for ever: the number of the try is part of it.
@@ -66,7 +72,7 @@ def boletim_inbox_sensor(context: dg.SensorEvaluationContext, pipeline: Pipeline
         dynamic_partitions_requests=[BOLETIM_FILES.build_add_request([f.file_id for f, _ in plan.launch])]
         if plan.launch
         else [],
-        skip_reason=None if plan.launch else dg.SkipReason(_waiting(plan)),
+        skip_reason=None if plan.launch else dg.SkipReason(_waiting(plan, unusable)),
         cursor=json.dumps({key: [etag, since.isoformat()] for key, (etag, since) in plan.settling.items()}),
     )
 
@@ -76,7 +82,7 @@ def _settling(cursor: str | None) -> dict[str, tuple[str, datetime]]:
     return {key: (etag, datetime.fromisoformat(since)) for key, (etag, since) in said.items()}
 
 
-def _waiting(plan: InboxPlan) -> str:
+def _waiting(plan: InboxPlan, unusable: Iterable[str]) -> str:
     counts = {
         "may still be written": len(plan.settling),
         "on their way": len(plan.running),
@@ -84,4 +90,6 @@ def _waiting(plan: InboxPlan) -> str:
         "given up": len(plan.given_up),
     }
     said = [f"{count} {what}" for what, count in counts.items() if count]
+    if names := sorted(unusable):
+        said.append(f"{len(names)} with names that cannot be taken ({', '.join(names[:_NAMED])})")
     return f"Files in the inbox: {', '.join(said)}" if said else "The inbox is empty"
