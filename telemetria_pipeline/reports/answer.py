@@ -271,7 +271,10 @@ def _headline(verdict: FileVerdict, own: str | None) -> tuple[str, str, str]:
         fix = f"Corrija as células da aba {ERRORS_SHEET}"
     else:
         fix = "Veja abaixo como corrigir"
-    fix += " e envie o arquivo de novo, inteiro e com o mesmo nome."
+    name = "o mesmo nome"
+    if own and verdict.sheet and verdict.sheet.sheet is not None:  # the answer has another name than the file
+        fix, name = f"{fix}, aqui ou no seu arquivo,", f"o nome {verdict.file_name}"
+    fix += f" e envie o arquivo de novo, inteiro e com {name}."
     if verdict.verdict == "accepted":
         return f"Boletim aceito em parte: {several}", YELLOW, fix
     return f"Boletim devolvido: {several}", RED, f"{fix} Nenhuma linha foi contada."

@@ -2,13 +2,16 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from datetime import date, time
+from pathlib import Path
 
 import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telemetria_pipeline.contracts.boletim_problems import KINDS
 from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
 from telemetria_pipeline.reports import answer as boletim_answer
 from telemetria_pipeline.reports.answer import (
@@ -69,6 +72,58 @@ def test_the_json_has_the_promised_shape():
     assert [list(p) for p in said["problems"] + said["warnings"]] == [keys, keys]
     assert (said["problems"][0]["cell"], said["problems"][0]["value"]) == ("B2", "X")
     assert said["warnings"][0]["severity"] == "aviso"
+
+
+def test_how_the_file_was_read_and_what_it_replaces_is_told():
+    data = xlsx_of(typed(PLACA="X"), sheet="Garagem 3")
+    correction = "Substitui 24 viagens de 10 a 15/11; as de 16 a 19/11 continuam valendo."
+    verdict = replace(
+        validated(data, "boletim.xlsx"),
+        number_style="vírgula decimal",
+        date_style="dd/mm/aaaa",
+        correction=correction,
+    )
+    said = answer_json(verdict)
+    assert (said["correction"], said["read"]) == (
+        correction,
+        {
+            "sheet": "Garagem 3",
+            "header_row": 1,
+            "separator": None,
+            "encoding": None,
+            "number_style": "vírgula decimal",
+            "date_style": "dd/mm/aaaa",
+        },
+    )
+    book = openpyxl.load_workbook(io.BytesIO(answer_workbook(verdict, data)))
+    summary = words(book[SUMMARY_SHEET])
+    assert "aba Garagem 3; títulos na linha 1; vírgula decimal; datas dd/mm/aaaa" in summary
+    assert f"Correção\n{correction}" in summary
+    assert "com o nome boletim.xlsx" in summary
+    verdict = validated(csv_of(trip(PLACA="X")))
+    verdict = replace(verdict, sheet=replace(verdict.sheet, separator=";", encoding="Windows-1252"))
+    summary = words(openpyxl.load_workbook(io.BytesIO(answer_workbook(verdict, b"")))[SUMMARY_SHEET])
+    assert "CSV; separador ponto e vírgula (;); letras em Windows-1252; títulos na linha 1" in summary
+    assert "um CSV não tem formatação" in summary
+    assert answer_json(validated(b""))["read"] is None
+
+
+def test_senders_are_told_of_no_command_line():
+    said = [text for kind in KINDS.values() for text in (kind.title, kind.message, kind.suggestion)]
+    page = (Path(__file__).parents[2] / "docs" / "boletins.md").read_text()
+    assert not [
+        text for text in (*said, page) if re.search(r"telemetria (template|validate)|`telemetria", text)
+    ]
+
+
+def test_the_template_of_the_docs_is_the_one_that_the_command_writes():
+    kept = (Path(__file__).parents[2] / "docs" / "modelo.xlsx").read_bytes()
+
+    def parts(data: bytes) -> dict[str, bytes]:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        return {name: archive.read(name) for name in archive.namelist() if name.startswith("xl/")}
+
+    assert parts(kept) == parts(template_workbook())  # `telemetria template docs/modelo.xlsx`
 
 
 def test_the_senders_own_excel_sheet_comes_back_marked():
