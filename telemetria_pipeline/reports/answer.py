@@ -220,7 +220,7 @@ def _summary(
     facts["O que fazer"] = advice
     facts = {name: text for name, text in facts.items() if text}
     for row, (name, text) in enumerate(facts.items(), start=2):
-        page.set_row(row - 1, 18 * lines(text, 150))
+        page.set_row(row - 1, 18 * lines(text, 170))
         book.merge(page, f"A{row}:B{row}", name, BOLD, {"align": "left", "indent": 1, "valign": "vcenter"})
         book.merge(page, f"C{row}:G{row}", text, {"align": "left", "valign": "vcenter", "text_wrap": True})
     page.set_column("A:G", 20)

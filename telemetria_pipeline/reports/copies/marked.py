@@ -128,7 +128,8 @@ def _reaches_out(book: Package, workbook: Any) -> bool:
         for part in sheets
         for match in _FORMULA.finditer(book.parts[part])
     )
-    others = (data for path, data in book.parts.items() if path.endswith(".xml") and path not in sheets)
+    seen = {*sheets, book.target("", "officeDocument")}
+    others = (data for path, data in book.parts.items() if path.endswith(".xml") and path not in seen)
     if found and any(re.search(rb"\[\d+\]", data) for data in others):
         raise CannotCopy("another part names another workbook")
     return found

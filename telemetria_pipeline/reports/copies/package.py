@@ -96,7 +96,7 @@ class Package:
                     raise CannotCopy(f"a relation of kind {relation.kind}")
                 if relation.kind != "hyperlink":
                     at = posixpath.normpath(posixpath.join("/", folder, relation.target))
-                    if element.getAttribute("TargetMode") == "External" or at[1:].lower() not in paths:
+                    if at[1:].lower() not in paths:
                         raise CannotCopy("a part is elsewhere")
                     relation.target = paths[at[1:].lower()]
                     if relation.target not in self.parts:

@@ -293,6 +293,7 @@ def test_links_to_other_workbooks_are_cut():
         ),
     )
     after = answer_to(data)
+    assert "Resumo do mês" in opened(after).sheetnames  # a copy
     whole = b"".join(parts_of(after).values())
     assert b"externalRef" not in whole and b"externalLink" not in whole and b"[1]" not in whole
     assert values(after, OWN) == values(data, OWN)
