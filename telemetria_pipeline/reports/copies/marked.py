@@ -2,8 +2,8 @@
 
 The package is edited where a mark goes, and nowhere else, for a library that reads a workbook and writes
 it anew loses what it does not know: openpyxl loses the stored results of formulas (the corrected file would
-then come back with empty cells), pictures and shapes, and takes four times as long for 50,000 rows. Cells are found by
-patterns, in a part that is known to be well-formed; everything small is a tree.
+then come back with empty cells), shapes and newer rules, and takes four times as long for 50,000 rows.
+Cells are found by patterns, and what comes out is held to be well-formed; everything small is a tree.
 
 Marks are known again by their colours, so that an answer that comes back as the next boletim is freed of
 them before it is marked anew.
