@@ -211,7 +211,8 @@ def test_validate_says_in_portuguese_what_became_of_each_file(boletins):
 
 def test_validate_as_json_has_the_documented_shape(boletins):
     one = json.loads(telemetria("validate", "--json", str(boletins / "bad.csv")).stdout)
-    assert set(one) == {"file", "verdict", "rows", "problems", "warnings", "not_compared"}
+    told = {"file", "verdict", "rows", "read", "correction", "problems", "warnings", "not_compared"}
+    assert set(one) == told
     assert one["rows"] == {"received": 1, "accepted": 0, "duplicate": 0, "rejected": 1}
     assert set(one["problems"][0]) == {
         "code", "severity", "sheet", "cell", "column", "value", "message", "suggestion",

@@ -96,7 +96,8 @@ REQUIRED: tuple[str, ...] = (
 )
 
 EXPLANATION_SHEET, SUMMARY_SHEET, ERRORS_SHEET = "Como preencher", "Resumo", "Erros"
-OWN_SHEETS = frozenset({EXPLANATION_SHEET, SUMMARY_SHEET, ERRORS_SHEET})
+TEMPLATE_SHEET = "Modelo"
+OWN_SHEETS = frozenset({EXPLANATION_SHEET, SUMMARY_SHEET, ERRORS_SHEET, TEMPLATE_SHEET})
 """Sheets that the template and the answer add to a boletim; they come back with it."""
 
 _LINEAGE = (

@@ -212,7 +212,7 @@ _FILE = (
         "erro",
         "Cabeçalho não encontrado",
         "Nenhuma das primeiras {rows} linhas tem os títulos das colunas (PLACA, DATA, KM SAÍDA …).",
-        "Ponha os títulos das colunas na primeira linha da planilha; `telemetria template` dá um modelo.",
+        "Ponha os títulos das colunas na primeira linha da planilha, ou preencha a aba Modelo da resposta.",
     ),
     ProblemKind(
         "DUAS_PLANILHAS",

@@ -1,18 +1,32 @@
-"""The answer to the sender of a boletim: a workbook that a person reads, and the same for machines."""
+"""The answer to the sender of a boletim: a workbook that a person reads, and the same for machines.
+
+The workbook is the sender's own, marked (`copies/`), with a summary in front. Where that cannot be, as
+for a CSV, their sheet is written anew, or a list of its errors where it is large.
+"""
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from typing import Any
 
 from python_calamine import CalamineWorkbook
 
-from telemetria_pipeline.contracts.boletim import ERRORS_SHEET, SUMMARY_SHEET
-from telemetria_pipeline.contracts.boletim_problems import Problem
+from telemetria_pipeline.contracts.boletim import (
+    ERRORS_SHEET,
+    EXPLANATION_SHEET,
+    SUMMARY_SHEET,
+    TEMPLATE_SHEET,
+)
+from telemetria_pipeline.contracts.boletim_problems import Problem, Severity
 from telemetria_pipeline.core.boletim.findings import Group, group_counts
 from telemetria_pipeline.core.boletim.validation import FileVerdict
 from telemetria_pipeline.core.sheets.text import SheetText, letter
+from telemetria_pipeline.reports.copies.marked import Mark, marked_copy
+from telemetria_pipeline.reports.copies.package import CannotCopy
+from telemetria_pipeline.reports.copies.styles import MARKS
+from telemetria_pipeline.reports.template import add_template
 from telemetria_pipeline.reports.workbook import (
     BOLD,
     GREEN,
@@ -22,15 +36,24 @@ from telemetria_pipeline.reports.workbook import (
     Column,
     Link,
     Workbook,
+    lines,
 )
 
 MOST_ROWS, MOST_MARKS = 5_000, 2_000
-"""A sheet with more rows, or more bad cells, comes back as a list of its errors instead of in full."""
+"""A sheet that is written anew and has more rows, or more bad cells, comes back as a list of its errors."""
+
+MOST_COMMENTS = 2_000
+"""Further bad cells of a copy have the colour only."""
+
+_NEED_A_TEMPLATE = frozenset({"CABECALHO_NAO_ENCONTRADO", "COLUNA_OBRIGATORIA_AUSENTE"})
+_OUR_PAGES = {SUMMARY_SHEET: "Boletim (aceito|devolvido|já recebido)", ERRORS_SHEET: "Erros e avisos, célula"}
+"""Pages of an answer, and how their first cell begins: the sender may have a sheet of that name too."""
 
 _NAMES = {"erro": "Erro", "aviso": "Aviso"}
 _FILLS = {"erro": RED, "aviso": YELLOW}
 _FILL_OF_NAME = {_NAMES[severity]: fill for severity, fill in _FILLS.items()}
 _WIDEST = 36
+_SEPARATORS = {"\t": "tabulação", ";": "ponto e vírgula (;)", ",": "vírgula (,)", "|": "barra (|)"}
 _TAKEN_NAMES = {SUMMARY_SHEET.lower(), "history"}  # Excel keeps the latter for itself
 
 
@@ -40,8 +63,25 @@ def answer_json(verdict: FileVerdict) -> dict[str, Any]:
         "file": verdict.file_name,
         "verdict": verdict.verdict,
         "rows": asdict(verdict.rows),
+        "read": _read(verdict),
+        "correction": verdict.correction,
         "problems": [p.as_json() for p in verdict.problems],
         "warnings": [p.as_json() for p in verdict.warnings],
+    }
+
+
+def _read(verdict: FileVerdict) -> dict[str, Any] | None:
+    """How the file was read; None where it was not."""
+    sheet = verdict.sheet
+    if sheet is None:
+        return None
+    return {
+        "sheet": sheet.sheet,
+        "header_row": sheet.header_row,
+        "separator": sheet.separator,
+        "encoding": sheet.encoding,
+        "number_style": verdict.number_style,
+        "date_style": verdict.date_style,
     }
 
 
@@ -73,35 +113,91 @@ def progress(verdict: FileVerdict, earlier_answer: Mapping[str, Any]) -> Progres
 def answer_workbook(
     verdict: FileVerdict, original: bytes, earlier_answer: Mapping[str, Any] | None = None
 ) -> bytes:
-    """The workbook for the sender: a summary, then their own sheet with the bad cells marked.
+    """The workbook for the sender: a summary, then their own with the bad cells marked.
 
-    A large sheet comes back as a list of its errors; an unreadable file and a duplicate as the summary only.
+    An unreadable file and a duplicate get the summary only, and a template to fill in where the titles of
+    columns are missing.
 
     Args:
         verdict: what became of the file.
         original: the file's bytes.
         earlier_answer: the JSON answer to the version that this file corrects, if there is one.
     """
+    better = progress(verdict, earlier_answer) if earlier_answer else None
+    needs_template = any(problem.code in _NEED_A_TEMPLATE for problem in verdict.whole)
+    needs_fixing = verdict.findings or verdict.verdict == "rejected"
+    if needs_fixing and verdict.sheet and verdict.sheet.sheet is not None:
+        with suppress(CannotCopy):
+            return _marked_original(verdict, original, better, needs_template)
     marks = sum(len(f.positions) for f in verdict.findings)
     listed = marks > MOST_MARKS or len(verdict.row_numbers) > MOST_ROWS
     own = _sheet_name(verdict.sheet) if verdict.sheet and verdict.findings and not listed else None
-    better = progress(verdict, earlier_answer) if earlier_answer else None
     book = Workbook()
-    _summary(book, verdict, better, own)
+    _summary(book, SUMMARY_SHEET, verdict, better, own, _written_anew(verdict, own), needs_template)
     if own:
         _own_sheet(book, own, verdict, original)
     elif verdict.findings:
         _error_list(book, verdict)
+    if needs_template:
+        add_template(book, TEMPLATE_SHEET)
     return book.save()
+
+
+def _marked_original(
+    verdict: FileVerdict, original: bytes, better: Progress | None, needs_template: bool
+) -> bytes:
+    """The sender's own workbook, marked; raises CannotCopy."""
+    sheet = verdict.sheet
+    assert sheet is not None and sheet.sheet is not None
+    workbook = CalamineWorkbook.from_filelike(BytesIO(original))
+    names = [name for name in workbook.sheet_names if name != sheet.sheet]
+    replaced = frozenset(name for name in names if _is_ours(workbook, name))
+    taken = {name.lower() for name in workbook.sheet_names if name not in replaced}
+    book = Workbook()
+    summary = SUMMARY_SHEET if SUMMARY_SHEET.lower() not in taken else f"{SUMMARY_SHEET} (2)"
+    marks = _marks(verdict, next(iter(sheet.headers)), MOST_COMMENTS)
+    bare = sum(not mark.comment for mark in marks.values())
+    note = f"{bare} células têm só a cor: {MOST_COMMENTS} comentários é o máximo." if bare else None
+    _summary(book, summary, verdict, better, sheet.sheet, note, needs_template)
+    if needs_template and TEMPLATE_SHEET.lower() not in taken:
+        add_template(book, TEMPLATE_SHEET, explained=EXPLANATION_SHEET.lower() not in taken)
+    return marked_copy(original, sheet.sheet, marks, book.save(), replaced)
+
+
+def _is_ours(workbook: CalamineWorkbook, name: str) -> bool:
+    """Whether the sheet is a page of an earlier answer, that came back with the sender's own."""
+    first_cell = _OUR_PAGES.get(name.removesuffix(" (2)"))
+    rows = workbook.get_sheet_by_name(name).to_python(nrows=1) if first_cell else []
+    return bool(rows and rows[0] and first_cell and re.match(first_cell, str(rows[0][0])))
+
+
+def _written_anew(verdict: FileVerdict, own: str | None) -> str | None:
+    """Why the answer does not look like the sender's file, for them; None where it need not."""
+    if not verdict.findings or not verdict.sheet:
+        return None
+    what = f"A aba {own} traz só os valores" if own else f"A aba {ERRORS_SHEET} traz só as células com erro"
+    if verdict.sheet.sheet is None:
+        return f"{what}: um CSV não tem formatação."
+    return f"{what}: a planilha não pôde ser copiada com a sua formatação."
 
 
 # --- the summary ---------------------------------------------------------------------------------------
 
 
-def _summary(book: Workbook, verdict: FileVerdict, better: Progress | None, own: str | None) -> None:
-    page = book.page(SUMMARY_SHEET)
+def _summary(
+    book: Workbook,
+    name: str,
+    verdict: FileVerdict,
+    better: Progress | None,
+    own: str | None,
+    note: str | None,
+    needs_template: bool,
+) -> None:
+    page = book.page(name)
     page.hide_gridlines(2)
     title, fill, advice = _headline(verdict, own)
+    if needs_template:
+        advice += f" Se preferir, preencha a aba {TEMPLATE_SHEET} desta resposta e envie-a."
     page.set_row(0, 30)
     page.set_tab_color(fill)
     headline = {"bold": True, "font_size": 16, "bg_color": fill, "valign": "vcenter", "indent": 1}
@@ -109,17 +205,24 @@ def _summary(book: Workbook, verdict: FileVerdict, better: Progress | None, own:
     rows = verdict.rows
     facts = {
         "Arquivo": verdict.file_name,
+        "Lido": _how_it_was_read(verdict),
         "Linhas": f"{rows.received} recebidas = {rows.accepted} aceitas + {rows.duplicate} repetidas + "
         f"{rows.rejected} não aceitas",
     }
     if verdict.verdict == "rejected" and verdict.rows_with_errors:
         facts["Com erro"] = f"{verdict.rows_with_errors} de {rows.received} linhas"
+    if verdict.correction:
+        facts["Correção"] = verdict.correction
     if better:
         facts["Desde o envio anterior"] = str(better)
+    if note:
+        facts["Sobre a resposta"] = note
     facts["O que fazer"] = advice
+    facts = {name: text for name, text in facts.items() if text}
     for row, (name, text) in enumerate(facts.items(), start=2):
-        book.merge(page, f"A{row}:B{row}", name, BOLD, {"indent": 1})
-        book.merge(page, f"C{row}:G{row}", text, {"align": "left"})
+        page.set_row(row - 1, 18 * lines(text, 170))
+        book.merge(page, f"A{row}:B{row}", name, BOLD, {"align": "left", "indent": 1, "valign": "vcenter"})
+        book.merge(page, f"C{row}:G{row}", text, {"align": "left", "valign": "vcenter", "text_wrap": True})
     page.set_column("A:G", 20)
     groups = verdict.groups
     if not groups:
@@ -131,9 +234,25 @@ def _summary(book: Workbook, verdict: FileVerdict, better: Progress | None, own:
         Column("Coluna", [g.column for g in groups], "long", 18),
         Column("Onde", [_place(g, own) for g in groups], "long", 24),
         Column("Exemplo", [_example(g) for g in groups], "long", 52),
-        Column("Como corrigir", [g.example.suggestion for g in groups], "long", 52),
+        Column("Como corrigir", [g.example.suggestion for g in groups], "long", 56),
     ]
     book.table(page, len(facts) + 3, columns)
+
+
+def _how_it_was_read(verdict: FileVerdict) -> str:
+    """In one line, so that a sender sees what was taken for what."""
+    sheet = verdict.sheet
+    if sheet is None:
+        return ""
+    said = [
+        f"aba {sheet.sheet}" if sheet.sheet is not None else "CSV",
+        f"separador {_SEPARATORS.get(sheet.separator, sheet.separator)}" if sheet.separator else "",
+        f"letras em {sheet.encoding}" if sheet.encoding else "",
+        f"títulos na linha {sheet.header_row}",
+        verdict.number_style or "",
+        f"datas {verdict.date_style}" if verdict.date_style else "",
+    ]
+    return "; ".join(text for text in said if text)
 
 
 def _headline(verdict: FileVerdict, own: str | None) -> tuple[str, str, str]:
@@ -144,13 +263,18 @@ def _headline(verdict: FileVerdict, own: str | None) -> tuple[str, str, str]:
         return "Boletim já recebido", YELLOW, "Nada a fazer: o conteúdo já foi contado."
     if verdict.verdict == "accepted" and not errors:
         return "Boletim aceito", GREEN, "Confira os avisos abaixo." if verdict.groups else "Nada a fazer."
-    if own:
+    if own and any(g.severity == "erro" and g.example.cell for g in verdict.groups):
         fix = f"Corrija as células em vermelho da aba {own}"
+    elif own:
+        fix = f"Corrija a aba {own} como está abaixo"
     elif verdict.findings:
         fix = f"Corrija as células da aba {ERRORS_SHEET}"
     else:
         fix = "Veja abaixo como corrigir"
-    fix += " e envie o arquivo de novo, inteiro e com o mesmo nome."
+    name = "o mesmo nome"
+    if own and verdict.sheet and verdict.sheet.sheet is not None:  # the answer has another name than the file
+        fix, name = f"{fix}, aqui ou no seu arquivo,", f"o nome {verdict.file_name}"
+    fix += f" e envie o arquivo de novo, inteiro e com {name}."
     if verdict.verdict == "accepted":
         return f"Boletim aceito em parte: {several}", YELLOW, fix
     return f"Boletim devolvido: {several}", RED, f"{fix} Nenhuma linha foi contada."
@@ -182,17 +306,15 @@ def _own_sheet(book: Workbook, name: str, verdict: FileVerdict, original: bytes)
     sheet = verdict.sheet
     assert sheet is not None
     page = book.page(name)
-    values, marks = _values(sheet, original), _marks(verdict, next(iter(sheet.headers)))
+    values, marks = _values(sheet, original), _marks(verdict, next(iter(sheet.headers)), MOST_MARKS)
     widths: dict[str, int] = {}
     for row, column in dict.fromkeys([*values, *marks]):
-        cell, problems = f"{column}{row}", marks.get((row, column), [])
-        value = values.get((row, column), problems[0].value if problems else None)
+        cell, mark, value = f"{column}{row}", marks.get((row, column)), values.get((row, column))
         styles = [SENDERS_HEADER] if row == sheet.header_row and column in sheet.headers else []
-        if problems:
-            worst = "erro" if any(p.severity == "erro" for p in problems) else "aviso"
-            styles.append({"bg_color": _FILLS[worst]})
-            text = "\n\n".join(f"{p.message}\n{p.suggestion}" for p in problems)
-            book.comment(page, cell, "Boletins", text)
+        if mark:
+            fill, colour = MARKS[mark.severity]
+            styles.append({"bg_color": fill, "font_color": colour})
+            book.comment(page, cell, "Boletins", mark.comment)
         book.write(page, cell, value, *styles)
         if row >= sheet.header_row:
             widths[column] = max(widths.get(column, 0), min(len(str(value)), _WIDEST))
@@ -202,15 +324,32 @@ def _own_sheet(book: Workbook, name: str, verdict: FileVerdict, original: bytes)
     page.repeat_rows(sheet.header_row - 1)
 
 
-def _marks(verdict: FileVerdict, first_column: str) -> dict[tuple[int, str], list[Problem]]:
-    """(row, column) -> what is said of the cell; what is said of a row stands at its first column."""
-    marks: dict[tuple[int, str], list[Problem]] = {}
-    of_rows = [problem for finding in verdict.findings for problem in finding.problems()]
-    for problem in (*of_rows, *(p for p in verdict.whole if p.cell)):
+def _marks(verdict: FileVerdict, first_column: str, most_comments: int) -> dict[tuple[int, str], Mark]:
+    """(row, column) -> what is said of the cell; what is said of a row stands at its first column.
+
+    Only the first `most_comments` records, errors before warnings, are made into comments.
+    """
+    severities: dict[tuple[int, str], Severity] = {}
+    texts: dict[tuple[int, str], list[str]] = {}
+
+    def say(problem: Problem) -> None:
         cell = problem.cell or f"{first_column}{problem.row}"
         column = cell.rstrip("0123456789")
-        marks.setdefault((int(cell.removeprefix(column)), column), []).append(problem)
-    return marks
+        place = (int(cell.removeprefix(column)), column)
+        severities[place] = "erro" if severities.get(place) == "erro" else problem.severity
+        texts.setdefault(place, []).append(f"{problem.message}\n{problem.suggestion}")
+
+    for problem in verdict.whole:
+        if problem.cell:
+            say(problem)
+    for finding in sorted(verdict.findings, key=lambda f: f.severity != "erro"):
+        for problem in finding.problems(max(most_comments, 0)):
+            say(problem)
+        for row in verdict.row_numbers[finding.positions[max(most_comments, 0) :]].tolist():
+            place = (row, finding.letter or first_column)
+            severities[place] = "erro" if severities.get(place) == "erro" else finding.severity
+        most_comments -= len(finding.positions)
+    return {place: Mark(s, "\n\n".join(texts.get(place, ()))) for place, s in severities.items()}
 
 
 def _values(sheet: SheetText, original: bytes) -> dict[tuple[int, str], Any]:

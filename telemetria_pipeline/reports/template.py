@@ -50,7 +50,13 @@ _FIELDS = {
 def template_workbook() -> bytes:
     """An empty boletim as an Excel workbook: the sheet to fill in, and how to."""
     book = Workbook()
-    page = book.page(SHEET)
+    add_template(book, SHEET)
+    return book.save()
+
+
+def add_template(book: Workbook, sheet: str, explained: bool = True) -> None:
+    """Add the sheet to fill in under this name and, unless the workbook explains it already, how to."""
+    page = book.page(sheet)
     for number, (name, field) in enumerate(_FIELDS.items(), start=1):
         column = letter(number)
         header = HEADER if name in REQUIRED else OPTIONAL_HEADER
@@ -62,8 +68,8 @@ def template_workbook() -> bytes:
     page.set_row(0, 24)
     page.freeze_panes("A2")
     page.repeat_rows(0)
-    _explain(book)
-    return book.save()
+    if explained:
+        _explain(book, sheet)
 
 
 def _validation(name: str, field: _Field) -> dict[str, Any]:
@@ -88,12 +94,12 @@ def _validation(name: str, field: _Field) -> dict[str, Any]:
     return {**rule, "input_title": title, "input_message": hint, "error_title": title, "error_message": hint}
 
 
-def _explain(book: Workbook) -> None:
+def _explain(book: Workbook, sheet: str) -> None:
     page = book.page(EXPLANATION_SHEET)
     page.hide_gridlines(2)
     book.write(page, "A1", "Como preencher o boletim", TITLE)
     steps = (
-        "Preencha uma linha para cada viagem na aba Boletim. Não mude os títulos das colunas.",
+        f"Preencha uma linha para cada viagem na aba {sheet}. Não mude os títulos das colunas.",
         "As colunas de título escuro são obrigatórias; as outras podem ficar vazias.",
         "Não use fórmulas, células mescladas nem linhas de total.",
         "Salve como .xlsx e envie. A resposta volta com as células erradas marcadas.",

@@ -196,7 +196,7 @@ class Workbook:
 
     def comment(self, page: "Worksheet", cell: str, author: str, text: str) -> None:
         """Put a comment on a cell, large enough to be read without scrolling."""
-        height = 20 + 18 * _lines(text, 44)
+        height = 20 + 18 * lines(text, 44)
         page.write_comment(cell, plain_text(text), {"author": author, "width": 320, "height": height})
 
     def table(self, page: "Worksheet", header_row: int, columns: Sequence[Column]) -> Table:
@@ -211,7 +211,7 @@ class Workbook:
             values = [(c.values[row], c.width) for c in columns if c.kind == "long" and row < len(c.values)]
             # Excel fits the height by itself; LibreOffice does not.
             if values:
-                page.set_row(first + row - 1, _LINE_HEIGHT * max(_lines(v, width) for v, width in values))
+                page.set_row(first + row - 1, _LINE_HEIGHT * max(lines(v, width) for v, width in values))
         for column in columns:
             at = letters[column.header]
             self.write(page, f"{at}{header_row}", column.header, HEADER)
@@ -293,8 +293,8 @@ def _clock_format(value: date | time | timedelta) -> str:
     return "[h]:mm:ss"
 
 
-def _lines(value: Any, width: int) -> int:
-    """How many lines a text takes in a column of this width."""
+def lines(value: Any, width: int) -> int:
+    """How many lines a text takes in a column of this width, in characters."""
     text = value.text if isinstance(value, Link) else "" if missing(value) else str(value)
     return sum(max(1, math.ceil(len(line) / width)) for line in text.split("\n"))
 

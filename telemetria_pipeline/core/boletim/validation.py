@@ -33,6 +33,7 @@ class FileVerdict:
     tells which earlier trips it replaces. `sheet` is what was read, None where the file as a whole is
     unreadable or a duplicate.
     With `partial`, an accepted file may have errors, and its rejected rows come back.
+    `number_style` and `date_style` say how its numbers and dates were read (`vírgula decimal`, `dd/mm/aaaa`).
     """
 
     file_name: str
@@ -45,6 +46,8 @@ class FileVerdict:
     declared: pd.DataFrame = field(default_factory=BOLETIM_TRIPS.empty)
     sheet: SheetText | None = None
     correction: str | None = None
+    number_style: str | None = None
+    date_style: str | None = None
 
     @cached_property
     def groups(self) -> list[Group]:

@@ -80,7 +80,9 @@ def read_xlsx(
     if not sheets:
         raise refuse("ARQUIVO_VAZIO")
     with_header = [s for s in sheets if s.header] or sheets
-    chosen = max(with_header, key=lambda s: s.header.known if s.header else 0)
+    # Of the sheets that come back with a boletim, a template counts once somebody has filled it in.
+    likely = [s for s in with_header if s.name not in ignored_sheets or _holds_table(s, known, required)]
+    chosen = max(likely or with_header, key=lambda s: s.header.known if s.header else 0)
     full = [s.name for s in sheets if s is chosen or _holds_table(s, known, required)]
     if len(full) > 1:
         raise refuse("DUAS_PLANILHAS", sheets=f"{', '.join(full[:-1])} e {full[-1]}")

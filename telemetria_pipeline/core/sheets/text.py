@@ -61,6 +61,8 @@ class SheetText:
     kinds: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    encoding: str | None = None
+    separator: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The sender's own workbook, handed back with marks: all else stays as they made it."""
