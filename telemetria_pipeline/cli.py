@@ -484,6 +484,45 @@ def check(
         )
 
 
+@carrier.command("new")
+@click.argument("answer", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--url", default="", help="The request that gave it; without ANSWER it is asked now.")
+@click.option("--header", default="Authorization", show_default=True, help="Header of the token.")
+@click.option("--template", default="Bearer {token}", show_default=True, help="The header's value.")
+@click.option("--carrier", "carrier_name", default="My carrier", help="As it is called in the contracts.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("my_carrier.yaml"),
+    show_default=True,
+    help="The profile to write; never one that is there.",
+)
+def carrier_new(
+    answer: Path | None, url: str, header: str, template: str, carrier_name: str, output: Path
+) -> None:
+    """Propose a profile from one captured ANSWER (JSON) of a carrier's list of trips.
+
+    Paths, units and formats are guessed, each with its evidence beside it; what was not found stands there as
+    a comment. Without ANSWER the URL is asked, with the token in TELEMETRIA_API_TOKEN.
+    """
+    from telemetria_pipeline.carriers.proposal import as_yaml, ask, decoded, propose
+
+    if answer is None and not url:
+        raise click.UsageError("name a file with the ANSWER, or the --url to ask")
+    if output.exists():
+        raise click.ClickException(f"{output} exists already; name another file with --output")
+    token = Settings.load().api_token
+    body = answer.read_bytes() if answer else ask(url, token, header, template)
+    found = propose(decoded(body))
+    output.write_text(
+        as_yaml(found, output.stem, carrier_name, url, {"header": header, "template": template}),
+        encoding="utf-8",
+    )
+    click.echo(f"{output}: {len(found.guesses)} columns guessed from {len(found.rows)} records")
+    for said in found.open:
+        click.echo(f"  open: {said}")
+
+
 @main.group()
 def storage() -> None:
     """The lake and the inbox."""

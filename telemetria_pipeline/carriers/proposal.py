@@ -1,0 +1,534 @@
+"""A first profile from one captured answer: guesses, each with the evidence that it rests on.
+
+A path is guessed by its words (`start_time`, `dataPartida`) and by what its values look like; a unit by what
+makes a bus of the trips: a distance over the time on the road is a speed, and only one unit makes a sane one.
+"""
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import requests
+import yaml
+from pydantic import SecretStr
+
+from telemetria_pipeline.carriers.instants import read_instants
+from telemetria_pipeline.carriers.paths import search
+from telemetria_pipeline.carriers.profile import COLUMNS
+from telemetria_pipeline.carriers.units import UNITS, dimension, read_numbers
+from telemetria_pipeline.errors import PipelineError
+
+_MOST_RECORDS = 500
+_TIMEOUT_S = 60
+_MOST_SHOWN = 44  # characters of an example beside a guess
+_UTC, _NONE = ZoneInfo("UTC"), np.iinfo("int64").min
+_OWN_UNIT = {"km": "km", "kmh": "km/h", "s": "s"}
+
+# What the words of a path say of a column; the first that fits is taken, and a path is given away once.
+_START = r"start|begin|depart|from|origin|inicio|partida|saida"
+_END = r"end|stop|finish|arriv|to|destin|fim|final|chegada"
+_ODOMETER = r"odo|hodo|mileage|kilomet|km"
+_WORDS: dict[str, str] = {
+    "proxima_saida_utc": r"next.*(start|depart|begin|saida)",
+    "atualizado_utc": r"(updated|modified|changed|atualizad|alterad)",
+    "saida_utc": rf"({_START})",
+    "chegada_utc": rf"({_END})",
+    "placa_recebida": r"(plate|placa|registration|licen[sc]e|matricula do veiculo)",
+    "motorista_id": r"(driver|motorista|condutor|employee).*(id|code|key|uid|matricula)$|(driver|motorista)$",
+    "motorista": r"(driver|motorista|condutor).*(name|nome)|(driver|motorista)$",
+    "veiculo_id": r"(vehicle|device|asset|unit|tracker|veiculo|object).*(id|uid|key|code|codigo|number|imei)$"
+    r"|^(device|vehicle|veiculo|tracker|imei|asset)$",
+    "equipamento": r"(fleet|frota|prefix|vehicle number|unit number|equipamento)",
+    "descricao": r"(vehicle|device|asset|veiculo|tracker).*(name|label|description|nome|descricao)",
+    "odometro_saida_km": rf"({_ODOMETER}).*({_START})|({_START}).*({_ODOMETER})",
+    "odometro_chegada_km": rf"({_ODOMETER}).*({_END})|({_END}).*({_ODOMETER})",
+    "distancia_telemetria_km": r"(distance|distancia|length|mileage|kilomet|^km|km percorrid|trip km)",
+    "velocidade_maxima_kmh": r"(max|top|peak).*(speed|velocidade)|(speed|velocidade).*(max|top)",
+    "tempo_conducao_s": r"(driving|drive|conducao|moving|duration|duracao)",
+    "tempo_parado_s": r"(stopped|stop duration|idle|parado|parada)",
+    "local_saida": rf"({_START}).*(address|location|place|name|local|endereco)|^(origin|origem)$",
+    "local_chegada": rf"({_END}).*(address|location|place|name|local|endereco)|^(destination|destino)$",
+    "fuso": r"time ?zone|fuso",
+    "garagem": r"garage|garagem|depot|yard",
+    "id_origem": r"^(trip |travel |journey |viagem )?(id|uuid|guid|key)$",
+}
+_INSTANTS = [name for name in _WORDS if name.endswith("_utc")]  # the next departure before the departure
+_ONLY_TEXT = ("local_saida", "local_chegada", "motorista", "descricao", "fuso", "garagem")
+_SEPARATORS = re.compile(r"[^0-9A-Za-zÀ-ÿ]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
+class NoRecords(PipelineError):
+    """The answer holds no list of records; the message says what it holds."""
+
+
+class NoAnswer(PipelineError):
+    """The carrier gave no answer to learn from."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Where a column's value seems to be, and why it is thought so."""
+
+    column: str
+    path: str
+    evidence: str
+    unit: str | None = None
+    decimal: str = "."
+    more: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths, of which several are joined."""
+        return [self.path, *self.more]
+
+
+@dataclass
+class Proposal:
+    """What was guessed of an answer: the listing, the columns, how times are written; and what is open."""
+
+    records: str
+    unwrap: str | None
+    rows: list[Mapping[str, Any]]
+    guesses: dict[str, Guess] = field(default_factory=dict)
+    times: str = "iso"
+    times_evidence: str = ""
+    open: list[str] = field(default_factory=list)
+    paging: dict[str, str] = field(default_factory=dict)
+
+
+def propose(answer: Any) -> Proposal:
+    """Guess a profile of a decoded JSON answer. Raises `NoRecords` where no list of objects is in it."""
+    records, unwrap, rows = _records_of(answer)
+    found = Proposal(records, unwrap, rows)
+    values = _values(rows)
+    _guess_times(found, values)
+    taken = {guess.path for guess in found.guesses.values()}
+    for column in [name for name in _WORDS if name not in _INSTANTS]:
+        guess = _by_words(column, values, taken)
+        if guess:
+            found.guesses[column] = guess
+            taken.add(guess.path)
+    _plates_by_look(found, values)
+    _guess_units(found, values)
+    found.paging = _paging_of(answer, records)
+    _say_what_is_open(found, values)
+    return found
+
+
+# --- where the records are --------------------------------------------------------------------------------
+
+
+def _records_of(answer: Any) -> tuple[str, str | None, list[Mapping[str, Any]]]:
+    lists = [(path, rows) for path, rows in _lists(answer, "") if rows]
+    if not lists:
+        what = (
+            f"an object with the keys {', '.join(list(answer)[:8])}"
+            if isinstance(answer, dict)
+            else "no object"
+        )
+        raise NoRecords(
+            f"the answer holds no list of objects ({what}): capture one of an hour in which trips were driven"
+        )
+    path, rows = max(lists, key=lambda found: (len(found[1]), sum(map(len, found[1][:5]))))
+    keys = {tuple(row) for row in rows}
+    if len(keys) == 1 and len(rows[0]) == 1:
+        (wrapper,) = rows[0]
+        if all(isinstance(row[wrapper], dict) for row in rows):
+            return path or "@", wrapper, [row[wrapper] for row in rows][:_MOST_RECORDS]
+    return path or "@", None, rows[:_MOST_RECORDS]
+
+
+def _lists(value: Any, path: str) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Every list of objects outside of other lists, with its path."""
+    if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield from _lists(below, f"{path}.{_name(key)}".lstrip("."))
+
+
+def _values(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Each path of a plain value in the records → its value in each of them (None where it is not there)."""
+    paths: dict[str, None] = {}
+    for row in rows:
+        paths.update(dict.fromkeys(_leaves(row, "")))
+    values = {path: [search(path, row) for row in rows] for path in paths}
+    # `driver` is null in one record and an object in the next: its parts are paths of their own.
+    return {path: found for path, found in values.items() if not any(isinstance(v, dict) for v in found)}
+
+
+def _leaves(value: Mapping[str, Any], path: str) -> Iterator[str]:
+    for key, below in value.items():
+        at = f"{path}.{_name(key)}".lstrip(".")
+        if isinstance(below, dict):
+            yield from _leaves(below, at)
+        elif not isinstance(below, list):
+            yield at
+
+
+def _name(key: str) -> str:
+    """A key as JMESPath names it."""
+    return key if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else json.dumps(key, ensure_ascii=False)
+
+
+def _words(path: str) -> str:
+    """`vehicle.startOdometer` → `vehicle start odometer`."""
+    return " ".join(part for part in _SEPARATORS.split(path) if part).lower()
+
+
+# --- what the values are ----------------------------------------------------------------------------------
+
+
+_DATE_AND_CLOCK = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d"
+_TIME_FORMATS: dict[str, Callable[[Any], bool]] = {
+    "iso": lambda v: bool(re.fullmatch(rf"{_DATE_AND_CLOCK}.*(Z|[+-]\d\d:?\d\d)", str(v))),
+    "iso_utc": lambda v: bool(re.fullmatch(rf"{_DATE_AND_CLOCK}[:.\d]*", str(v))),
+    "epoch_ms": lambda v: _is_number(v) and 1e12 <= float(v) < 5e12,
+    "epoch_s": lambda v: _is_number(v) and 1e9 <= float(v) < 5e9,
+}
+
+
+def _guess_times(found: Proposal, values: Mapping[str, list[Any]]) -> None:
+    formats = {path: _time_format(of_path) for path, of_path in values.items()}
+    timed = {path: how for path, how in formats.items() if how}
+    for column in _INSTANTS:
+        fits = [p for p in timed if re.search(_WORDS.get(column, "$^"), _words(p))]
+        fits = [p for p in fits if p not in {g.path for g in found.guesses.values()}]
+        if column in ("saida_utc", "chegada_utc"):
+            # A trip's own times stand higher than those of what is in it.
+            fits.sort(key=lambda p: (p.count("."), sum(v is None for v in values[p])))
+        if fits:
+            shown = _instant_text(values[fits[0]], timed[fits[0]])
+            found.guesses[column] = Guess(column, fits[0], shown)
+    used = [timed[g.path] for g in found.guesses.values()]
+    if not used:
+        return
+    found.times = max(set(used), key=used.count)
+    found.times_evidence = {
+        "iso": "an offset or Z is in the text",
+        "iso_utc": "no offset is in the text: UTC? for the vehicles' clocks write iso_local and their zone",
+        "epoch_ms": "milliseconds since 1970",
+        "epoch_s": "seconds since 1970",
+    }[found.times]
+    if len(set(used)) > 1:
+        found.open.append(f"times are written in {len(set(used))} ways ({', '.join(sorted(set(used)))})")
+
+
+def _time_format(values: Sequence[Any]) -> str | None:
+    known = [v for v in values if v not in (None, "", 0)]
+    return next((f for f, fits in _TIME_FORMATS.items() if known and all(map(fits, known))), None)
+
+
+def _instant_text(values: Sequence[Any], how: str) -> str:
+    first = next(v for v in values if v not in (None, "", 0))
+    (instant,), _ = read_instants([str(first) if how.startswith("iso") else first], how, [None])
+    said = datetime.fromtimestamp(int(instant.astype("int64")) / 1e6, UTC)
+    return f"{_shown(first)} is {said:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _by_words(column: str, values: Mapping[str, list[Any]], taken: set[str]) -> Guess | None:
+    """The highest path whose words and values are those of the column."""
+    for path, of_path in sorted(values.items(), key=lambda item: item[0].count(".")):
+        known = [v for v in of_path if v not in (None, "")]
+        if path in taken or not re.search(_WORDS[column], _words(path)) or not _may_be(column, known):
+            continue
+        paths = _name_parts(path, values) if column == "motorista" else [path]
+        shown = f"{len(set(map(str, known)))} different" if COLUMNS[column].personal else _shown(known[0])
+        return Guess(column, paths[0], shown, more=tuple(paths[1:]))
+    return None
+
+
+def _may_be(column: str, known: Sequence[Any]) -> bool:
+    """Whether values of this look may stand in the column."""
+    if not known:
+        return False
+    if dimension(column):
+        return all(map(_is_quantity, known))
+    if column in _ONLY_TEXT:
+        return all(isinstance(v, str) for v in known) and not _time_format(known)
+    # An id may look like seconds since 1970.
+    return any(map(_is_plate, known)) if column == "placa_recebida" else True
+
+
+def _name_parts(path: str, values: Mapping[str, list[Any]]) -> list[str]:
+    """The path, or those of first and last name where the name comes in two."""
+    parent = path.rpartition(".")[0]
+    beside = [p for p in values if p.rpartition(".")[0] == parent]
+    first = [p for p in beside if re.search(r"first|given", _words(p)) and any(values[p])]
+    last = [p for p in beside if re.search(r"last|family|sur ?name", _words(p)) and any(values[p])]
+    return [first[0], last[0]] if first and last else [path]
+
+
+def _plates_by_look(found: Proposal, values: Mapping[str, list[Any]]) -> None:
+    """A column of plates is one whatever it is called."""
+    if "placa_recebida" in found.guesses:
+        return
+    for path, of_path in values.items():
+        known = [str(v) for v in of_path if v not in (None, "")]
+        plates = [v for v in known if _is_plate(v)]
+        if known and len(plates) >= 0.8 * len(known):
+            found.guesses["placa_recebida"] = Guess(
+                "placa_recebida", path, f"{len(plates)} of {len(known)} look like plates: {_shown(plates[0])}"
+            )
+            return
+
+
+# --- units ------------------------------------------------------------------------------------------------
+
+
+_UNIT_WORDS = {
+    "m": r"\b(m|meters?|metres?|metros?)\b", "km": r"\b(km|kilometers?|kilometres?|quilometros?)\b",
+    "mi": r"\b(mi|miles?|milhas?)\b", "mph": r"\bmph\b", "km/h": r"\b(kmh|kph|km h)\b",
+    "knots": r"\b(knots?|kn)\b",
+    "ms": r"\b(ms|millis|milliseconds)\b", "s": r"\b(s|sec|secs|seconds|segundos)\b",
+    "min": r"\b(min|mins|minutes|minutos)\b", "h": r"\b(h|hours|horas)\b",
+}  # fmt: skip
+
+
+def _guess_units(found: Proposal, values: Mapping[str, list[Any]]) -> None:
+    """Give each quantity the unit in which most trips are a bus's."""
+    hours = _hours(found, values)
+
+    def read(column: str, unit: str) -> np.ndarray:
+        guess = found.guesses[column]
+        return read_numbers([_blank(v) for v in values[guess.path]], column, unit, guess.decimal)[0]
+
+    def moved(unit: str) -> np.ndarray:
+        return (read("odometro_chegada_km", unit) - read("odometro_saida_km", unit)) / hours
+
+    def speed(unit: str) -> np.ndarray:
+        return read("distancia_telemetria_km", unit) / hours
+
+    def highest(unit: str) -> np.ndarray:
+        return read("velocidade_maxima_kmh", unit)
+
+    def share(unit: str) -> np.ndarray:
+        return read("tempo_conducao_s", unit) / 3600 / hours
+
+    def stood(unit: str) -> np.ndarray:
+        return read("tempo_parado_s", unit) / 3600
+
+    metrics: dict[str, tuple[Callable[[str], np.ndarray], tuple[float, float], str]] = {
+        "distancia_telemetria_km": (speed, (3, 110), "{:.0f} km/h on average"),
+        "velocidade_maxima_kmh": (highest, (20, 140), "{:.0f} km/h at most"),
+        "tempo_conducao_s": (share, (0.3, 1.02), "{:.0%} of the time on the road"),
+        "tempo_parado_s": (stood, (0.001, 72), "{:.1f} h until the next trip"),
+    }
+    if {"odometro_saida_km", "odometro_chegada_km"} <= found.guesses.keys():
+        for column in ("odometro_saida_km", "odometro_chegada_km"):
+            metrics[column] = (moved, (3, 110), "it moves {:.0f} km/h on average")
+    for column, (metric, sane, words) in metrics.items():
+        if column in found.guesses:
+            texts = [str(v) for v in values[found.guesses[column].path]]
+            if any(re.search(r"^0,|,\d{1,2}(?!\d)", text) for text in texts):
+                found.guesses[column] = replace(found.guesses[column], decimal=",")
+            found.guesses[column] = _with_unit(found, values, column, metric, sane, words)
+
+
+def _with_unit(
+    found: Proposal,
+    values: Mapping[str, list[Any]],
+    column: str,
+    metric: Callable[[str], np.ndarray],
+    sane: tuple[float, float],
+    words: str,
+) -> Guess:
+    """The guess with the unit under which the metric of most trips is sane; the path's words decide ties."""
+    guess, tried = found.guesses[column], []
+    said = _words(guess.path)
+    units = list(UNITS[dimension(column)])
+    if all(re.search(r"\d ?[A-Za-z/]+$", str(v)) for v in values[guess.path] if v not in (None, "")):
+        units = ["text"]  # the unit stands beside the number
+    for unit in units:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            of_trips = metric(unit)
+            fits = float(np.mean((of_trips >= sane[0]) & (of_trips <= sane[1])))
+        hinted = bool(re.search(_UNIT_WORDS.get(unit, "$^"), said))
+        tried.append((round(fits, 1), hinted, unit, of_trips))
+    best = max(tried, key=lambda t: t[:2])
+    fits, hinted, unit, of_trips = best
+    if fits < 0.5:
+        found.open.append(f"{column}: no unit makes most trips a bus's; look it up")
+        return guess
+    value = words.format(float(np.nanmedian(of_trips)))
+    also = [u for f, h, u, _ in tried if u != unit and (f, h) == (fits, hinted)]
+    doubt = f"; {' or '.join(also)} would do as well: look it up" if also else ""
+    return replace(guess, unit=unit, evidence=f"{guess.evidence}, {value}{doubt}")
+
+
+def _hours(found: Proposal, values: Mapping[str, list[Any]]) -> np.ndarray:
+    """How long each trip lasted; NaN where that is not known."""
+    times = [found.guesses.get(name) for name in ("saida_utc", "chegada_utc")]
+    instants = []
+    for guess in times:
+        if guess is None:
+            return np.full(len(found.rows), np.nan)
+        micros, _ = read_instants(
+            [_blank(v) for v in values[guess.path]], found.times, [_UTC] * len(found.rows)
+        )
+        instants.append(np.where(micros == _NONE, np.nan, micros.astype("float64")))
+    lasted = (instants[1] - instants[0]) / 3.6e9
+    return np.where(lasted > 0, lasted, np.nan)
+
+
+# --- what is around the records, and what is missing ------------------------------------------------------
+
+
+def _paging_of(answer: Any, records: str) -> dict[str, str]:
+    """Signs of further pages outside of the records: path → value."""
+    if not isinstance(answer, dict):
+        return {}
+    around = {path: search(path, answer) for path in _leaves(answer, "")}
+    return {
+        path: _shown(value)
+        for path, value in around.items()
+        if re.search(r"next|cursor|has ?more|total|count|page|offset|version", _words(path))
+    }
+
+
+def _say_what_is_open(found: Proposal, values: Mapping[str, list[Any]]) -> None:
+    for needed in ("veiculo_id", "saida_utc", "chegada_utc"):
+        if needed not in found.guesses:
+            found.open.append(f"{needed} is needed, and was not found")
+    if "chegada_utc" not in found.guesses and any(
+        re.search(r"\b(lat|latitude)\b", _words(p)) for p in values
+    ):
+        found.open.append("these look like positions, not trips: is there a list of trips?")
+    if not {"distancia_telemetria_km", "odometro_saida_km"} & found.guesses.keys():
+        found.open.append("a trip needs a distance, reported or by odometer")
+    states = [p for p in values if re.search(r"status|state|situacao|ongoing|in progress|active", _words(p))]
+    if states:
+        shown = sorted({_shown(v) for v in values[states[0]] if v is not None})[:4]
+        found.open.append(
+            f"does {states[0]} ({', '.join(shown)}) tell a trip that is still running? then say `running:`"
+        )
+    if found.paging:
+        seen = ", ".join(f"{path}: {value}" for path, value in found.paging.items())
+        found.open.append(f"paging: the answer holds {seen}")
+    else:
+        found.open.append("paging: nothing in the answer tells of further pages; look it up")
+
+
+def ask(url: str, token: SecretStr | None, header: str, template: str) -> bytes:
+    """What the URL answers. Raises `NoAnswer` for anything but a 200."""
+    secret = token.get_secret_value() if token else ""
+    headers = {header: template.replace("{token}", secret)} if token else {}
+    try:
+        answer = requests.get(url, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False)
+    except requests.RequestException as error:
+        raise NoAnswer(f"no answer: {type(error).__name__}; look at the address and the network") from None
+    if answer.status_code != requests.codes.ok:
+        hint = "" if token else "; put the token into TELEMETRIA_API_TOKEN"
+        raise NoAnswer(f"the answer is a {answer.status_code} ({answer.reason}){hint}")
+    return answer.content
+
+
+def decoded(body: bytes) -> Any:
+    """The answer's JSON. Raises `NoRecords` for another text."""
+    try:
+        return json.loads(body.removeprefix(codecs.BOM_UTF8))
+    except ValueError:
+        raise NoRecords("the answer is not JSON: capture the body alone, without headers") from None
+
+
+def as_yaml(
+    found: Proposal, name: str, carrier: str, url: str = "", auth: Mapping[str, str] | None = None
+) -> str:
+    """The proposal as a profile for a person to read: each guess with its evidence beside it.
+
+    Args:
+        url: where the answer came from, if it is known: its path and parameters are proposed too, but for
+            those that look like a secret.
+        auth: how the token travels, `header` and `template`.
+    """
+    parts = urlsplit(url)
+    query = parse_qsl(parts.query)
+    secret = [key for key, _ in query if re.search(r"key|token|hash|secret|passw|sign|auth", key.lower())]
+    window, params = _window_of([(key, value) for key, value in query if key not in secret])
+    listing: dict[str, Any] = {"path": parts.path or "/trips", "params": params, "records": found.records}
+    if found.unwrap:
+        listing["unwrap"] = found.unwrap
+    head = {
+        "name": name,
+        "carrier": carrier,
+        "auth": dict(auth or {"header": "Authorization", "template": "Bearer {token}"}),
+        "window": {"anchor": "overlap", "format": window},
+        "trips": listing,
+    }
+    lines = [
+        f"# Proposed from one answer of {len(found.rows)} records. Each line is a guess: read what is beside",
+        "# it, see docs/carriers.md for every key, then hold it against the API: telemetria carrier check",
+        *(f"# OPEN: {said}" for said in found.open),
+        *(f"# OPEN: the parameter {key} looks like a secret, and was left out" for key in secret),
+        "",
+        yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=110).rstrip(),
+        "",
+        "fields:",
+        *(_field(found.guesses[column]) for column in COLUMNS if column in found.guesses),
+        "  # not found in the answer:",
+        *(f"  # {c}:  # {COLUMNS[c].description}" for c in COLUMNS if c not in found.guesses),
+        "",
+        f"times: {{format: {found.times}, zone: America/Sao_Paulo}}  # {found.times_evidence}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _field(guess: Guess) -> str:
+    value: Any = guess.path if len(guess.paths) == 1 else guess.paths
+    more = {"decimal": guess.decimal} if guess.decimal != "." else {}
+    if guess.unit and guess.unit != _OWN_UNIT[dimension(guess.column)]:
+        more = {"unit": guess.unit, **more}
+    value = {"path": value, **more} if more else value
+    said = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=200)
+    return f"  {guess.column}: {said.splitlines()[0]}  # {guess.evidence}"
+
+
+def _window_of(query: Sequence[tuple[str, str]]) -> tuple[str, dict[str, str]]:
+    """How the window is written in a URL, and the parameters with `{start}` and `{end}` in their places."""
+    timed = [(key, how) for key, value in query if (how := _window_format(value))]
+    params = dict(query)
+    for (key, _), edge in zip(timed[:2], ("{start}", "{end}"), strict=False):
+        params[key] = edge
+    if not query:
+        params = {"start": "{start}", "end": "{end}"}
+    return (timed[0][1] if timed else "iso_utc"), params
+
+
+def _window_format(value: str) -> str | None:
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        return "date"
+    how = _time_format([value])
+    return {"iso": "iso_utc" if value.endswith("Z") else "iso_offset", "iso_utc": "iso_local"}.get(
+        how or "", how
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, bool) and bool(re.fullmatch(r"-?\d+(\.\d+)?", str(value)))
+
+
+def _is_quantity(value: Any) -> bool:
+    """A number, perhaps with its unit, or a duration as text."""
+    return bool(re.fullmatch(r"-?[\d.,:]+ ?[A-Za-z/]{0,4}|P[\dTDHMS.,]+", str(value)))
+
+
+def _is_plate(value: Any) -> bool:
+    return bool(re.fullmatch(r"[A-Z]{3}[ -]?\d[A-Z0-9]\d{2}", str(value).strip().upper()))
+
+
+def _blank(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 1] + "…"
