@@ -75,7 +75,8 @@ def trip(n: int, **more: object) -> dict[str, object]:
     start = datetime(2026, 3, 10, 8 + n, tzinfo=UTC)
     return {
         "veiculo": {"codigo": f"v{n}", "placa": f"ABC1D2{n}"},
-        "dataPartida": f"{start:%Y-%m-%d %H:%M:%S}", "dataChegada": f"{start + timedelta(minutes=30):%Y-%m-%d %H:%M:%S}", "kmPercorridos": 20 + n,
+        "dataPartida": f"{start:%Y-%m-%d %H:%M:%S}",
+        "dataChegada": f"{start + timedelta(minutes=30):%Y-%m-%d %H:%M:%S}", "kmPercorridos": 20 + n,
         "motorista": {"nome": "FULANA DE TAL", "matricula": f"{n}"}, **more,
     }  # fmt: skip
 

@@ -3,8 +3,8 @@
     python -m telemetria_pipeline_tests.fuzz.meanings --count 2000
 
 Day and month change places, as they do in an American Excel; separators of thousands are lost, taken for
-decimals or put in; a year or a month is mistyped; the file gets a strange name. What is accepted without a word
-about the spoilt column must be the truth. Every file follows from the seed and its number.
+decimals or put in; a year or a month is mistyped; the file gets a strange name. What is accepted without
+a word about the spoilt column must be the truth. Every file follows from the seed and its number.
 """
 
 import argparse
