@@ -3,15 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from typing import Any
-
-from python_calamine import CalamineWorkbook
 
 from telemetria_pipeline.contracts.boletim import ERRORS_SHEET, SUMMARY_SHEET
 from telemetria_pipeline.contracts.boletim_problems import Problem
 from telemetria_pipeline.core.boletim.findings import Group, group_counts
 from telemetria_pipeline.core.boletim.validation import FileVerdict
+from telemetria_pipeline.core.sheets.excel import open_book
 from telemetria_pipeline.core.sheets.text import SheetText, letter
 from telemetria_pipeline.reports.workbook import (
     BOLD,
@@ -216,7 +214,7 @@ def _marks(verdict: FileVerdict, first_column: str) -> dict[tuple[int, str], lis
 def _values(sheet: SheetText, original: bytes) -> dict[tuple[int, str], Any]:
     """(row, column) -> value of every cell of the sender's sheet that is not empty."""
     if sheet.sheet is not None:
-        page = CalamineWorkbook.from_filelike(BytesIO(original)).get_sheet_by_name(sheet.sheet)
+        page = open_book(original).sheet(sheet.sheet)
         return {
             (row, letter(column)): value
             for row, values in enumerate(page.to_python(skip_empty_area=False), start=1)

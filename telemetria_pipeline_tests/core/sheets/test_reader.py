@@ -208,11 +208,13 @@ def test_header_alone_and_no_header():
     assert refused(b"uma frase sem tabela nenhuma\n" * 5) == "CABECALHO_NAO_ENCONTRADO"
 
 
-def test_the_header_is_looked_for_in_twenty_rows_with_content():
-    titles = [[f"Aviso {i}", *[""] * 14] for i in range(19)]
+def test_the_header_is_looked_for_in_a_hundred_rows_with_content():
+    titles = [[f"Aviso {i}", *[""] * 14] for i in range(99)]
     blank = [[""] * 15] * 30
-    assert read(csv_text([*titles, *blank, *ROWS]).encode()).header_row == 50
+    assert read(csv_text([*titles, *blank, *ROWS]).encode()).header_row == 130
     assert refused(csv_text([*titles, ["Aviso", *[""] * 14], *ROWS]).encode()) == "CABECALHO_NAO_ENCONTRADO"
+    over = sheet_xml([*titles, *blank, list(HEADERS), *map(typed_trip, range(20))])
+    assert read(xlsx({"B": over})).header_row == 130
 
 
 def test_labels_above_the_table_are_not_its_header():
