@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import (
@@ -29,10 +28,11 @@ _NUMBERED = frozenset({*REQUIRED, "km_rota"})
 _WHICH_TRIP = re.compile(
     r"\d{1,2}|I{2,3}|IV|IDA|VOLTA|RETORNO|VIAGEM|TURNO|(PRIMEIR|SEGUND|TERCEIR|QUART)[AO]"
 )
-_PLATE = r"^[A-Za-z]{3}[- ]?\d[A-Za-z0-9]\d{2}$"
-_DATE = r"^(?:\d{4}-\d\d-\d\d|\d{1,2}[/.-]\d{1,2}[/.-](?:\d{4}|\d\d))\b"
-_CLOCK = r"(?:^|[ T])\d{1,2}[:h]\d{2}(?::\d{2})?$"
-_KM = r"^\d[\d.]*(?:,\d+)?$"
+_PLATE = re.compile(r"[A-Za-z]{3}[- ]?\d[A-Za-z0-9]\d{2}")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d|\d{1,2}[/.-]\d{1,2}[/.-](\d{4}|\d\d))\b")
+_CLOCK = re.compile(r"(^|[ T])\d{1,2}[:h]\d{2}(:\d{2})?$")
+_KM = re.compile(r"\d[\d.]{0,11}(,\d+)?", re.ASCII)
+_LEAST_ODOMETER = 1_000  # below it stand people, turns and rows
 _LONGEST_KM = 2_000
 
 
@@ -125,31 +125,27 @@ def _without_number(title: str) -> str | None:
 
 
 def look_like_trips(texts: pd.DataFrame) -> bool:
-    """Whether the texts of a sheet's first rows are trips, whatever its titles say.
+    """Whether the texts of a sheet's first rows hold a trip, whatever its titles say.
 
-    They are where most rows have a plate, a date, two clocks and two odometers. A register of vehicles, a
-    roster and a summary lack one or another.
+    A trip has a plate, a date, two clocks and two odometers; a row of a register of vehicles, of a roster or
+    of a summary lacks one or another.
     """
-
-    def columns(pattern: str) -> list[str]:
-        filled = {str(at): texts[at][texts[at] != ""] for at in texts}
-        return [at for at, cells in filled.items() if 2 * int(cells.str.contains(pattern).sum()) > len(cells)]
-
-    plates, dates, clocks = columns(_PLATE), columns(_DATE), columns(_CLOCK)
-    if not plates or not dates or len(clocks) < 2:
-        return False
-    km = {at: _km(texts[at]) for at in columns(_KM)}
-    rows = int((texts[plates[0]] != "").sum())
-    for out, back in combinations(km.values(), 2):
-        driven = back - out
-        if 2 * int(((driven > 0) & (driven <= _LONGEST_KM)).sum()) > rows:
-            return True
-    return False
+    return any(_is_trip([text for text in row if text]) for row in texts.to_numpy(object).tolist())
 
 
-def _km(texts: pd.Series) -> np.ndarray:
-    plain = texts.where(texts.str.fullmatch(r"\d+\.\d{1,2}"), texts.str.replace(".", "", regex=False))
-    return pd.to_numeric(plain.str.replace(",", ".", regex=False), errors="coerce").to_numpy(float)
+def _is_trip(texts: list[str]) -> bool:
+    km = [_km(text) for text in texts if _KM.fullmatch(text)]
+    return (
+        any(map(_PLATE.fullmatch, texts))
+        and any(map(_DATE.match, texts))
+        and sum(map(bool, map(_CLOCK.search, texts))) >= 2
+        and any(_LEAST_ODOMETER <= a < b <= a + _LONGEST_KM for a, b in combinations(km, 2))
+    )
+
+
+def _km(text: str) -> float:
+    decimal_point = re.fullmatch(r"\d+\.\d{1,2}", text)
+    return float(text if decimal_point else text.replace(".", "").replace(",", "."))
 
 
 def _near_misses(unknown: Mapping[str, str], found: Mapping[str, list[str]]) -> dict[str, str]:

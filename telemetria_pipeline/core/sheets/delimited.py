@@ -135,8 +135,9 @@ def read_csv(data: bytes, known: Mapping[str, str], limits: Limits) -> Grid:
 
 
 def _visible(data: bytes) -> bytes:
+    # Few files have one of the bytes that most of these characters begin with, and one byte is found fast.
     for char in _INVISIBLE_BYTES:
-        if char in data:
+        if char[:1] in data and char in data:
             data = data.replace(char, b"")
     return data.translate(None, CONTROL_BYTES)
 

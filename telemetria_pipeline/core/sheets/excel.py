@@ -229,7 +229,7 @@ def _grid(chosen: _Sheet, day_zero: dt.date, limits: Limits) -> Grid:
 
 def _column(values: Sequence[Any], day_zero: dt.date) -> tuple[pd.Series, np.ndarray]:
     """A column's texts and kinds (uint8)."""
-    kinds = np.fromiter((_KIND[type(value)] for value in values), np.uint8, len(values))
+    kinds = np.fromiter(map(_KIND.__getitem__, map(type, values)), np.uint8, len(values))
     different = set(kinds.tolist())
     if len(different) == 1:
         said = _texts_of(different.pop(), values, day_zero)

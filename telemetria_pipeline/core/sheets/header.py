@@ -222,7 +222,7 @@ def nearest_titles(titles: Iterable[str], names: Mapping[str, Sequence[str]]) ->
     likeness = [
         (max(SequenceMatcher(None, normalise_header(t), normalise_header(n)).ratio() for n in said), t, c)
         for t in titles
-        if _is_name(t) and not any(map(str.isdigit, t))
+        if _is_name(t) and 3 * sum(map(str.isdigit, t)) < sum(map(str.isalpha, t))  # no plate
         for c, said in names.items()
     ]
     near: dict[str, str] = {}

@@ -59,6 +59,7 @@ _COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
 _TOTAL = re.compile(r"(sub\W?)?tota(l|is)\b|soma\b|.*\b(sub\W?)?total\Z", re.IGNORECASE | re.DOTALL)
 _PAGE = re.compile(r"(p[áa]g\.|p[áa]gina\b|folha\s*:?\s*\d|emitido\b|emiss[ãa]o\b|impresso\b)", re.IGNORECASE)
 _SENTENCE = re.compile(r"[^\W\d]\W*\s")
+_WORDS = re.compile(r"[^\W\d]{2,}\W+[^\W\d]{2,}")  # a plate with a space in it is none
 _NO_TITLE = re.compile(r"\d|_|:\s*\Z")  # in a row of titles; `Motorista: ____` is for a signature
 _DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 
@@ -374,17 +375,28 @@ class _Rows:
         values = [texts[i] for i in self._asked if _says_something(texts[i])]
         if any(_TOTAL.match(text) for text in values):
             return "LINHA_DE_TOTAL"
+        if short and self._usual > 2 and self._is_remark(written):
+            return "LINHA_DE_TEXTO"
         if self._asked and 2 * len(values) >= len(self._asked):
             return None
         if short and any(_PAGE.match(text) for _, text in written):
             return "CABECALHO_DE_PAGINA"
         if _TOTAL.match(written[0][1]) and (self._asked or short):
             return "LINHA_DE_TOTAL"
-        if short and self._usual > 2 and _is_remark(written, bool(self._asked)):
-            return "LINHA_DE_TEXTO"
         if self._asked and not values and row not in self._not_bare:
             return "LINHA_SEM_VIAGEM"
         return None
+
+    def _is_remark(self, written: Sequence[tuple[int, str]]) -> bool:
+        """Whether the row is a sentence in one of the first columns or, below trips, a few words without a
+        digit. A lone plate or number is a trip that lacks the rest; without any digit there is no trip."""
+        (place, first), *more = written
+        if _PAGE.match(first) or _TOTAL.match(first):
+            return False
+        if not more and place < 2 and (_WORDS if self._asked else _SENTENCE).search(first):
+            return True
+        few_words = len(more) < 3 and not any(_DIGIT.search(text) for _, text in written)
+        return bool(self._asked) and few_words and _LETTER.search(first) is not None
 
     def _repeats_the_header(self, texts: list[str]) -> bool:
         named = [(texts[i], name) for i, name in self._own.items() if texts[i]]
@@ -405,19 +417,6 @@ def _has_digit(column: pd.Series) -> np.ndarray:
 def _says_something(text: str) -> bool:
     """Whether a cell holds a value: `-`, `__/__/____` and the like mark an empty one."""
     return any(char.isalnum() for char in text)
-
-
-def _is_remark(written: Sequence[tuple[int, str]], of_trips: bool) -> bool:
-    """Whether the row is a sentence in one of the first columns or, below trips, a few words without a digit.
-
-    A lone plate or number is a trip that lacks the rest; without any digit there is no trip.
-    """
-    if len(written) == 1 and written[0][0] < 2 and _SENTENCE.search(written[0][1]):
-        return True
-    words = [text for _, text in written]
-    if not of_trips or len(words) > 3 or any(map(_DIGIT.search, words)):
-        return False
-    return _LETTER.search(words[0]) is not None
 
 
 def _cut_row(grid: Grid, headers: Mapping[str, str]) -> set[int]:
