@@ -226,15 +226,20 @@ def _likest_to_a_header(top: Top) -> tuple[int | None, list[str]]:
 
 
 def _table_above(top: Top, header: Header, known: Mapping[str, str], required: Collection[str]) -> int | None:
-    """The first row of a table above the header's: half of the required titles, and rows that fill them."""
+    """The first row of a table above the header's: half of the required titles, and rows that fill them.
+
+    One row is enough below all of these titles; below fewer it may be a block of labels with their values.
+    """
     for i, (row, texts) in enumerate(top):
         if row >= header.first:
             return None
-        columns = [c for c, text in enumerate(texts) if known.get(normalise_header(text)) in required]
+        named = {known.get(normalise_header(text)): c for c, text in enumerate(texts)}
+        columns = [column for name, column in named.items() if name in required]
         if not columns or 2 * len(columns) < len(required):
             continue
         between = [cells for other, cells in top[i + 1 :] if other < header.first]
-        if sum(2 * sum(bool(cells[c]) for c in columns) > len(columns) for cells in between) >= 2:
+        full = sum(2 * sum(bool(cells[c]) for c in columns) > len(columns) for cells in between)
+        if full >= (1 if len(columns) == len(required) else 2):
             return row
     return None
 
@@ -362,8 +367,11 @@ class _Rows:
         written = {i: t for i, t in enumerate(texts) if t}
         if len(written) < MIN_KNOWN or any(_NO_TITLE.search(t) for t in written.values()):
             return None
-        named = {i: name for i, t in written.items() if (name := self._known.get(normalise_header(t)))}
-        return len(set(named.values())) >= MIN_KNOWN if named else None
+        named = {self._known.get(normalise_header(t)) for t in written.values()} - {None}
+        # Words where plates, dates and odometers stand are titles that nobody knows.
+        words = [texts[i] for i in self._asked if texts[i]]
+        unknown = bool(words) and 2 * len(set(words)) > len(self._asked)
+        return len(named) >= MIN_KNOWN or unknown if named or unknown else None
 
     def _other_than_a_trip(self, row: int, texts: list[str], filled: int) -> str | None:
         if signature(texts) in self._page_rows or self._repeats_the_header(texts):

@@ -1,8 +1,10 @@
 """Boletins as depots send them: no trip is lost in silence, and no good file refused for how it looks."""
 
+import io
 from datetime import date
 
 import pytest
+from openpyxl import load_workbook
 
 from benchmarks.boletim_files import (
     HEADERS,
@@ -16,6 +18,7 @@ from benchmarks.boletim_files import (
     xlsx,
 )
 from telemetria_pipeline.core.boletim.validation import FileVerdict, validate_file
+from telemetria_pipeline.reports.answer import answer_workbook
 
 ROWS = [list(HEADERS), *map(trip, range(20))]
 TYPED = [list(HEADERS), *map(typed_trip, range(20))]
@@ -231,6 +234,15 @@ def test_a_space_in_the_last_row_of_the_sheet_harms_nobody():
             assert f"até a linha {row_number}" in said.problems[0].message
 
 
+def test_the_answer_to_it_is_made_without_all_those_rows():
+    odd = sheet_xml(TYPED).replace(
+        b"</sheetData>", b'<row r="1048576"><c r="XFD1048576" t="str"><v> </v></c></row></sheetData>'
+    )
+    data = xlsx({"B": odd})
+    answer = load_workbook(io.BytesIO(answer_workbook(judged(data), data)))
+    assert answer.sheetnames[0] == "Resumo"
+
+
 def test_lines_of_separators_below_the_trips_harm_nobody():
     assert notes(judged(csv_text(ROWS).encode() + b";;;;;;;;;;;;;;;;\r\n" * 60_000)) == {}
 
@@ -277,6 +289,8 @@ def test_a_second_table_below_or_above_the_first_is_named_as_such(gap):
     for rows, row_number in (
         ([*ROWS, *gap, *exchanged(ROWS)], 22 + len(gap)),
         ([*exchanged(ROWS), *gap, *ROWS], 1),
+        ([*exchanged(ROWS[:2]), *gap, *ROWS], 1),
+        ([*ROWS, *gap, OTHER_TITLES, *ROWS[1:]], 22 + len(gap)),
         # The same titles, two of them exchanged.
         ([*ROWS, *gap, [*HEADERS[:9], "KM CHEGADA", "KM SAÍDA", *HEADERS[11:]], *ROWS[1:]], 22 + len(gap)),
     ):
