@@ -190,7 +190,7 @@ def _separator(sample: str, known: Mapping[str, str]) -> tuple[str, int, int]:
         header = find_header(list(enumerate(rows, 1)), known)
         widths = [len(row) for row in (rows[header.last :] if header else rows) if any(row)]
         width = len(rows[header.last - 1]) if header else max(set(widths), key=widths.count, default=0)
-        even = widths.count(width) / len(widths) if widths and width > 1 else 0.5 * bool(header)
+        even = widths.count(width) / len(widths) if widths and width > 1 else 0.0
         return (header.known, even, header.labels) if header else (0, even, width)
 
     worths = {separator: worth(separator) for separator in _SEPARATORS}

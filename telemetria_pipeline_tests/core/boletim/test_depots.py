@@ -4,7 +4,7 @@ import io
 from datetime import date
 
 import pytest
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 
 from benchmarks.boletim_files import (
     HEADERS,
@@ -142,6 +142,7 @@ def test_a_trip_whose_first_cell_reads_total_is_a_trip():
         row(
             NUMERO_ATA="Total", PLACA="ABC1A10", DATA="01/11/2026", LOCAL_SAÍDA="x", EMPRESA="y", KM_ROTA="5"
         ),
+        ["Total", "ABC1A10", "3800", "", "x", "x", "", "", "A", "", "", "500", "80", "x", "x"],
         row(PLACA="Total ABC1A10", KM_ROTA="500"),
         row(PLACA="ABC1A10 Total", KM_ROTA="500", QTDE_PESSOAS="80"),
         row(PLACA="Total Geral", KM_SAÍDA="200000", KM_CHEGADA="200500", KM_ROTA="500"),
@@ -156,6 +157,8 @@ def test_lines_that_are_numbered_and_not_filled_in_are_no_trips():
     rows = [*ROWS[:11], *(row(NUMERO_ATA=str(i)) for i in range(11, 51))]
     said = "Linhas sem nenhum valor nas colunas obrigatórias não foram lidas: 12 a 51."
     assert notes(judged(rows), 10) == {"LINHA_SEM_VIAGEM": said}
+    signed = notes(judged([*rows, row(PLACA="Motorista", HORÁRIO_SAÍDA="Encarregado")]), 10)
+    assert signed.keys() == {"LINHA_SEM_VIAGEM", "LINHA_DE_TEXTO"}
 
 
 @pytest.mark.parametrize(
@@ -189,7 +192,9 @@ def test_a_table_of_lines_without_trips_says_which_they_are():
     ],
 )
 def test_a_signature_below_the_trips_is_noted(line):
-    assert notes(judged([*ROWS, BLANK, line])).keys() <= {"LINHA_DE_TEXTO", "LINHA_SEM_VIAGEM"}
+    for rows in ([*ROWS, BLANK, line], [*ROWS[:9], line, *ROWS[9:]]):
+        said = notes(judged(rows)).keys()
+        assert said - {"LINHAS_EM_BRANCO"} <= {"LINHA_DE_TEXTO", "LINHA_SEM_VIAGEM"}
 
 
 @pytest.mark.parametrize(
@@ -232,6 +237,17 @@ def test_a_space_in_the_last_row_of_the_sheet_harms_nobody():
         if row_number > 50_000:
             assert errors(said) == ["LINHAS_DEMAIS"]
             assert f"até a linha {row_number}" in said.problems[0].message
+
+
+def test_a_space_that_another_program_shares_among_its_strings_harms_nobody():
+    book = Workbook()
+    for cells in ROWS:
+        book.active.append(cells)
+    book.active["C1048576"] = "\u00a0"
+    saved = io.BytesIO()
+    book.save(saved)
+    verdict = judged(saved.getvalue())
+    assert (verdict.verdict, verdict.rows.accepted) == ("accepted", 20)
 
 
 def test_the_answer_to_it_is_made_without_all_those_rows():

@@ -63,7 +63,7 @@ def archive(**parts: bytes) -> bytes:
         (b"\xef\xbb\xbf\r\n <!DOCTYPE html>\n<html>", "ARQUIVO_HTML"),
         ("<html><meta charset=utf-16><table>".encode("utf-16"), "ARQUIVO_HTML"),
         (b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><table>', "ARQUIVO_HTML"),
-        (b"<!-- saved from SAP -->\n<table><tr><td>PLACA</td></tr></table>", "ARQUIVO_HTML"),
+        (b"<!-- <viagens> -->\n<table><tr><td>PLACA</td></tr></table>", "ARQUIVO_HTML"),
         (b"<TABLE border=1><TR><TD>PLACA", "ARQUIVO_HTML"),
         (b"MIME-Version: 1.0\nContent-Type: multipart/related\n", "ARQUIVO_HTML"),
         (
