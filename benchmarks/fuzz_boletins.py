@@ -111,6 +111,8 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
         page.append(row)
     saved = io.BytesIO()
     book.save(saved)
+    far = b'<row r="1048576"><c r="A1048576" t="inlineStr"><is><t> </t></is></c></row></sheetData>'
+    far = sheet_xml(typed).replace(b"</sheetData>", far)
     several = {"RESUMO": sheet_xml([["Rótulos", "Soma"], ["ABC", 1.0]]), "LISTAS": sheet_xml([["A"]])}
     return (
         ("utf8.csv", text.encode()),
@@ -121,6 +123,10 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
         ("virgula.csv", csv_text(rows, ",", "\n").encode()),
         ("paginas.csv", csv_text(pages).encode("cp1252")),
         ("aspas.csv", csv_text(quoted).encode()),
+        (
+            "embrulhado.csv",
+            "".join(f'"{line.replace(chr(34), chr(34) * 2)}"\r\n' for line in text.splitlines()).encode(),
+        ),
         ("tipos.xlsx", xlsx({"BOLETIM": sheet_xml(typed)})),
         ("openpyxl.xlsx", saved.getvalue()),
         (
@@ -130,6 +136,7 @@ def good_files() -> tuple[tuple[str, bytes], ...]:
                 states={"LISTAS": "hidden"},
             ),
         ),
+        ("longe.xlsx", xlsx({"BOLETIM": far}, more={"[trash]/0000.dat": bytes(100)})),
         ("mac.xlsx", xlsx({"BOLETIM": sheet_xml(mac)}, from_1904=True)),
     )
 

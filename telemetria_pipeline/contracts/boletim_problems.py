@@ -119,8 +119,9 @@ _FILE = (
         "LINHAS_DEMAIS",
         "erro",
         "Linhas demais",
-        "O arquivo tem mais de {limit} linhas.",
-        "Divida o boletim em arquivos menores, por exemplo um por semana.",
+        "O arquivo tem mais de {limit} linhas: vai até a linha {last}.",
+        "Divida o boletim em arquivos menores, por exemplo um por semana; se a tabela acaba antes da linha "
+        "{last}, apague as linhas abaixo dela.",
     ),
     ProblemKind(
         "COLUNAS_DEMAIS",
@@ -211,22 +212,39 @@ _FILE = (
         "CABECALHO_NAO_ENCONTRADO",
         "erro",
         "Cabeçalho não encontrado",
-        "Nenhuma das primeiras {rows} linhas tem os títulos das colunas (PLACA, DATA, KM SAÍDA …).",
-        "Ponha os títulos das colunas na primeira linha da planilha, ou preencha a aba Modelo da resposta.",
+        "Não encontrei os títulos das colunas: {read}; esperava {expected}.",
+        "Escreva os títulos esperados numa só linha, acima das viagens, ou preencha a aba Modelo da "
+        "resposta.",
     ),
     ProblemKind(
         "DUAS_PLANILHAS",
         "erro",
         "Mais de uma planilha com a tabela",
-        "As planilhas {sheets} têm, cada uma, a tabela com linhas preenchidas; só uma pode ser lida.",
-        "Junte as linhas numa só planilha, ou envie cada planilha em seu arquivo.",
+        "As planilhas {sheets} têm, cada uma, linhas da tabela preenchidas; só uma pode ser lida.",
+        "Junte as linhas numa só planilha, sob os mesmos títulos, ou envie cada planilha em seu arquivo.",
+    ),
+    ProblemKind(
+        "SEGUNDA_TABELA",
+        "erro",
+        "Outra tabela na mesma planilha",
+        "Na linha {row} começa outra tabela, com outros títulos; só uma tabela pode ser lida.",
+        "Se ela traz viagens, junte-as sob os mesmos títulos, numa só tabela; senão, leve-a para outra "
+        "planilha.",
+    ),
+    ProblemKind(
+        "TUDO_NUMA_COLUNA",
+        "erro",
+        "Tudo numa coluna só",
+        "Na linha {row}, os títulos estão todos na mesma célula, separados por {separator}.",
+        "No Excel, selecione a coluna e use Dados, Texto para Colunas, Delimitado, com {separator} como "
+        "delimitador; salve e envie de novo.",
     ),
     ProblemKind(
         "CABECALHO_REPETIDO",
         "erro",
         "Duas colunas com o mesmo título",
         "As colunas {letters} têm o mesmo título, {column}; não dá para saber qual vale.",
-        "Apague uma das colunas ou mude o título dela.",
+        "Apague uma das colunas ou mude o título dela; se são duas viagens, ponha cada uma em sua linha.",
     ),
     ProblemKind(
         "SEM_LINHAS",
@@ -279,6 +297,13 @@ _NOTICED = (
         "Confira os acentos na resposta. Para não depender disso, salve como CSV UTF-8 ou .xlsx.",
     ),
     ProblemKind(
+        "LINHAS_ENTRE_ASPAS",
+        "aviso",
+        "Linhas inteiras entre aspas",
+        "Cada linha do arquivo estava inteira entre aspas; foi separada nas colunas por {separator}.",
+        "Nada a fazer; para evitar, salve a planilha como .xlsx.",
+    ),
+    ProblemKind(
         "PLANILHA_ESCOLHIDA",
         "aviso",
         "Só uma planilha foi lida",
@@ -323,9 +348,16 @@ _NOTICED = (
     ProblemKind(
         "LINHA_DE_TEXTO",
         "aviso",
-        "Linha com uma só célula",
-        "Linhas com uma só célula, de texto, não foram lidas: {rows}.",
+        "Linha de texto",
+        "Linhas só de texto, como observações e assinaturas, não foram lidas: {rows}.",
         "Se uma delas é uma viagem, complete as outras células da linha.",
+    ),
+    ProblemKind(
+        "LINHA_SEM_VIAGEM",
+        "aviso",
+        "Linha sem viagem",
+        "Linhas sem nenhum valor nas colunas obrigatórias não foram lidas: {rows}.",
+        "Nada a fazer, se são linhas que ficaram por preencher.",
     ),
     ProblemKind(
         "LINHA_FORA_DA_TABELA",
@@ -386,6 +418,13 @@ _RULES = (
         "Falta uma coluna obrigatória",
         "Falta a coluna {column}.",
         "Inclua a coluna {column} com esse título.{hint}",
+    ),
+    ProblemKind(
+        "COLUNAS_NUMERADAS",
+        "erro",
+        "Mais de uma viagem na mesma linha",
+        "As colunas {letters} ({headers}) trazem outra viagem na mesma linha, que não foi lida.",
+        "Ponha cada viagem em sua linha, sob os mesmos títulos sem número, e apague essas colunas.",
     ),
     ProblemKind(
         "COLUNAS_EM_CONFLITO",

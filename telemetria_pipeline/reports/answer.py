@@ -8,10 +8,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from typing import Any
-
-from python_calamine import CalamineWorkbook
 
 from telemetria_pipeline.contracts.boletim import (
     ERRORS_SHEET,
@@ -22,6 +19,7 @@ from telemetria_pipeline.contracts.boletim import (
 from telemetria_pipeline.contracts.boletim_problems import Problem, Severity
 from telemetria_pipeline.core.boletim.findings import Group, group_counts
 from telemetria_pipeline.core.boletim.validation import FileVerdict
+from telemetria_pipeline.core.sheets.excel import Book, open_book
 from telemetria_pipeline.core.sheets.text import SheetText, letter
 from telemetria_pipeline.reports.copies.marked import Mark, marked_copy
 from telemetria_pipeline.reports.copies.package import CannotCopy
@@ -149,10 +147,10 @@ def _marked_original(
     """The sender's own workbook, marked; raises CannotCopy."""
     sheet = verdict.sheet
     assert sheet is not None and sheet.sheet is not None
-    workbook = CalamineWorkbook.from_filelike(BytesIO(original))
-    names = [name for name in workbook.sheet_names if name != sheet.sheet]
+    workbook = open_book(original)
+    names = [name for name in workbook.names if name != sheet.sheet]
     replaced = frozenset(name for name in names if _is_ours(workbook, name))
-    taken = {name.lower() for name in workbook.sheet_names if name not in replaced}
+    taken = {name.lower() for name in workbook.names if name not in replaced}
     book = Workbook()
     summary = SUMMARY_SHEET if SUMMARY_SHEET.lower() not in taken else f"{SUMMARY_SHEET} (2)"
     marks = _marks(verdict, next(iter(sheet.headers)), MOST_COMMENTS)
@@ -164,10 +162,10 @@ def _marked_original(
     return marked_copy(original, sheet.sheet, marks, book.save(), replaced)
 
 
-def _is_ours(workbook: CalamineWorkbook, name: str) -> bool:
+def _is_ours(workbook: Book, name: str) -> bool:
     """Whether the sheet is a page of an earlier answer, that came back with the sender's own."""
     first_cell = _OUR_PAGES.get(name.removesuffix(" (2)"))
-    rows = workbook.get_sheet_by_name(name).to_python(nrows=1) if first_cell else []
+    rows = workbook.sheet(name).to_python(nrows=1) if first_cell else []
     return bool(rows and rows[0] and first_cell and re.match(first_cell, str(rows[0][0])))
 
 
@@ -355,7 +353,7 @@ def _marks(verdict: FileVerdict, first_column: str, most_comments: int) -> dict[
 def _values(sheet: SheetText, original: bytes) -> dict[tuple[int, str], Any]:
     """(row, column) -> value of every cell of the sender's sheet that is not empty."""
     if sheet.sheet is not None:
-        page = CalamineWorkbook.from_filelike(BytesIO(original)).get_sheet_by_name(sheet.sheet)
+        page = open_book(original).sheet(sheet.sheet)
         return {
             (row, letter(column)): value
             for row, values in enumerate(page.to_python(skip_empty_area=False), start=1)

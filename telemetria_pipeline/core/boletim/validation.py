@@ -15,6 +15,7 @@ from telemetria_pipeline.contracts.boletim import (
     REQUIRED,
 )
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
+from telemetria_pipeline.core.boletim.columns import look_like_trips
 from telemetria_pipeline.core.boletim.findings import Finding, Group, grouped, listed
 from telemetria_pipeline.core.boletim.rules import validate_rows
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
@@ -105,6 +106,7 @@ def validate_file(
             known_headers=HEADER_NAMES,
             required=REQUIRED,
             ignored_sheets=OWN_SHEETS,
+            also_a_table=look_like_trips,
             limits=limits,
         )
     except Unreadable as refusal:

@@ -110,7 +110,14 @@ def read_table(
     """
     required = [c.name for c in contract.columns if c.required and c.name in names.keys() - set(optional)]
     try:
-        text = read_sheet(data, file_name=file_name, known_headers=names, required=required, limits=limits)
+        text = read_sheet(
+            data,
+            file_name=file_name,
+            known_headers=names,
+            required=required,
+            incomplete_rows_count=True,
+            limits=limits,
+        )
     except Unreadable as refusal:
         if may_be_empty and {p.code for p in refusal.problems} == {"SEM_LINHAS"}:
             return ReferenceTable(contract.empty())

@@ -3,11 +3,16 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
 
-HEADER_ROWS = 20  # rows with content in which the header is looked for
+from telemetria_pipeline.contracts.boletim_problems import Problem, problem
+
+HEADER_ROWS = 100  # rows with content in which the header is looked for
+TOP_ROWS = 200  # rows that are looked at for them, blank ones included
+_UNKNOWN_ROWS = 20  # as HEADER_ROWS, where nothing is known of the columns: data rows hold names too
 MAX_HEADER_HEIGHT = 3
 MIN_KNOWN = 2  # one known word is no header: `DATA: 22/11/2026` stands above many a table
 
@@ -15,9 +20,11 @@ MIN_KNOWN = 2  # one known word is no header: `DATA: 22/11/2026` stands above ma
 _GENERIC = re.compile(r"(coluna|column|unnamed|campo|field|col)\W*\d*", re.IGNORECASE)
 _HAS_LETTER = re.compile(r"[^\W\d_]")
 _LONGEST = 120  # a longer text is no header
+_LIKENESS = 0.6  # of a title that is asked about; nothing is read by it
+_TOLD_TITLES, _TOLD_LENGTH = 10, 30
 
 
-@lru_cache(maxsize=4096)  # every combination of the first rows is tried
+@lru_cache(maxsize=16_384)  # the first rows are looked at under each separator
 def normalise_header(text: str) -> str:
     """A header as it is compared: upper case, letters and digits only, without accents and ordinal signs.
 
@@ -56,22 +63,38 @@ def find_header(top: Top, known: Mapping[str, str], merged: Merged = (), offset:
         offset: column number of the first text of each row.
     """
     filled = [i for i, (_, texts) in enumerate(top) if any(texts)][:HEADER_ROWS]
+    hopeful = _hopeful_columns(top, known)
     best: Header | None = None
     for height in range(1, MAX_HEADER_HEIGHT + 1):
         for i in filled:
             if i + height > filled[-1] + 1:
                 break
+            if len(set().union(*hopeful[i : i + height])) <= (best.known if best else MIN_KNOWN - 1):
+                continue  # no more columns than these can be known in it
             header = _combined(top[i : i + height], known, merged, offset)
-            if header.known >= MIN_KNOWN and (best is None or header.known > best.known):
+            if header.known > (best.known if best else MIN_KNOWN - 1):
                 best = header
     if best is None:
-        at = _first_row_of_names([top[i][1] for i in filled])
+        at = _first_row_of_names([top[i][1] for i in filled[:_UNKNOWN_ROWS]])
         if at is None and filled and _is_list(top, known):
             at = 0
         if at is None:
             return None
         best = _combined([top[filled[at]]], known, merged, offset)
     return _with_merged_rows(best, top, known, merged, offset)
+
+
+def _hopeful_columns(top: Top, known: Mapping[str, str]) -> list[set[int]]:
+    """For each row the positions whose text may be a known name or, of two letters and more, part of one."""
+    names = "\n".join(known)  # no text has a line break once it is normalised
+    return [
+        {
+            column
+            for column, text in enumerate(texts)
+            if 1 < len(text) <= _LONGEST and len(plain := normalise_header(text)) > 1 and plain in names
+        }
+        for _, texts in top
+    ]
 
 
 def _first_row_of_names(rows: list[list[str]]) -> int | None:
@@ -167,3 +190,43 @@ def _with_merged_rows(
         return header
     taller = _combined([t for t in top if header.first <= t[0] <= last], known, merged, offset)
     return taller if taller.known >= header.known else header
+
+
+def not_found(
+    sheet: str | None,
+    row: int | None,
+    titles: Sequence[str],
+    names: Mapping[str, Sequence[str]],
+    required: Collection[str],
+) -> Problem:
+    """That the header was not found: the titles that were read in a row, beside those that were expected.
+
+    `names` are the headers of each canonical column; the first of each is the one that is told.
+    """
+    required = [column for column in required if column in names]
+    read = [f"'{t[:_TOLD_LENGTH]}{'…' * (len(t) > _TOLD_LENGTH)}'" for t in titles if t]
+    told = ", ".join(read[:_TOLD_TITLES]) + " …" * (len(read) > _TOLD_TITLES)
+    near = nearest_titles(titles, {column: names[column] for column in required})
+    expected = [f"{names[c][0]} (seria '{near[c]}'?)" if c in near else names[c][0] for c in required]
+    return problem(
+        "CABECALHO_NAO_ENCONTRADO",
+        sheet=sheet,
+        row=row,
+        read=f"na linha {row} li {told}" if read else "não li título nenhum",
+        expected=", ".join(expected),
+    )
+
+
+def nearest_titles(titles: Iterable[str], names: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Canonical column -> the title that is most like one of its headers, where any is; each at most once."""
+    likeness = [
+        (max(SequenceMatcher(None, normalise_header(t), normalise_header(n)).ratio() for n in said), t, c)
+        for t in titles
+        if _is_name(t) and 3 * sum(map(str.isdigit, t)) < sum(map(str.isalpha, t))  # no plate
+        for c, said in names.items()
+    ]
+    near: dict[str, str] = {}
+    for ratio, title, column in sorted(likeness, key=lambda found: -found[0]):
+        if ratio >= _LIKENESS and column not in near and title not in near.values():
+            near[column] = title
+    return near

@@ -20,9 +20,13 @@ from telemetria_pipeline.core.sheets.text import (
     column_number,
     letter,
     refuse,
+    says_nothing,
 )
 
-_NO_XML = (".png", ".jpg", ".jpeg", ".gif", ".emf", ".wmf", ".bin", ".vml", ".tif", ".tiff", ".bmp", ".svg")
+# What is opened: all that a workbook's values may stand in. Pictures, what programs threw away (`[trash]/`),
+# properties and other programs' data are nobody's boletim, whatever state they are in.
+_OPENED = (".xml", ".rels")
+_NOT_OPENED = ("docprops/", "customxml/", "[trash]/")
 _MAX_PARTS = 5_000
 _RATIO_FROM = 20_000_000  # a small sheet of equal rows shrinks a hundredfold and harms nobody
 _BLANK_ROWS = 1_000  # title rows and gaps, beyond the limit of rows
@@ -30,22 +34,39 @@ _BLANK_ROWS = 1_000  # title rows and gaps, beyond the limit of rows
 
 @dataclass
 class Package:
-    """The XML parts of a workbook: path in lower case -> bytes."""
+    """The XML parts of a workbook that are read: path in lower case -> bytes, and -> path as it stands."""
 
     parts: dict[str, bytes]
+    names: dict[str, str]
 
-    def sheets(self) -> dict[str, bytes]:
-        """Sheet name -> its XML, in the workbook's order; sheets of other kinds included."""
+    def sheets(self) -> dict[str, str]:
+        """Sheet name -> the path of its part, in the workbook's order; sheets of other kinds included."""
         path = self._workbook_path()
         relations = self._relations(path)
         found = {}
         for element in self._tree(path).iter():
             if _local(element.tag) == "sheet":
                 relation = next((v for k, v in element.items() if _local(k) == "id"), "")
-                part = self.parts.get(relations.get(relation, ""))
-                if part is not None:
+                part = relations.get(relation, "")
+                if part in self.parts:
                     found[element.get("name", "")] = part
         return found
+
+    def blank_strings(self) -> frozenset[str]:
+        """The places, in the list of shared strings, of those that say nothing."""
+        path = "xl/sharedstrings.xml"
+        if path not in self.parts:
+            return frozenset()
+        strings = [e for e in self._tree(path) if _local(e.tag) == "si"]
+        return frozenset(str(i) for i, e in enumerate(strings) if says_nothing("".join(e.itertext())))
+
+    def as_archive(self) -> bytes:
+        """The parts as a workbook again."""
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for path, part in self.parts.items():
+                archive.writestr(self.names[path], part)
+        return packed.getvalue()
 
     def counts_from_1904(self) -> bool:
         """Whether the workbook's dates count from 1904, as old Excel for Mac's do."""
@@ -86,18 +107,17 @@ def open_package(data: bytes, limits: Limits) -> Package:
         members = archive.infolist()
     except Exception:  # zipfile's errors for broken archives have no common type
         raise refuse("ARQUIVO_CORROMPIDO") from None
-    names = [member.filename.lower() for member in members]
-    _refuse_other_formats(names)
-    if len(names) > _MAX_PARTS or len(set(names)) < len(names):
-        raise refuse("ARQUIVO_CORROMPIDO")
+    _refuse_other_formats([member.filename.lower() for member in members])
     if any(member.flag_bits & 1 for member in members):
         raise refuse("ARQUIVO_COM_SENHA")
+    opened = [m for m in members if _is_opened(m.filename.lower())]
+    names = {member.filename.lower(): member.filename for member in opened}
+    if len(members) > _MAX_PARTS or len(names) < len(opened):
+        raise refuse("ARQUIVO_CORROMPIDO")
     parts: dict[str, bytes] = {}
     left = min(limits.unzipped, max(limits.ratio * len(data), _RATIO_FROM))
-    for name, member in zip(names, members, strict=True):
-        if name.endswith(("/", *_NO_XML)):
-            continue
-        parts[name] = part = _inflate(archive, member, left)
+    for member in opened:
+        parts[member.filename.lower()] = part = _inflate(archive, member, left)
         left -= len(part)
         if b"<!DOCTYPE" in part or b"<!ENTITY" in part:
             raise refuse("ARQUIVO_INSEGURO", reason="traz definições de XML (DTD), que planilha nenhuma usa")
@@ -105,7 +125,11 @@ def open_package(data: bytes, limits: Limits) -> Package:
             b"\0" in part[:256]
         ):  # UTF-16, in which the search above is blind; no spreadsheet program writes it
             raise refuse("ARQUIVO_CORROMPIDO")
-    return Package(parts)
+    return Package(parts, names)
+
+
+def _is_opened(path: str) -> bool:
+    return path.endswith(_OPENED) and not path.startswith(_NOT_OPENED)
 
 
 def _refuse_other_formats(names: list[str]) -> None:
@@ -150,16 +174,27 @@ _ODD_ROW = re.compile(rb'<row(?! r="[0-9]+"(?:(?! hidden)[^>])*>)')
 _FORMULA_ALONE = re.compile(rb"<c [^>]*>\s*<f(?:[^>]*/>|[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v></v>)?\s*</c>")
 
 
-def look_into(part: bytes, limits: Limits) -> SheetFacts:
+def look_into(package: Package, path: str, limits: Limits) -> SheetFacts:
     """Error cells, formulas without a stored result and hidden rows of a sheet.
 
-    Raises `Unreadable` where the sheet's cells span more rows or columns than the limits allow: calamine
-    would allocate all of that rectangle.
+    calamine would allocate all of the rectangle that a sheet's cells span. Where that is more than the limits
+    allow, rows at the end of which no cell says anything are taken out of the package's part; raises
+    `Unreadable` where cells that say something span too much.
     """
+    part = package.parts[path]
     start, end = part.find(b"<sheetData"), part.rfind(b"</sheetData")
     if 0 <= start < end and not _needs_a_walk(part, start, end, limits):
         return SheetFacts()
-    return _walk(part, limits)
+    walker = _walk(part)
+    if _too_tall(walker, limits):
+        walker = _walk(part, package.blank_strings())
+        short = part[: walker.blank_from] + part[end:]
+        if _too_tall(walker, limits) or end < 0 or _too_tall(_walk(short), limits):
+            raise refuse("LINHAS_DEMAIS", limit=limits.rows, last=walker.rows[1])
+        package.parts[path] = short
+    if walker.columns[1] - walker.columns[0] >= limits.columns:
+        raise refuse("COLUNAS_DEMAIS", limit=limits.columns, last=letter(walker.columns[1]))
+    return walker.facts
 
 
 def _needs_a_walk(part: bytes, start: int, end: int, limits: Limits) -> bool:
@@ -180,41 +215,47 @@ def _needs_a_walk(part: bytes, start: int, end: int, limits: Limits) -> bool:
     return bool(_FORMULA_ALONE.search(part, start, end) or odd_cell.search(part, start, end))
 
 
-def _walk(part: bytes, limits: Limits) -> SheetFacts:
-    walker = _Walker()
+def _walk(part: bytes, blank_strings: frozenset[str] | None = None) -> "_Walker":
+    walker = _Walker(blank_strings)
     try:
         walker.parse(part)
     except (expat.ExpatError, ValueError, LookupError):
         raise refuse("ARQUIVO_CORROMPIDO") from None
-    if walker.rows and walker.rows[1] - walker.rows[0] > limits.rows + _BLANK_ROWS:
-        raise refuse("LINHAS_DEMAIS", limit=limits.rows)
-    if walker.columns and walker.columns[1] - walker.columns[0] >= limits.columns:
-        raise refuse("COLUNAS_DEMAIS", limit=limits.columns, last=letter(walker.columns[1]))
-    return walker.facts
+    return walker
+
+
+def _too_tall(walker: "_Walker", limits: Limits) -> bool:
+    return walker.rows[1] - walker.rows[0] > limits.rows + _BLANK_ROWS
 
 
 _CELL = re.compile(r"([A-Za-z]{1,3})0*([0-9]{1,7})")
 
 
 class _Walker:
-    """One pass over a sheet's XML; positions that a cell leaves out follow from the one before."""
+    """One pass over a sheet's XML; positions that a cell leaves out follow from the one before.
 
-    def __init__(self) -> None:
+    `rows` and `columns` are the first and last with a cell. With `blank_strings`, the places of shared
+    strings that say nothing, only cells that say something count, and no row from the byte `blank_from` on
+    has one.
+    """
+
+    def __init__(self, blank_strings: frozenset[str] | None) -> None:
         self.facts = SheetFacts()
-        self.rows: tuple[int, int] | None = None
-        self.columns: tuple[int, int] | None = None
+        self.rows = self.columns = (0, 0)
+        self.blank_from = 0
+        self._blank_strings = blank_strings
         self._row = self._column = 0
         self._type = ""
         self._text: dict[str, list[str]] = {}
         self._open = ""
 
     def parse(self, part: bytes) -> None:
-        parser = expat.ParserCreate()
-        parser.buffer_text = True
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._data
-        parser.Parse(part, True)
+        self._parser = expat.ParserCreate()
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._data
+        self._parser.Parse(part, True)
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         name = _local(name)
@@ -232,6 +273,8 @@ class _Walker:
             self._column = 0
             if attributes.get("hidden") in ("1", "true"):
                 self.facts.hidden_rows.append(self._row)
+            if not self.blank_from:
+                self.blank_from = self._parser.CurrentByteIndex
         elif name in ("v", "f", "is"):
             self._text[name] = []
             self._open = name
@@ -250,9 +293,12 @@ class _Walker:
     def _close_cell(self) -> None:
         if not self._text:
             return
+        value = "".join(self._text.get("v", ()))
+        if self._blank_strings is not None and self._is_blank(value, self._blank_strings):
+            return
         self.rows = _widened(self.rows, self._row)
         self.columns = _widened(self.columns, self._column)
-        value = "".join(self._text.get("v", ()))
+        self.blank_from = 0
         code, shown = "", ""
         if self._type == "e":
             code, shown = "CELULA_COM_ERRO", value or "#ERRO"
@@ -261,9 +307,16 @@ class _Walker:
         if code:
             self.facts.problems.append(CellProblem(code, self._row, letter(self._column), shown))
 
+    def _is_blank(self, value: str, blank_strings: frozenset[str]) -> bool:
+        if "f" in self._text:
+            return False
+        if self._type == "s":
+            return value in blank_strings
+        return says_nothing(value + "".join(self._text.get("is", ())))
 
-def _widened(span: tuple[int, int] | None, at: int) -> tuple[int, int]:
-    return (at, at) if span is None else (min(span[0], at), max(span[1], at))
+
+def _widened(span: tuple[int, int], at: int) -> tuple[int, int]:
+    return (min(span[0] or at, at), max(span[1], at))
 
 
 def _local(name: str) -> str:

@@ -6,7 +6,8 @@ sheet. What the table is about, its caller says by the headers that it knows.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telemetria_pipeline.contracts.boletim_problems import Problem, problem
-from telemetria_pipeline.core.sheets.delimited import TOP_ROWS, decode, read_csv
+from telemetria_pipeline.core.sheets.delimited import SEPARATOR_NAMES, decode, read_csv
 from telemetria_pipeline.core.sheets.excel import read_xlsx, refusal_of_ole
-from telemetria_pipeline.core.sheets.header import HEADER_ROWS, Header, find_header, normalise_header
+from telemetria_pipeline.core.sheets.header import (
+    HEADER_ROWS,
+    MIN_KNOWN,
+    TOP_ROWS,
+    Header,
+    Top,
+    find_header,
+    normalise_header,
+    not_found,
+)
 from telemetria_pipeline.core.sheets.text import (
     LIMITS,
     Grid,
@@ -41,10 +51,21 @@ _OTHER_FORMATS = {
     b"Rar!": "um arquivo compactado (.rar)",
     b"7z\xbc\xaf": "um arquivo compactado (.7z)",
 }
-_HTML = re.compile(r"<(!doctype\s+html|html|head|body|table|meta|style|div)\b|^mime-version:", re.IGNORECASE)
-_TOTAL = re.compile(r"(sub\W?)?tota(l|is)\b|soma\b", re.IGNORECASE)
+_HTML_ROOTS = frozenset(
+    {"html", "head", "body", "table", "tr", "meta", "style", "script", "title", "div", "p"}
+)
+_ROOT = re.compile(r"<(?![?!])(?:\w+:)?(\w+)")
+_COMMENT = re.compile(r"<!--.*?(-->|\Z)", re.DOTALL)
+_TOTAL = re.compile(r"(sub\W?)?tota(l|is)\b|soma\b|.*\b(sub\W?)?total\Z", re.IGNORECASE | re.DOTALL)
 _PAGE = re.compile(r"(p[áa]g\.|p[áa]gina\b|folha\s*:?\s*\d|emitido\b|emiss[ãa]o\b|impresso\b)", re.IGNORECASE)
-_SEPARATOR_NAMES = {"\t": "tabulação"}
+_SENTENCE = re.compile(r"[^\W\d]\W*\s")
+_WORDS = re.compile(r"[^\W\d]{2,}\W+[^\W\d]{2,}")  # a plate with a space in it is none
+_NO_TITLE = re.compile(r"\d|_|:\s*\Z")  # in a row of titles; `Motorista: ____` is for a signature
+_DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
+
+
+def _no_table(_: pd.DataFrame) -> bool:
+    return False
 
 
 def read_sheet(
@@ -54,6 +75,8 @@ def read_sheet(
     known_headers: Mapping[str, Sequence[str]],
     required: Collection[str],
     ignored_sheets: Collection[str] = (),
+    also_a_table: Callable[[pd.DataFrame], bool] = _no_table,
+    incomplete_rows_count: bool = False,
     limits: Limits = LIMITS,
 ) -> SheetText:
     """The table of a CSV or workbook as text.
@@ -66,8 +89,10 @@ def read_sheet(
         known_headers: canonical column -> its headers, however they are spelt. They find the table; whether
             it is complete is for the caller to judge.
         required: the columns that mark a sheet as one of these tables; a workbook with two of them is
-            refused, because only one would be read.
+            refused, because only one would be read. A row without a value in any of them is none of it.
         ignored_sheets: sheets of a workbook that nobody has to be told were not read.
+        also_a_table: whether the texts of a sheet's first rows are such a table whatever its titles say.
+        incomplete_rows_count: whether a row without a required value is one of the table nevertheless.
         limits: how much is read at most.
 
     Raises:
@@ -80,18 +105,20 @@ def read_sheet(
         raise refuse("ARQUIVO_VAZIO")
     if len(data) > limits.size:
         raise refuse("ARQUIVO_GRANDE", size_mb=_megabytes(len(data)), limit_mb=_megabytes(limits.size))
+    table = _Table(known, known_headers, required, incomplete_rows_count, limits)
     if data.startswith(b"PK"):
-        return _table(read_xlsx(data, known, required, ignored_sheets, limits), known, limits)
+        return table.of(read_xlsx(data, known, required, ignored_sheets, also_a_table, limits))
     if data.startswith(_OLE):
         raise refusal_of_ole(data)
     for start, said in _OTHER_FORMATS.items():
         if data.startswith(start):
             raise refuse("FORMATO_NAO_ACEITO", format=said)
-    data, presumed = decode(data)
+    data, encoding, presumed = decode(data)
     _refuse_markup(data[:4096].decode("utf-8", errors="ignore"))
     grid = read_csv(data, known, limits)
+    grid.encoding = encoding
     grid.notes += [presumed] if presumed else []
-    return _table(grid, known, limits)
+    return table.of(grid)
 
 
 def _megabytes(size: int) -> str:
@@ -102,43 +129,119 @@ def _refuse_markup(text: str) -> None:
     head = text.lstrip()
     if not head:
         raise refuse("ARQUIVO_VAZIO")
-    if head[0] == "<" or head.lower().startswith("mime-version:"):
-        if _HTML.search(head):
-            raise refuse("ARQUIVO_HTML")
-        if head.startswith(("<?xml", "<!DOCTYPE")):
-            raise refuse("ARQUIVO_XML")
+    if head.lower().startswith("mime-version:"):
+        raise refuse("ARQUIVO_HTML")
+    if head[0] != "<":
+        return
+    root = _ROOT.search(_COMMENT.sub("", head))
+    if (root and root[1].lower() in _HTML_ROOTS) or head[:14].lower() == "<!doctype html":
+        raise refuse("ARQUIVO_HTML")
+    if head.startswith(("<?xml", "<!DOCTYPE")) or (root and root[1] == "Workbook"):
+        raise refuse("ARQUIVO_XML")
 
 
-def _table(grid: Grid, known: Mapping[str, str], limits: Limits) -> SheetText:
-    """The grid's table: its header found, its data rows told from the rest."""
-    first_column = column_number(grid.texts.columns[0]) if len(grid.texts.columns) else 1
-    header = find_header(grid.top(TOP_ROWS), known, grid.merged, first_column)
-    if header is None:
-        raise _refused(grid, problem("CABECALHO_NAO_ENCONTRADO", sheet=grid.sheet, rows=HEADER_ROWS))
-    headers = {grid.texts.columns[i]: text for i, text in sorted(header.texts.items())}
-    if twins := _twins(headers, grid.sheet):
-        raise _refused(grid, *twins)
-    start = int(np.searchsorted(grid.texts.index, header.last, side="right"))
-    below = grid.texts.iloc[start:]
-    rows = _Rows(grid, header, list(headers), below)
-    if not rows.kept.any():
-        raise _refused(grid, problem("SEM_LINHAS", sheet=grid.sheet, row=header.last))
-    if int(rows.kept.sum()) > limits.rows:
-        raise refuse("LINHAS_DEMAIS", sheet=grid.sheet, limit=limits.rows)
-    cells = below[list(headers)]
-    kinds = {k: grid.kinds[k][start:] for k in headers if k in grid.kinds}
-    result = SheetText(
-        sheet=grid.sheet,
-        headers=headers,
-        header_row=header.last,
-        cells=cells[rows.kept],
-        kinds={k: codes[rows.kept] for k, codes in kinds.items()},
-        notes=[*grid.notes, *_above(grid, header), *rows.notes(), *_columns(grid, headers, below, rows.kept)],
-    )
-    result.cells.index = pd.Index(result.cells.index, dtype="int64", name="linha")
-    result.problems += _ragged(grid, result, below, rows, start)
-    _report_cells(grid, result)
-    return result
+@dataclass(frozen=True)
+class _Table:
+    """What is known of the table that is looked for."""
+
+    known: Mapping[str, str]
+    names: Mapping[str, Sequence[str]]
+    required: Collection[str]
+    incomplete_rows_count: bool
+    limits: Limits
+
+    def of(self, grid: Grid) -> SheetText:
+        """The grid's table: its header found, its data rows told from the rest."""
+        first_column = column_number(grid.texts.columns[0]) if len(grid.texts.columns) else 1
+        top = grid.top(TOP_ROWS)
+        header = find_header(top, self.known, grid.merged, first_column)
+        if crammed := _all_in_one_column(grid, top, header, self.known):
+            raise _refused(grid, crammed)
+        if header is None:
+            row, titles = _likest_to_a_header(top)
+            raise _refused(grid, not_found(grid.sheet, row, titles, self.names, self.required))
+        headers = {grid.texts.columns[i]: text for i, text in sorted(header.texts.items())}
+        if twins := _twins(headers, grid.sheet, self.known if header.known >= MIN_KNOWN else None):
+            raise _refused(grid, *twins)
+        start = int(np.searchsorted(grid.texts.index, header.last, side="right"))
+        below = grid.texts.iloc[start:]
+        asked = () if self.incomplete_rows_count else self.required
+        rows = _Rows(grid, header, headers, below, self.known, asked)
+        second = rows.second_table or _table_above(top, header, self.known, self.required)
+        if second:
+            raise _refused(grid, problem("SEGUNDA_TABELA", sheet=grid.sheet, row=second))
+        if not rows.kept.any():
+            nothing = problem("SEM_LINHAS", sheet=grid.sheet, row=header.last)
+            raise _refused(grid, nothing, *rows.notes())
+        if int(rows.kept.sum()) > self.limits.rows:
+            last = int(below.index[rows.kept][-1])
+            raise refuse("LINHAS_DEMAIS", sheet=grid.sheet, limit=self.limits.rows, last=last)
+        cells = below[list(headers)]
+        kinds = {k: grid.kinds[k][start:] for k in headers if k in grid.kinds}
+        result = SheetText(
+            sheet=grid.sheet,
+            headers=headers,
+            header_row=header.last,
+            cells=cells[rows.kept],
+            kinds={k: codes[rows.kept] for k, codes in kinds.items()},
+            notes=[
+                *grid.notes,
+                *_above(grid, header),
+                *rows.notes(),
+                *_columns(grid, headers, below, rows.kept),
+            ],
+            separator=grid.separator,
+            encoding=grid.encoding,
+        )
+        result.cells.index = pd.Index(result.cells.index, dtype="int64", name="linha")
+        result.problems += _ragged(grid, result, below, rows, start)
+        _report_cells(grid, result)
+        return result
+
+
+def _all_in_one_column(
+    grid: Grid, top: Top, header: Header | None, known: Mapping[str, str]
+) -> Problem | None:
+    """That each row's cells stand in its first one, as text with separators between them."""
+    if grid.separator is not None or (header and header.known >= MIN_KNOWN):
+        return None
+    for row, texts in top:
+        written = [text for text in texts if text]
+        if len(written) != 1:
+            continue
+        for separator in ";,\t|":
+            parts = written[0].split(separator)
+            if len({known.get(normalise_header(part.strip(' "'))) for part in parts} - {None}) >= MIN_KNOWN:
+                said = SEPARATOR_NAMES.get(separator, separator)
+                return problem("TUDO_NUMA_COLUNA", sheet=grid.sheet, row=row, separator=said)
+    return None
+
+
+def _likest_to_a_header(top: Top) -> tuple[int | None, list[str]]:
+    """The row with the most names among the first; else the first that says anything."""
+    rows = [(row, [text for text in texts if text]) for row, texts in top if any(texts)][:HEADER_ROWS]
+    by_names = ((len({t for t in texts if _LETTER.search(t)}), row, texts) for row, texts in rows)
+    _, row, texts = max(by_names, key=lambda found: found[0], default=(0, None, []))
+    return row, texts
+
+
+def _table_above(top: Top, header: Header, known: Mapping[str, str], required: Collection[str]) -> int | None:
+    """The first row of a table above the header's: half of the required titles, and rows that fill them.
+
+    One row is enough below all of these titles; below fewer it may be a block of labels with their values.
+    """
+    for i, (row, texts) in enumerate(top):
+        if row >= header.first:
+            return None
+        named = {known.get(normalise_header(text)): c for c, text in enumerate(texts)}
+        columns = [column for name, column in named.items() if name in required]
+        if not columns or 2 * len(columns) < len(required):
+            continue
+        between = [cells for other, cells in top[i + 1 :] if other < header.first]
+        full = sum(2 * sum(bool(cells[c]) for c in columns) > len(columns) for cells in between)
+        if full >= (1 if len(columns) == len(required) else 2):
+            return row
+    return None
 
 
 def _refused(grid: Grid, *problems: Problem) -> Unreadable:
@@ -150,7 +253,8 @@ def _refused(grid: Grid, *problems: Problem) -> Unreadable:
     return Unreadable(*problems, *cells, *grid.notes)
 
 
-def _twins(headers: Mapping[str, str], sheet: str | None) -> list[Problem]:
+def _twins(headers: Mapping[str, str], sheet: str | None, known: Mapping[str, str] | None) -> list[Problem]:
+    """Columns of one title, one problem a title; where the table is known, only of titles that are read."""
     seen: dict[str, list[str]] = {}
     for at, text in headers.items():
         seen.setdefault(normalise_header(text) or text, []).append(at)
@@ -161,8 +265,8 @@ def _twins(headers: Mapping[str, str], sheet: str | None) -> list[Problem]:
             column=headers[letters[0]],
             letters=f"{', '.join(letters[:-1])} e {letters[-1]}",
         )
-        for letters in seen.values()
-        if len(letters) > 1
+        for plain, letters in seen.items()
+        if len(letters) > 1 and (known is None or plain in known)
     ]
 
 
@@ -187,62 +291,124 @@ def _filled(column: pd.Series) -> np.ndarray:
 class _Rows:
     """Which rows below the header are trips, and what the others are.
 
-    Only rows with at most half of the usual number of cells, and those that repeat a header cell, are
-    looked at one by one.
+    Looked at one by one are only rows with at most half of the usual number of cells, those that lack a
+    required value, and those that have no digit in the first required column or repeat a header cell.
+    `second_table` is the row of another table's titles, where one stands below.
     """
 
-    def __init__(self, grid: Grid, header: Header, letters: list[str], below: pd.DataFrame):
-        self._sheet = grid.sheet
-        self.filled = np.zeros(len(below), np.int32)
-        for at in letters:
-            self.filled += _filled(below[at])
-        everywhere = self.filled.copy()
-        for at in below.columns.difference(letters):
-            everywhere += _filled(below[at])
+    def __init__(
+        self,
+        grid: Grid,
+        header: Header,
+        headers: Mapping[str, str],
+        below: pd.DataFrame,
+        known: Mapping[str, str],
+        required: Collection[str],
+    ):
+        self._sheet, self._known = grid.sheet, known
+        named = {at: known.get(normalise_header(text)) for at, text in headers.items()}
+        places = {at: i for i, at in enumerate(below.columns)}
+        self._own = {places[at]: name for at, name in named.items() if name}
+        asked = [at for at, name in named.items() if name in required]
+        if 2 * len(asked) < len(required):
+            asked = []  # too little is known of this table to say which rows are none of it
+        self._asked = [places[at] for at in asked]
+        filled = {at: _filled(below[at]) for at in below.columns}
+        everywhere = sum(filled.values(), start=np.zeros(len(below), np.int32))
+        self.filled = sum((filled[at] for at in headers), start=np.zeros(len(below), np.int32))
+        values = sum((filled[at] for at in asked), start=np.zeros(len(below), np.int32))
         self.kept = everywhere > 0
         self.blank: list[int] = []
+        self.second_table: int | None = None
         self._others: dict[str, list[int]] = {}
-        usual = float(np.median(self.filled[self.filled > 0])) if self.filled.any() else 0.0
-        suspects = self.kept & (self.filled <= usual / 2)
-        pages = grid.texts.loc[: header.last]
-        page_rows = {signature(row) for row in pages.to_numpy(object).tolist()} - {""}
-        for _, row in grid.texts.loc[header.first : header.last].iterrows():
-            longest = max(letters, key=lambda at, row=row: len(row[at]))  # type: ignore[misc]
-            if row[longest]:
-                suspects |= self.kept & (below[longest] == row[longest]).to_numpy()
-        looked_at = below[suspects].to_numpy(object).tolist()
-        for i, texts in zip(np.flatnonzero(suspects).tolist(), looked_at, strict=True):
-            code = self._other_than_a_trip(texts, page_rows, int(self.filled[i]), usual)
-            if code:
-                self.kept[i] = False
-                self._others.setdefault(code, []).append(int(below.index[i]))
+        # A cell with an error, or a formula without a result, is filled in, whatever it shows; and what is
+        # left of a row where a file was cut is no empty one.
+        self._not_bare = {found.row for found in grid.cell_problems if found.letter in asked}
+        self._not_bare |= _cut_row(grid, headers)
+        full = self.filled[(values > 0) if asked else (self.filled > 0)]
+        self._usual = float(np.median(full)) if len(full) else 0.0
+        pages = grid.texts.loc[: header.last].to_numpy(object).tolist()
+        # Numbers alone are no page's title.
+        self._page_rows = {row for row in map(signature, pages) if _LETTER.search(row)}
+        suspects = (self.filled <= self._usual / 2) | (values < len(asked))
+        if asked:
+            suspects |= ~_has_digit(below[asked[0]])
+        for texts in grid.texts.loc[header.first : header.last, list(headers)].to_dict("records"):
+            longest = max(texts, key=lambda at, texts=texts: len(texts[at]))  # type: ignore[misc]
+            if texts[longest]:
+                suspects |= (below[longest] == texts[longest]).to_numpy()
+        titles = self._look_at(below, np.flatnonzero(suspects & self.kept))
+        few = self.kept & (2 * values < len(asked))
+        for i, sure in titles:
+            follows = i + 1 < len(below) and (self.kept if sure else few)[i + 1]
+            if self.second_table is None and (follows or (sure and self.kept[i])):
+                self.second_table = int(below.index[i])
         data = np.flatnonzero(self.kept)
         if len(data):
             between = slice(0, int(data[-1]))
             self.blank = below.index[between][everywhere[between] == 0].tolist()
 
-    @staticmethod
-    def _other_than_a_trip(texts: list[str], page_rows: set[str], filled: int, usual: float) -> str | None:
-        written = [(i, t) for i, t in enumerate(texts) if t]
-        if signature(texts) in page_rows:
+    def _look_at(self, below: pd.DataFrame, suspects: np.ndarray) -> list[tuple[int, bool]]:
+        """Sort out the suspects that are no trips; return where titles stand, and whether they surely are."""
+        titles = []
+        looked_at = below.iloc[suspects].to_numpy(object).tolist()
+        for i, texts in zip(suspects.tolist(), looked_at, strict=True):
+            row = int(below.index[i])
+            code = self._other_than_a_trip(row, texts, int(self.filled[i]))
+            if code:
+                self.kept[i] = False
+                self._others.setdefault(code, []).append(row)
+            if code != "CABECALHO_DE_PAGINA" and (sure := self._are_titles(texts)) is not None:
+                titles.append((i, sure))
+        return titles
+
+    def _are_titles(self, texts: list[str]) -> bool | None:
+        """Whether the row surely holds another table's titles; None where it holds no titles at all."""
+        written = {i: t for i, t in enumerate(texts) if t}
+        if len(written) < MIN_KNOWN or any(_NO_TITLE.search(t) for t in written.values()):
+            return None
+        named = {self._known.get(normalise_header(t)) for t in written.values()} - {None}
+        # Words where plates, dates and odometers stand are titles that nobody knows.
+        words = [texts[i] for i in self._asked if texts[i]]
+        unknown = bool(words) and 2 * len(set(words)) > len(self._asked)
+        return len(named) >= MIN_KNOWN or unknown if named or unknown else None
+
+    def _other_than_a_trip(self, row: int, texts: list[str], filled: int) -> str | None:
+        if signature(texts) in self._page_rows or self._repeats_the_header(texts):
             return "CABECALHO_DE_PAGINA"
         if not filled:
             return "LINHA_FORA_DA_TABELA"
-        if filled > usual / 2:
-            return None
-        if any(_PAGE.match(text) for _, text in written):
-            return "CABECALHO_DE_PAGINA"
-        if _TOTAL.match(written[0][1]):
+        written = [(i, t) for i, t in enumerate(texts) if t]
+        short = filled <= self._usual / 2
+        values = [texts[i] for i in self._asked if _says_something(texts[i])]
+        if any(_TOTAL.match(text) for text in values):
             return "LINHA_DE_TOTAL"
-        # A sentence in one of the first columns; a lone plate or number is a trip that lacks the rest.
-        if (
-            len(written) == 1
-            and written[0][0] < 2
-            and re.search(r"[^\W\d]\W*\s", written[0][1])
-            and usual > 2
-        ):
+        if short and self._usual > 2 and self._is_remark(written):
             return "LINHA_DE_TEXTO"
+        if self._asked and 2 * len(values) >= len(self._asked):
+            return None
+        if short and any(_PAGE.match(text) for _, text in written):
+            return "CABECALHO_DE_PAGINA"
+        if _TOTAL.match(written[0][1]) and (self._asked or short):
+            return "LINHA_DE_TOTAL"
+        if self._asked and not values and row not in self._not_bare:
+            return "LINHA_SEM_VIAGEM"
         return None
+
+    def _is_remark(self, written: Sequence[tuple[int, str]]) -> bool:
+        """Whether the row is a sentence in one of the first columns or, below trips, a few words without a
+        digit. A lone plate or number is a trip that lacks the rest; without any digit there is no trip."""
+        (place, first), *more = written
+        if _PAGE.match(first) or _TOTAL.match(first):
+            return False
+        if not more and place < 2 and (_WORDS if self._asked else _SENTENCE).search(first):
+            return True
+        few_words = len(more) < 3 and not any(_DIGIT.search(text) for _, text in written)
+        return bool(self._asked) and few_words and _LETTER.search(first) is not None
+
+    def _repeats_the_header(self, texts: list[str]) -> bool:
+        named = [(texts[i], name) for i, name in self._own.items() if texts[i]]
+        return len(named) >= MIN_KNOWN and all(self._known.get(normalise_header(t)) == n for t, n in named)
 
     def notes(self) -> list[Problem]:
         """What was left out, by kind."""
@@ -250,6 +416,24 @@ class _Rows:
         if self.blank:
             found["LINHAS_EM_BRANCO"] = self.blank
         return [problem(code, sheet=self._sheet, rows=listed(rows)) for code, rows in found.items()]
+
+
+def _has_digit(column: pd.Series) -> np.ndarray:
+    return np.asarray(pc.match_substring_regex(pa.array(column, pa.string()), "[0-9]"))
+
+
+def _says_something(text: str) -> bool:
+    """Whether a cell holds a value: `-`, `__/__/____` and the like mark an empty one."""
+    return any(char.isalnum() for char in text)
+
+
+def _cut_row(grid: Grid, headers: Mapping[str, str]) -> set[int]:
+    """The last row of a CSV, where it is shorter than the header and not for Excel's sake."""
+    if grid.lengths is None or not len(grid.lengths):
+        return set()
+    short = grid.lengths < column_number(list(headers)[-1])
+    short &= ~_cut_by_excel(grid.texts.index.to_numpy(), grid.lengths)
+    return {int(grid.texts.index[-1])} if short[-1] else set()
 
 
 def _columns(grid: Grid, headers: Mapping[str, str], below: pd.DataFrame, kept: np.ndarray) -> list[Problem]:
@@ -285,7 +469,7 @@ def _ragged(grid: Grid, result: SheetText, below: pd.DataFrame, rows: _Rows, sta
     cut = _cut_by_excel(below.index.to_numpy(), lengths) & short & rows.kept
     if cut.any():
         result.notes.append(problem("LINHAS_CORTADAS_PELO_EXCEL", rows=listed(below.index[cut].tolist())))
-    separator = _SEPARATOR_NAMES.get(grid.separator, grid.separator)
+    separator = SEPARATOR_NAMES.get(grid.separator, grid.separator)
     codes = {
         "LINHA_COM_CELULAS_A_MAIS": beyond & rows.kept,
         "LINHA_COM_CELULAS_A_MENOS": short & rows.kept & ~cut,

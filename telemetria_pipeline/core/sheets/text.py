@@ -14,6 +14,22 @@ EMPTY, TEXT, NUMBER, DATE, DATETIME, TIME, DURATION, BOOLEAN = range(8)
 
 # Control characters are invisible, never meant, and no workbook can hold them in an answer.
 CONTROL_BYTES = bytes(b for b in range(1, 32) if b not in b"\t\n\r")
+# So are these, which chats, web pages and other programs leave behind: the soft hyphen, spaces of no width,
+# joiners, marks of direction, byte order marks.
+INVISIBLE = "".join(
+    map(chr, (0xAD, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF))
+)
+_INVISIBLE_TEXT = re.compile(f"[{INVISIBLE}\x01-\x08\x0b\x0c\x0e-\x1f]")
+
+
+def visible(text: str) -> str:
+    """The text without characters that nobody sees, and without space around it."""
+    return (text if text.isprintable() else _INVISIBLE_TEXT.sub("", text)).strip()
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a cell of this text looks empty."""
+    return not visible(text)
 
 
 class Unreadable(Exception):
@@ -51,7 +67,9 @@ class SheetText:
     the spreadsheet's row numbers as index (int64) and text as values ("" is empty, dtype `str`), data rows
     only. `kinds` holds, for Excel, a uint8 array a letter in the order of `cells` (EMPTY, TEXT, NUMBER …
     above); it is empty for CSV. `notes` are warnings; `problems` are errors that only the reader can see:
-    their rows stay in `cells` and must not be accepted, their cells need no second message.
+    their rows stay in `cells` and must not be accepted, their cells need no second message. What the reader
+    chose is in `sheet` (a workbook's), `header_row` (its last row, where it has several), and, for CSV,
+    `separator` (the character) and `encoding` (Python's name of it; `utf-8-sig` has a byte order mark).
     """
 
     sheet: str | None
@@ -61,8 +79,8 @@ class SheetText:
     kinds: dict[str, np.ndarray] = field(default_factory=dict)
     notes: list[Problem] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
-    encoding: str | None = None
     separator: str | None = None
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +107,7 @@ class Grid:
     lengths: np.ndarray | None = None
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     separator: str | None = None
+    encoding: str | None = None
     notes: list[Problem] = field(default_factory=list)
     cell_problems: list[CellProblem] = field(default_factory=list)
     hidden_rows: Sequence[int] = ()

@@ -62,11 +62,21 @@ def archive(**parts: bytes) -> bytes:
         (b"<html><table><tr><td>PLACA</td></tr></table></html>", "ARQUIVO_HTML"),
         (b"\xef\xbb\xbf\r\n <!DOCTYPE html>\n<html>", "ARQUIVO_HTML"),
         ("<html><meta charset=utf-16><table>".encode("utf-16"), "ARQUIVO_HTML"),
+        (b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><table>', "ARQUIVO_HTML"),
+        (b"<!-- <viagens> -->\n<table><tr><td>PLACA</td></tr></table>", "ARQUIVO_HTML"),
+        (b"<TABLE border=1><TR><TD>PLACA", "ARQUIVO_HTML"),
         (b"MIME-Version: 1.0\nContent-Type: multipart/related\n", "ARQUIVO_HTML"),
         (
             b'<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet"/>',
             "ARQUIVO_XML",
         ),
+        # Elements of XML that have the names of HTML's.
+        (
+            b'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook xmlns="urn:x"><Styles>'
+            b'<Style ID="a"/></Styles><Worksheet><Table><Row/></Table></Worksheet></Workbook>',
+            "ARQUIVO_XML",
+        ),
+        (b'<?xml version="1.0"?><viagens><head/><table/></viagens>', "ARQUIVO_XML"),
         (b"%PDF-1.7 x", "FORMATO_NAO_ACEITO"),
         (b"\x89PNG\r\n\x1a\n", "FORMATO_NAO_ACEITO"),
         (b"PLACA;DATA\nABC\x00D23;1\n", "FORMATO_NAO_ACEITO"),
@@ -208,11 +218,13 @@ def test_header_alone_and_no_header():
     assert refused(b"uma frase sem tabela nenhuma\n" * 5) == "CABECALHO_NAO_ENCONTRADO"
 
 
-def test_the_header_is_looked_for_in_twenty_rows_with_content():
-    titles = [[f"Aviso {i}", *[""] * 14] for i in range(19)]
+def test_the_header_is_looked_for_in_a_hundred_rows_with_content():
+    titles = [[f"Aviso {i}", *[""] * 14] for i in range(99)]
     blank = [[""] * 15] * 30
-    assert read(csv_text([*titles, *blank, *ROWS]).encode()).header_row == 50
+    assert read(csv_text([*titles, *blank, *ROWS]).encode()).header_row == 130
     assert refused(csv_text([*titles, ["Aviso", *[""] * 14], *ROWS]).encode()) == "CABECALHO_NAO_ENCONTRADO"
+    over = sheet_xml([*titles, *blank, list(HEADERS), *map(typed_trip, range(20))])
+    assert read(xlsx({"B": over})).header_row == 130
 
 
 def test_labels_above_the_table_are_not_its_header():
@@ -243,40 +255,42 @@ def test_other_tables_are_found_by_their_own_headers():
 
 # --- the real files -------------------------------------------------------------------------------------
 
+# Header row, rows, separator, encoding, sheet; or why it is refused.
 _REAL = {
-    "csv/csvlint_mixed_eol.csv": (1, 2),
-    "csv/csvlint_title_row.csv": (2, 2),
-    "csv/fric_bom.csv": (1, 2),
+    "csv/csvlint_mixed_eol.csv": (1, 2, ",", "utf-8", None),
+    "csv/csvlint_title_row.csv": (2, 2, ",", "utf-8", None),
+    "csv/fric_bom.csv": (1, 2, ",", "utf-8-sig", None),
     "csv/fric_duplicate_headers.csv": "CABECALHO_REPETIDO",
-    "csv/fric_latin1.csv": (1, 2),
-    "csv/fric_nan_inf_tokens.csv": (1, 13),
-    "csv/fric_preamble.csv": (2, 2),
-    "csv/fric_structure_errors.csv": (1, 3),
+    "csv/fric_latin1.csv": (1, 2, ",", "cp1252", None),
+    "csv/fric_nan_inf_tokens.csv": (1, 13, ",", "utf-8", None),
+    "csv/fric_preamble.csv": (2, 2, ",", "utf-8", None),
+    "csv/fric_structure_errors.csv": (1, 3, ",", "utf-8", None),
     "csv/messy_null_tokens.csv": "CABECALHO_NAO_ENCONTRADO",
-    "csv/messy_utf16le.csv": (1, 327),
-    "csv/phpss_sep_hint.csv": (1, 1),
-    "csv/phpss_win1252.csv": (1, 1),
-    "csv/pollock_preamble.csv": (3, 83),
-    "csv/spectrum_quotes_newlines.csv": (1, 2),
+    "csv/messy_utf16le.csv": (1, 327, ",", "utf-16-le", None),
+    "csv/phpss_sep_hint.csv": (1, 1, ";", "utf-8", None),
+    "csv/phpss_win1252.csv": (1, 1, ",", "cp1252", None),
+    "csv/pollock_preamble.csv": (3, 83, ",", "utf-8", None),
+    "csv/spectrum_quotes_newlines.csv": (1, 2, ",", "utf-8", None),
+    "xlsx/calamine_date_1904.xlsx": "CABECALHO_NAO_ENCONTRADO",
     "xlsx/calamine_error_cells.xlsx": "CABECALHO_NAO_ENCONTRADO",
     "xlsx/calamine_hidden_sheets.xlsx": "CABECALHO_NAO_ENCONTRADO",
-    "xlsx/calamine_merged.xlsx": (2, 2),
-    "xlsx/calamine_table_offset.xlsx": (4, 2),
-    "xlsx/fastexcel_durations.xlsx": (11, 2),
-    "xlsx/fric_multirow_header.xlsx": (5, 1),
+    "xlsx/calamine_merged.xlsx": (2, 2, None, None, "Sheet1"),
+    "xlsx/calamine_table_offset.xlsx": (4, 2, None, None, "Sheet1"),
+    "xlsx/fastexcel_durations.xlsx": (11, 2, None, None, "Sheet1"),
+    "xlsx/fric_multirow_header.xlsx": (5, 1, None, None, "Лист1"),
     "xlsx/msoffcrypto_password.xlsx": "ARQUIVO_COM_SENHA",
-    "xlsx/poi_bad_dimension.xlsx": (3, 7),
+    "xlsx/poi_bad_dimension.xlsx": (3, 7, None, None, "balance"),
     "xlsx/poi_corrupted.xlsx": "ARQUIVO_CORROMPIDO",
     "xlsx/poi_formula_nocache.xlsx": "CABECALHO_REPETIDO",
     "xlsx/poi_xmlbomb.xlsx": "ARQUIVO_INSEGURO",
     "xlsx/pycalamine_zero_bytes.xlsx": "ARQUIVO_VAZIO",
-    "xlsx/sheetjs_text_numbers.xlsx": (1, 2),
+    "xlsx/sheetjs_text_numbers.xlsx": (1, 2, None, None, "Sheet1"),
     "xlsx/sheetjs_true_xls.xls": "ARQUIVO_XLS",
-    "brasil/antt_nova381.csv": (1, 566),
-    "brasil/bhtrans_periodo.csv": (1, 355),
-    "brasil/manutencao_lookup_sheet.xlsx": (1, 82),
-    "brasil/multas_faker_mercosul.csv": (1, 1000),
-    "brasil/usina_despacho_head600.csv": (7, 339),
+    "brasil/antt_nova381.csv": (1, 566, ";", "cp1252", None),
+    "brasil/bhtrans_periodo.csv": (1, 355, ";", "utf-8", None),
+    "brasil/manutencao_lookup_sheet.xlsx": (1, 82, None, None, "BASE_DE_DADOS"),
+    "brasil/multas_faker_mercosul.csv": (1, 1000, ",", "utf-8", None),
+    "brasil/usina_despacho_head600.csv": (7, 339, ";", "utf-8-sig", None),
 }
 
 
@@ -288,4 +302,5 @@ def test_real_files(path, expected):
         assert refused(data, path) == expected
     else:
         sheet = read(data, path)
-        assert (sheet.header_row, len(sheet.cells)) == expected
+        read_so = (sheet.header_row, len(sheet.cells), sheet.separator, sheet.encoding, sheet.sheet)
+        assert read_so == expected

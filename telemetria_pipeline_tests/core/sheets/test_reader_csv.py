@@ -48,6 +48,8 @@ def assert_is_the_boletim(sheet: SheetText, first_row: int = 2) -> None:
 def test_every_encoding_and_separator_gives_the_same_cells(encoding, separator):
     sheet = read(csv_text(ROWS, separator).encode(encoding))
     assert_is_the_boletim(sheet)
+    marked = {"utf-16": "utf-16-le", "utf-32": "utf-32-le"}  # by a byte order mark
+    assert (sheet.separator, sheet.encoding) == (separator, marked.get(encoding, encoding))
     presumed = encoding in ("cp1252", "utf-16-le", "utf-16-be")
     assert codes(sheet) == ["CODIFICACAO_PRESUMIDA"] * presumed
 
