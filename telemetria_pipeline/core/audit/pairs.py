@@ -67,7 +67,7 @@ class Pairs:
         first_segment = np.full(len(numbers), -1)
         first_segment[trip[number[share[begin]]]] = segment[begin]
         return cls(
-            hexadecimal(ids),
+            hexadecimal(ids.astype(">u8").tobytes(), 8),
             departures[order],
             np.where(numbers < len(declared), numbers, -1),
             first_segment,
