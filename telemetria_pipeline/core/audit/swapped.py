@@ -154,11 +154,9 @@ def _by_sheets(trips: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
         for weights in (sum(one.astype(np.int64) for one in far.values()), None)
     )
     strange = trips_far > trips_in_all  # more than half of the two readings of each trip
-    few = own[strange[own["number"]]]  # only these meet each other
-    said = pd.concat(
-        [few[[*_SERIES, "least_km", "most_km"]].assign(km=few[name], far=far[name]) for name in _SAID_KM]
-    )
-    ranges = said[[*_SERIES, "least_km", "most_km"]].drop_duplicates().rename(columns={"vehicle": "other"})
+    few = np.flatnonzero(strange[own["number"]])  # only these meet each other
+    said = pd.concat([own.take(few).assign(km=own[name].take(few), far=far[name].take(few)) for name in far])
+    ranges = series[strange][[*_SERIES, "least_km", "most_km"]].rename(columns={"vehicle": "other"})
     both = said[[*_SERIES, "km", "far"]].merge(ranges, on=["day", "source"])
     near = (both["km"] >= both["least_km"] - NEAR_KM) & (both["km"] <= both["most_km"] + NEAR_KM)
     share = (near & both["far"]).groupby([both[name] for name in _PAIR]).mean()
