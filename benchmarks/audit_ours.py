@@ -20,6 +20,7 @@ from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditInputs, validate_trips
 from telemetria_pipeline.core.billing.bill import make_bill
+from telemetria_pipeline.storage.lake import Lake
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 
@@ -27,7 +28,9 @@ ZONE = ZoneInfo("America/Sao_Paulo")
 def read(folder: Path, name: str, contract: Contract, *more: str) -> pd.DataFrame:
     """A table under its contract, with some text columns beside it."""
     wider = Contract(name, "", (*contract.columns, *(Column(c, TEXT, "") for c in more)))
-    return wider.frame(pq.read_table(folder / name / "part-0.parquet", columns=wider.names))
+    table = Lake.open(f"file:{folder}").read_table(name, {}, wider.names)
+    assert table is not None
+    return wider.frame(table)
 
 
 def main() -> None:

@@ -147,7 +147,8 @@ class Contract:
         for c in self.columns:
             if c.name not in table.column_names and not c.required:  # written before there was one
                 table = table.append_column(c.name, pa.nulls(len(table), c.type))
-        return table.select(self.names).to_pandas(types_mapper=_exact).astype(dtypes)
+        whole = table.select(self.names).combine_chunks()  # rows are taken from one piece, not from many
+        return whole.to_pandas(types_mapper=_exact, split_blocks=True).astype(dtypes)
 
     def broken_by(self, frame: pd.DataFrame) -> str | None:
         """How the frame breaks this contract, in words (never a value: it may be personal), or None."""

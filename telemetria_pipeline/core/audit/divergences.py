@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from telemetria_pipeline.contracts.audit import DIVERGENCES, TO_CLARIFY
 from telemetria_pipeline.contracts.base import MONEY
 from telemetria_pipeline.core.audit.coverage import Sources
+from telemetria_pipeline.core.audit.ids import hexadecimal
 from telemetria_pipeline.core.audit.phrases import exchange_in_words, joined, sentences
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.timeline import instants, microseconds
@@ -35,8 +36,33 @@ SURE_IF_INCONCLUSIVE = 20
 OF_KM = ("km_divergente", "sem_telemetria", "nao_declarada")
 """The kinds that are about kilometres, and so about money."""
 
+_LOOKED_AT = [
+    *("viagem_id", "fonte", "veiculo", "veiculo_conhecido", "placa_declarada", "grupo", "aceita"),
+    *(
+        "saida_utc",
+        "chegada_utc",
+        "saida_medida_utc",
+        "chegada_medida_utc",
+        "dif_saida_min",
+        "dif_chegada_min",
+    ),
+    *("km_declarado", "km_medido", "km_auditado", "km_sem_sinal", "km_outra_fonte", "tarifa_brl_km"),
+    *(
+        "fonte_telemetria",
+        "fonte_distancia",
+        "fontes_discordam",
+        "sobreposicao",
+        "tolerancia_pct",
+        "tolerancia_km",
+    ),
+    *("cobertura", "cobertura_busca", "sinal", "cruza_dia", "medicao_de_outra", "data_ou_horario_a_corrigir"),
+    *("motorista_declarado", "motorista_medido", "motorista_confere", "veredito", "base_auditoria"),
+]
+"""The columns of a trip that decide what is said of it; what else a divergence shows is copied at the end."""
+
 _SUMMED = ("km_declarado", "km_medido", "km_auditado", "km_sem_sinal", "km_outra_fonte")
 
+_ID_BYTES = 5
 _OF_VEHICLES = ("veiculo_desconhecido", "aparelhos_trocados")  # not of a trip: once a day, without R$
 
 
@@ -71,10 +97,10 @@ def find_divergences(
     cents, priced = _at_stake(rows)
     sure = _confidence(rows)
     names = pa.array((rows["nome"] + "|" + rows["tipo"]).array).cast(pa.large_binary()).to_pylist()
-    hashes = pd.Series([blake2b(name, digest_size=5).hexdigest() for name in names], dtype="str")
+    hashes = b"".join([blake2b(name, digest_size=_ID_BYTES).digest() for name in names])
     severity = np.select([cents >= HIGH_CENTS, ~priced | (cents >= MEDIUM_CENTS)], [2, 1], default=0)
     rows = rows.assign(
-        divergencia_id=f"{day:%Y%m%d}-" + hashes,
+        divergencia_id=f"{day:%Y%m%d}-" + pd.Series(hexadecimal(hashes, _ID_BYTES)),
         severidade=pd.array(["baixa", "media", "alta"], dtype="str").take(severity),
         valor_brl=decimals(cents, MONEY, rows.index, missing=~priced),
         confianca=sure / 100,
@@ -84,15 +110,23 @@ def find_divergences(
     rows = rows.take(rank).reset_index(drop=True)
     heard = _HoursOfTrips(rows, sources, rules)
     rows["horas_ausentes"] = heard.missing(zone)
-    with ThreadPoolExecutor(1) as other:  # Arrow works without the interpreter's lock
-        pages = other.submit(_pages, rows, segments)
-        return rows.assign(
+    copied = [name for name in DIVERGENCES.names if name in trips and name not in rows]
+    with ThreadPoolExecutor(2) as others:  # Arrow works without the interpreter's lock
+        copies = others.submit(
+            lambda: {name: trips[name].array.take(rows["linha_viagem"]) for name in copied}
+        )
+        pages = others.submit(_pages, rows, segments)
+        rows = rows.assign(
             posicao=rows.index.to_numpy() + 1,
             viagens=rows["viagens"].astype("Int64"),
             frase=sentences(rows, rules, zone),
             motorista=rows["motorista_declarado"].fillna(rows["motorista_medido"]),
-            evidencia_telemetria=pages.result().fillna(heard.evidence()),
-        )[DIVERGENCES.names]
+        )
+        evidence = pages.result()
+        silent = np.flatnonzero(evidence.isna())
+        return rows.assign(evidencia_telemetria=evidence.fillna(heard.evidence(silent)), **copies.result())[
+            DIVERGENCES.names
+        ]
 
 
 def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
@@ -125,11 +159,18 @@ def _found(
     says how many they are, `metros` how far a stranger drove. Of two vehicles whose devices were exchanged
     `troca` is what is said of them. `nome` is what the divergence has of its own beside its kind.
     """
-    trips = trips.assign(viagens=1, metros=0)
+    late = np.fmax(trips["dif_saida_min"].abs(), trips["dif_chegada_min"].abs()) > rules.match_minutes
+    stranger = ~trips["veiculo_conhecido"] & vehicles_known
+    some = (trips["veredito"] != "ok") | trips["data_ou_horario_a_corrigir"] | late | stranger
+    some |= ~trips["motorista_confere"] | trips["grupo"].notna()
+    if swaps is not None and len(swaps):
+        some |= trips["veiculo"].isin(swaps["veiculo"])
+    at = np.flatnonzero(some)  # few: only those are looked at more closely
+    trips = trips[_LOOKED_AT].take(at).assign(viagens=1, metros=0, linha_viagem=at)
+    late, stranger = late.take(at), stranger.take(at)
     journeys = _journeys(trips)
     judged = journeys["veredito"] != "ok"
     misplaced = trips["data_ou_horario_a_corrigir"]
-    late = np.fmax(trips["dif_saida_min"].abs(), trips["dif_chegada_min"].abs()) > rules.match_minutes
     kinds = {
         "km_divergente": judged & (journeys["fonte"] == "ambos"),
         "sem_telemetria": judged & (journeys["fonte"] == "boletim"),
@@ -140,10 +181,11 @@ def _found(
     }
     found = {kind: (journeys if kind in OF_KM else trips)[where] for kind, where in kinds.items()}
     found = {kind: rows.assign(nome=rows["viagem_id"]) for kind, rows in found.items()}
-    found["veiculo_desconhecido"] = _strangers(trips if vehicles_known else trips.iloc[:0])
+    found["veiculo_desconhecido"] = _strangers(trips[stranger])
     found["aparelhos_trocados"] = _exchanged(trips, swaps)
     rows = pd.concat(found.values(), ignore_index=True)
-    kind = pd.Series(np.repeat(list(found), [len(some) for some in found.values()]), dtype="str")
+    number = np.repeat(np.arange(len(found)), [len(of_kind) for of_kind in found.values()])
+    kind = pd.Series(pd.array(list(found), dtype="str").take(number))
     doubt = doubts(rows, rules)
     of_segments = kind.isin(["horario_divergente", "motorista_divergente"])
     doubtful = of_segments & (doubt != "")
@@ -168,10 +210,10 @@ def _exchanged(trips: pd.DataFrame, swaps: pd.DataFrame | None) -> pd.DataFrame:
     return rows.drop_duplicates("nome")[[*trips, "nome", "troca"]]
 
 
-def _strangers(trips: pd.DataFrame) -> pd.DataFrame:
-    """The first trip of each vehicle that is not in the register, with `nome`, how many `viagens` it has, and
-    their `metros`, declared, else measured."""
-    rows = trips[~trips["veiculo_conhecido"]].sort_values(["saida_utc", "viagem_id"])
+def _strangers(strangers: pd.DataFrame) -> pd.DataFrame:
+    """The first of these trips of each vehicle, with `nome`, how many `viagens` it has, and their `metros`,
+    declared, else measured."""
+    rows = strangers.sort_values(["saida_utc", "viagem_id"])
     by_vehicle = rows.assign(metros=units(rows["km_declarado"].fillna(rows["km_medido"]))).groupby("veiculo")
     first = rows.drop_duplicates("veiculo").set_index("veiculo", drop=False)
     return first.assign(nome=first["veiculo"], viagens=by_vehicle.size(), metros=by_vehicle["metros"].sum())
@@ -240,7 +282,8 @@ def _confidence(rows: pd.DataFrame) -> np.ndarray:
 
 def _odometer_read_around(rows: pd.DataFrame, segments: pd.DataFrame) -> np.ndarray:
     """Whether the vehicle's odometer was read that day before the trip's departure and after its arrival."""
-    good = segments[segments["situacao_odometro"] == "ok"].groupby("veiculo")
+    read = segments[["veiculo", "saida_utc", "chegada_utc"]][segments["situacao_odometro"] == "ok"]
+    good = read.groupby("veiculo")
     vehicle, vehicles = pd.factorize(rows["veiculo"])
     first = microseconds(good["saida_utc"].min().reindex(vehicles))[vehicle]
     last = microseconds(good["chegada_utc"].max().reindex(vehicles))[vehicle]
@@ -272,22 +315,28 @@ class _HoursOfTrips:
         end = np.maximum(microseconds(rows["chegada_utc"]), start + 1)
         first = np.searchsorted(coverage.ends, start, side="right")
         beyond = np.searchsorted(coverage.begins, end, side="left")
-        windows = np.stack([coverage.group[vehicle], first, beyond], axis=1)
-        windows, self._window = np.unique(windows, axis=0, return_inverse=True)
-        self._windows = [(group, slice(*hours)) for group, *hours in windows.tolist()]
+        group, hours = coverage.group[vehicle], len(coverage.begins) + 1
+        self._window, windows = pd.factorize((group * hours + first) * hours + beyond)
+        self._windows = [
+            (window // hours**2, slice(window // hours % hours, window % hours))
+            for window in windows.tolist()
+        ]
 
     def missing(self, zone: ZoneInfo) -> pd.Series:
         """The hours that are not known, as ` (07h, 08h)`; empty where all are, or none is listed."""
         begins = instants(self._coverage.begins).tz_convert(zone).strftime("%Hh").to_numpy()
         unknown = np.where(self._coverage.known, "", begins)
-        return self._of_rows(unknown.tolist(), ", ", " ({})").fillna("")
+        every = np.arange(len(self._index))
+        return self._of_rows(every, unknown.tolist(), ", ", " ({})").fillna("")
 
-    def evidence(self) -> pd.Series:
-        """Their pages of raw, joined; missing where there is none."""
-        return self._of_rows(self._coverage.pages, "; ", "{}")
+    def evidence(self, rows: np.ndarray) -> pd.Series:
+        """Their pages of raw, joined, of the rows at these positions; missing where there is none."""
+        return self._of_rows(rows, self._coverage.pages, "; ", "{}")
 
-    def _of_rows(self, texts: Sequence[Sequence[str]], separator: str, around: str) -> pd.Series:
+    def _of_rows(
+        self, rows: np.ndarray, texts: Sequence[Sequence[str]], separator: str, around: str
+    ) -> pd.Series:
         """For each row, the texts ([group][hour]) of its hours, joined."""
         of_windows = [separator.join(filter(None, texts[group][hours])) for group, hours in self._windows]
         said = pd.array([around.format(some) if some else None for some in of_windows], dtype="str")
-        return pd.Series(said.take(self._window), index=self._index)
+        return pd.Series(said.take(self._window[rows]), index=self._index[rows])

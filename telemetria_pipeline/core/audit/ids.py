@@ -24,8 +24,9 @@ def row_hashes(kind: str, texts: pd.Series, *numbers: np.ndarray) -> np.ndarray:
     return state
 
 
-def hexadecimal(hashes: np.ndarray) -> pd.api.extensions.ExtensionArray:
-    """Each hash as 16 hex digits (`str`)."""
-    digits = hashes.astype(">u8").tobytes().hex().encode()
-    ends = pa.py_buffer(np.arange(0, len(digits) + 1, 16))
-    return pd.array(pa.LargeStringArray.from_buffers(len(hashes), ends, pa.py_buffer(digits)), dtype="str")
+def hexadecimal(hashes: bytes, size: int) -> pd.api.extensions.ExtensionArray:
+    """Hashes of so many bytes, one after another, each as its hex digits (`str`)."""
+    digits = hashes.hex().encode()
+    ends = np.arange(0, len(digits) + 1, 2 * size)
+    texts = pa.LargeStringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends), pa.py_buffer(digits))
+    return pd.array(texts, dtype="str")

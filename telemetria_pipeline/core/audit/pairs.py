@@ -16,6 +16,7 @@ share segments: such a segment stands under each of them, with the metres that a
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ class Pairs:
         first_segment = np.full(len(numbers), -1)
         first_segment[trip[number[share[begin]]]] = segment[begin]
         return cls(
-            hexadecimal(ids),
+            hexadecimal(ids.astype(">u8").tobytes(), 8),
             departures[order],
             np.where(numbers < len(declared), numbers, -1),
             first_segment,
@@ -91,8 +92,13 @@ class Pairs:
         """`values` (one for each of `segment`) reduced to one for each trip, `without` where it has none."""
         folded = np.full(len(self.ids), without, values.dtype)
         if len(values):
-            folded[self.trip[self.begin]] = reduce.reduceat(values, self.begin)
+            folded[self._has_some] = reduce.reduceat(values, self.begin)
         return folded
+
+    @cached_property
+    def _has_some(self) -> np.ndarray:
+        """The trips that have some of `segment`, as they begin in it."""
+        return self.trip[self.begin]
 
 
 def _trip_ids(sides: Sides, numbers: np.ndarray) -> np.ndarray:

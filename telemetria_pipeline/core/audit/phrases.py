@@ -175,9 +175,10 @@ def sentences(rows: pd.DataFrame, rules: AuditRules, zone: ZoneInfo) -> pd.Serie
         (held & unproven & ~rows["fontes_discordam"], _NO_BOLETIM),
         (held, _TO_DECLARE),
     ]
-    at = [np.flatnonzero(where) for where, _ in parts]
-    texts = [_filled(template, rows, on, rules, zone) for on, (_, template) in zip(at, parts, strict=True)]
-    return joined(np.concatenate(at), pd.concat(texts), len(rows), "")
+    told = [(np.flatnonzero(where), template) for where, template in parts if where.any()]
+    texts = [_filled(template, rows, at, rules, zone) for at, template in told]
+    row = np.concatenate([np.zeros(0, np.int64), *(at for at, _ in told)])
+    return joined(row, pd.concat([pd.Series(dtype="str"), *texts]), len(rows), "")
 
 
 def exchange_in_words(pairs: pd.DataFrame) -> pd.Series:

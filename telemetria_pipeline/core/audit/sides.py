@@ -11,6 +11,7 @@ A trip's position in its side is what all of the audit counts by; `row` leads ba
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -102,6 +103,13 @@ class Sides:
             pd.Series(different_vehicles, dtype="str"),
             pd.Series(driver_names, dtype="str"),
         )
+
+    @cached_property
+    def substituted(self) -> np.ndarray:
+        """Whether another vehicle than the declared one ran each declared trip."""
+        declared = self.declared
+        ran = self.vehicles.array.take(declared.times.vehicle)
+        return np.asarray(declared.frame["placa"].array.take(declared.row) != ran)
 
     @property
     def plates(self) -> pd.Series:

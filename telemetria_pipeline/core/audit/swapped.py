@@ -18,6 +18,7 @@ import pandas as pd
 from telemetria_pipeline.core.audit.days import day_numbers
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.substitutions import seconds_in_common
+from telemetria_pipeline.core.audit.timeline import Axis, microseconds, sorting
 from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY
 
 NEAR_KM = 5
@@ -27,7 +28,9 @@ FAR_KM = 50
 
 _SERIES = ["day", "source", "vehicle"]
 _PAIR = [*_SERIES, "other"]
+_SAID_KM = ["km_saida", "km_chegada"]
 _EPOCH = date(1970, 1, 1)
+_MANY_DAYS = 100_000  # from the epoch on
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def find_swaps(
     vehicle, vehicles = pd.factorize(pd.concat([said, heard], ignore_index=True))
     source, sources = pd.factorize(segments["fonte"])
     first, last = ((day - _EPOCH).days for day in days)
-    trips = declared[["saida_utc", "chegada_utc", "km_saida", "km_chegada"]].assign(
+    trips = declared[["saida_utc", "chegada_utc", *_SAID_KM]].assign(
         day=day_numbers(declared["saida_utc"], zone), vehicle=vehicle[: len(declared)]
     )
     seen = pd.DataFrame(
@@ -87,7 +90,9 @@ def find_swaps(
             "in_km": segments["odometro_chegada_km"].array,
         }
     )
-    series = _series(seen[(segments["situacao_odometro"] == "ok").to_numpy()].dropna())
+    good = segments["situacao_odometro"] == "ok"
+    known = segments["odometro_saida_km"].notna() & segments["odometro_chegada_km"].notna()
+    series = _series(seen[(good & known).to_numpy()], len(sources))
     broken = _broken(series)
     trips = trips[trips["day"].between(first, last)]
     by_sheet = _by_sheets(trips, series)
@@ -96,9 +101,6 @@ def find_swaps(
     found = found.drop_duplicates(_PAIR)
     found = _both_ways(found[~found.duplicated(_SERIES, keep=False)])
     found = found.merge(series, on=_SERIES).sort_values(["day", "source", "vehicle"], ignore_index=True)
-
-    other = seen[_SERIES].merge(found[_PAIR], how="left", on=_SERIES)["other"]
-    really = other.fillna(seen["vehicle"]).to_numpy(np.int64)
     pairs = pd.DataFrame(
         {
             "dia": pd.Series([str(np.datetime64(day, "D")) for day in found["day"]], dtype="str"),
@@ -110,35 +112,60 @@ def find_swaps(
             "pelo_boletim": found["by_sheet"].astype(bool),
         }
     )
-    return Swaps(
-        pairs.sort_values(["dia", "fonte", "veiculo"], ignore_index=True),
-        heard if found.empty else pd.Series(vehicles.take(really), heard.index, dtype="str"),
-        len(found) > 0 or len(_change_places(broken, MAX_KM_A_DAY)) > 0,
-    )
+    in_doubt = len(found) > 0 or len(_change_places(broken, MAX_KM_A_DAY)) > 0
+    really = heard
+    if len(found):
+        other = seen[_SERIES].merge(found[_PAIR], how="left", on=_SERIES)["other"]
+        really = pd.Series(
+            vehicles.take(other.fillna(seen["vehicle"]).to_numpy(np.int64)), heard.index, dtype="str"
+        )
+    return Swaps(pairs.sort_values(["dia", "fonte", "veiculo"], ignore_index=True), really, in_doubt)
 
 
-def _series(readings: pd.DataFrame) -> pd.DataFrame:
+def _series(readings: pd.DataFrame, sources: int) -> pd.DataFrame:
     """Of each day, source and vehicle (`_SERIES`): least and greatest, first and last reading."""
-    by = readings.sort_values([*_SERIES, "saida_utc", "out_km", "in_km"]).groupby(_SERIES, as_index=False)
-    return by.agg(
-        least_km=("out_km", "min"), most_km=("in_km", "max"), first_km=("out_km", "first"),
-        last_km=("in_km", "last"),
-    )  # fmt: skip
+    device = readings["vehicle"].to_numpy() * sources + readings["source"].to_numpy()
+    departures = microseconds(readings["saida_utc"])
+    order = sorting(Axis(departures).at(device, departures), readings, ["out_km", "in_km"])
+    device, day = device[order], readings["day"].to_numpy()[order]
+    begin = np.flatnonzero((np.diff(device, prepend=-1) != 0) | (np.diff(day, prepend=0) != 0))
+    out_km, in_km = (readings[name].to_numpy()[order] for name in ("out_km", "in_km"))
+    return pd.DataFrame(
+        {
+            **{name: readings[name].to_numpy()[order[begin]] for name in _SERIES},
+            "least_km": np.minimum.reduceat(out_km, begin) if len(begin) else out_km,
+            "most_km": np.maximum.reduceat(in_km, begin) if len(begin) else in_km,
+            "first_km": out_km[begin],
+            "last_km": in_km[np.append(begin, len(order))[1:] - 1],
+        }
+    )
 
 
 def _by_sheets(trips: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
     """The pairs (`_PAIR`, both ways) that the declared odometers show."""
-    said = pd.concat(
-        [trips[["day", "vehicle"]].assign(km=trips[name]) for name in ("km_saida", "km_chegada")]
+    number = np.arange(len(series))
+    own = _of_vehicle_days(trips)[["vehicle_day", *_SAID_KM]].merge(
+        _of_vehicle_days(series).assign(number=number), on="vehicle_day"
     )
-    own = said.merge(series[[*_SERIES, "least_km", "most_km"]], on=["day", "vehicle"])
-    own["far"] = (own["km"] < own["least_km"] - FAR_KM) | (own["km"] > own["most_km"] + FAR_KM)
-    strange = own[own.groupby(_SERIES)["far"].transform("mean") > 0.5]  # few: only these meet each other
-    ranges = strange[[*_SERIES, "least_km", "most_km"]].drop_duplicates().rename(columns={"vehicle": "other"})
-    both = strange[[*_SERIES, "km", "far"]].merge(ranges, on=["day", "source"])
+    least, most = own["least_km"], own["most_km"]
+    far = {name: (own[name] < least - FAR_KM) | (own[name] > most + FAR_KM) for name in _SAID_KM}
+    trips_far, trips_in_all = (
+        np.bincount(own["number"], weights, len(series))
+        for weights in (sum(one.astype(np.int64) for one in far.values()), None)
+    )
+    strange = trips_far > trips_in_all  # more than half of the two readings of each trip
+    few = np.flatnonzero(strange[own["number"]])  # only these meet each other
+    said = pd.concat([own.take(few).assign(km=own[name].take(few), far=far[name].take(few)) for name in far])
+    ranges = series[strange][[*_SERIES, "least_km", "most_km"]].rename(columns={"vehicle": "other"})
+    both = said[[*_SERIES, "km", "far"]].merge(ranges, on=["day", "source"])
     near = (both["km"] >= both["least_km"] - NEAR_KM) & (both["km"] <= both["most_km"] + NEAR_KM)
     share = (near & both["far"]).groupby([both[name] for name in _PAIR]).mean()
     return _both_ways(share[share > 0.5].index.to_frame(index=False))
+
+
+def _of_vehicle_days(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with one number for vehicle and day: rows meet by it in a third of the time."""
+    return rows.assign(vehicle_day=rows["vehicle"] * _MANY_DAYS + rows["day"])
 
 
 def _broken(series: pd.DataFrame) -> pd.DataFrame:
@@ -163,6 +190,8 @@ def _in_the_hours_of_the_other(
     pairs: pd.DataFrame, trips: pd.DataFrame, seen: pd.DataFrame, rules: AuditRules
 ) -> pd.DataFrame:
     """Those of the pairs of which each one's declared trips are in the hours of the other one's segments."""
+    if pairs.empty:
+        return pairs
     asked = pairs.merge(trips, on=["day", "vehicle"])
 
     def in_common(whose: str) -> pd.Series:

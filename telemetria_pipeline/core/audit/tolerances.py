@@ -16,17 +16,18 @@ from telemetria_pipeline.core.exact import decimals, units
 ALIKE_PERCENT, ALIKE_M = 10, 1_000
 
 
-def resolve(trips: pd.DataFrame, percent: pd.Series, km: pd.Series, rules: AuditRules) -> pd.DataFrame:
-    """The trips with `tolerancia_pct`, `tolerancia_km` and `tolerancia_do_contrato`.
+def resolve(terms: pd.DataFrame, rules: AuditRules) -> pd.DataFrame:
+    """The terms with `tolerancia_pct`, `tolerancia_km` and `tolerancia_do_contrato`.
 
     Args:
-        percent, km: what each trip's contract says (PERCENT, KM), both or neither; missing: the defaults.
+        terms: `tolerancia_pct`, `tolerancia_km` (PERCENT, KM), what they say; missing: the defaults.
         rules: these.
     """
+    percent, km = terms["tolerancia_pct"], terms["tolerancia_km"]
     has_percent, has_km = percent.notna().to_numpy(), km.notna().to_numpy()
-    return trips.assign(
-        tolerancia_pct=_where(has_percent, percent, rules.percent_units, PERCENT, trips.index),
-        tolerancia_km=_where(has_km, km, rules.minimum_m, KM, trips.index),
+    return terms.assign(
+        tolerancia_pct=_where(has_percent, percent, rules.percent_units, PERCENT, terms.index),
+        tolerancia_km=_where(has_km, km, rules.minimum_m, KM, terms.index),
         tolerancia_do_contrato=has_percent | has_km,
     )
 

@@ -298,7 +298,7 @@ def _vehicle_columns(
     by_sheet, by_api = pairs.declared, pairs.first_segment
     plate = plates.array.take(vehicle)
     # The fleet number beside another plate may be that plate's.
-    own_number = np.where(declared.column("placa", by_sheet) == plate, by_sheet, -1)
+    own_number = np.where(np.append(sides.substituted, False)[by_sheet], -1, by_sheet)
     columns = {
         "viagem_id": pairs.ids,
         "fonte": _labels(
@@ -323,13 +323,12 @@ def _vehicle_columns(
 
 def _declared_columns(sides: Sides, pairs: Pairs) -> dict[str, Any]:
     declared, trips = sides.declared, pairs.declared
-    vehicle = np.append(declared.times.vehicle, -1)[trips]
-    plate, ran = declared.column("placa", trips), sides.vehicles.array.take(vehicle, allow_fill=True)
+    other = np.append(sides.substituted, False)[trips]
     km = decimals(np.append(declared.metres, 0)[trips], KM, pd.RangeIndex(len(trips)), missing=trips < 0)
     said = declared.columns(["empresa", *_AS_DECLARED], trips)
     return {
         "km_declarado": km,
-        "placa_declarada": plate.where(plate != ran),
+        "placa_declarada": declared.column("placa", np.where(other, trips, -1)),
         "empresa_declarada": said.pop("empresa"),
         "declaracoes": np.append(declared.copies, 0)[trips],
         **said,
@@ -364,10 +363,14 @@ def _reading_columns(segments: Side, pairs: Pairs, groups: Groups) -> dict[str, 
     """The device of each trip's segments, and its odometer as the first departs and as the last arrives; of
     trips that are judged together, as the first and the last of them do."""
     rows, good = segments.row[pairs.segment], _good(segments)[pairs.segment]
-    device, names = pd.factorize(segments.frame["fonte"] + ":" + segments.frame["veiculo_id"])
+    (source, sources), (number, numbers) = (
+        pd.factorize(segments.frame[name]) for name in ("fonte", "veiculo_id")
+    )
+    device, devices = pd.factorize(source * len(numbers) + number)
+    names = [f"{sources[d // len(numbers)]}:{numbers[d % len(numbers)]}" for d in devices.tolist()]
     device = device[rows]
     least, most = pairs.fold(np.minimum, device, -1), pairs.fold(np.maximum, device, -1)
-    found: dict[str, Any] = {"aparelho": _labels(np.where(least == most, least, -1), names.tolist())}
+    found: dict[str, Any] = {"aparelho": _labels(np.where(least == most, least, -1), names)}
     after = np.append(pairs.begin, len(rows))[1:]
     for name, at, ends in (("saida", pairs.begin, groups.opens), ("chegada", after - 1, groups.closes)):
         reading = np.full(len(pairs.ids), np.nan)

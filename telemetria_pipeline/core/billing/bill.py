@@ -130,7 +130,7 @@ def make_bill(
     return Bill(
         _under(BILLING, billing),
         _priced(trips, billed, contracts, lines["termos"].to_numpy(), line_of_trip),
-        [*grid.uses_outside(used), *holes(grid.rows[used & grid.under], contracts)],
+        [*grid.uses_outside(used), *holes(grid.rows[used & grid.under & (grid.terms < 0)], contracts)],
     )
 
 

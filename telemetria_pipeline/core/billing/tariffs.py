@@ -17,6 +17,7 @@ from telemetria_pipeline.core.audit.tolerances import resolve
 from telemetria_pipeline.core.distinct import by_distinct
 from telemetria_pipeline.core.names import plain_name
 
+_SAID_OF_TRIPS = ["contrato", "tarifa_brl_km", "versao_tarifas", "tolerancia_pct", "tolerancia_km"]
 _VEHICLE = ["placa", "tipo", "transportadora", "operacao"]
 
 
@@ -60,17 +61,11 @@ def price_trips(
     """
     terms = CONTRACTS.empty() if contracts is None else contracts
     at = terms_in_force(trips.assign(data=days), terms)
-    terms = terms.assign(versao_tarifas=_versions(terms))
-
-    def of_trips(name: str) -> pd.Series:
-        return pd.Series(terms[name].array.take(at, allow_fill=True), index=trips.index)
-
-    names = ("contrato", "tarifa_brl_km", "versao_tarifas")
-    priced = trips.assign(
-        **{name: of_trips(name) for name in names},
-        paga_sem_boletim=np.append(terms["paga_sem_boletim"].to_numpy(), False)[at],
-    )
-    return resolve(priced, of_trips("tolerancia_pct"), of_trips("tolerancia_km"), rules)
+    pays = np.append(terms["paga_sem_boletim"].to_numpy(), False)[at]
+    said = terms.assign(versao_tarifas=_versions(terms))[_SAID_OF_TRIPS].reset_index(drop=True)
+    said = resolve(said.reindex(range(len(said) + 1)), rules)  # the last is for trips without terms
+    of_trips = {name: said[name].array.take(at) for name in said}
+    return trips.assign(paga_sem_boletim=pays, **of_trips)
 
 
 def _versions(terms: pd.DataFrame) -> pd.Series:
