@@ -16,6 +16,9 @@ HEADERS = (
     "HORÁRIO CHEGADA", "KM INICIAL", "KM FINAL", "MOTORISTA", "EMPRESA", "TURNO",
 )  # fmt: skip
 
+TURNS_M = 1_000_000_000
+"""An odometer of six digits begins anew after 999,999 km."""
+
 Row = list[str | float]
 
 
@@ -42,8 +45,8 @@ class DeclaredTrip:
 
     @property
     def distance_m(self) -> int:
-        """What it claims."""
-        return self.km_in_m - self.km_out_m
+        """What it claims; the odometer may have passed its last digit."""
+        return (self.km_in_m - self.km_out_m) % TURNS_M
 
 
 def honest(trip: Trip, company: str) -> DeclaredTrip:

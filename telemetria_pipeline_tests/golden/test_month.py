@@ -78,8 +78,8 @@ def test_every_seeded_event_is_judged_as_intended(month: GoldenMonth) -> None:
     assert_judged_as_intended(month)
     told = Counter(event.event for event in month.expected())
     assert told.keys() >= {
-        *EVENTS, "not heard", "twice", "reserve", "exact", "careless", "declared_twice", "overstates_9",
-        "overstates_12", "driver_overstates_12", "restarts",
+        *EVENTS, "not heard", "twice", "reserve", "odometer turns", "exact", "careless",
+        "declared_twice", "overstates_9", "overstates_12", "driver_overstates_12", "restarts",
     }  # fmt: skip
 
 
@@ -218,6 +218,13 @@ def test_the_bill_by_hand(month: GoldenMonth) -> None:
     reserve = lines[RESERVE_PLATE, "1"]
     assert (reserve.audited_m, reserve.variable) == (14 * 31_400, Decimal("1934.24"))  # 439.6 km x 4.40
     assert plate(month, 6) not in {line.plate for line in true.bills[CYCLE]}
+
+
+def test_an_odometer_that_passes_its_last_digit_counts_what_was_driven(month: GoldenMonth) -> None:
+    own = [t for t in truth(month).trips if t.plate == RESERVE_PLATE and t.declared]
+    turned = [t.declared for t in own if t.declared and t.declared.km_in_m < t.declared.km_out_m]
+    assert [(t.km_out_m, t.km_in_m) for t in turned] == [(999_990_000, 21_400)]
+    assert {(t.audited_m, t.basis) for t in own} == {(31_400, "boletim_substitui")}
 
 
 def test_the_parts_of_the_bill_sum_to_its_totals(month: GoldenMonth) -> None:

@@ -39,6 +39,7 @@ ENTERS = {8: date(2026, 3, 9)}
 LEAVES = {5: date(2026, 3, 12)}
 TARIFFS_CHANGE = date(2026, 3, 9)
 RESERVE_PLATE = "RSV0A11"  # a hired bus without a device, with a contract of its own
+RESERVE_TURNS = date(2026, 3, 10)  # its odometer passes 999,999 km
 FULL_SIZE, SMALL = "ÔNIBUS", "MICRO-ÔNIBUS"
 
 

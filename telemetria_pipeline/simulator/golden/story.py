@@ -12,7 +12,7 @@ from itertools import pairwise, product
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from telemetria_pipeline.simulator.boletins import DeclaredTrip, honest
+from telemetria_pipeline.simulator.boletins import TURNS_M, DeclaredTrip, honest
 from telemetria_pipeline.simulator.chance import between, draw
 from telemetria_pipeline.simulator.faults import DATA_FAULTS, FaultPlan
 from telemetria_pipeline.simulator.fleet import BOUGHT, Fleet, Trip, as_typed
@@ -23,6 +23,7 @@ from telemetria_pipeline.simulator.golden.cast import (
     LATE,
     NORTE,
     RESERVE_PLATE,
+    RESERVE_TURNS,
     SOURCES,
     SUL,
     Member,
@@ -71,6 +72,7 @@ TYPED_OFF = {
     "day_off": [timedelta(days=1), timedelta(days=-1)],
 }
 SAME_KM_M, LONG_M = 14_000, 25_000
+RESERVE_M = 31_400
 MIDDLE_NAMES = ("Carlos", "Aparecida", "Henrique", "Luiza")
 
 WRONG_KM = {"km_divergente": "divergente"}
@@ -184,14 +186,16 @@ class Story:
         return first < day < last and day not in accidents
 
     def reserve_day(self, day: date) -> VehicleDay:
-        """The hired bus without a device: a trip a day."""
+        """The hired bus without a device: a trip a day, one of them past the odometer's last digit."""
         start = self.midnight(day) + timedelta(hours=6)
-        out = 80_000_000 + 31_400 * (day - ODOMETERS_APART).days
+        out = (TURNS_M - 10_000 + RESERVE_M * (day - RESERVE_TURNS).days) % TURNS_M
         trip = DeclaredTrip(
             RESERVE_PLATE, RESERVE_PLATE, "9901", str(self.zone), start, start + 50 * MINUTE,
-            "Vila Operária", "Frente 12", out, out + 31_400, "Dirceu Reserva", NORTE.carrier, "A",
+            "Vila Operária", "Frente 12", out, (out + RESERVE_M) % TURNS_M,
+            "Dirceu Reserva", NORTE.carrier, "A",
         )  # fmt: skip
-        expected = _told("reserve", trip, "inconclusivo", NO_NEWS | UNKNOWN)
+        event = "reserve" if day != RESERVE_TURNS else "odometer turns"
+        expected = _told(event, trip, "inconclusivo", NO_NEWS | UNKNOWN)
         return VehicleDay([Declared(trip, (NORTE,))], [expected])
 
     def _day(self, member: Member, day: date) -> VehicleDay:
