@@ -17,7 +17,7 @@ from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import RuleSettings
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
-from telemetria_pipeline.defs.reference.assets import contracts, drivers, vehicles
+from telemetria_pipeline.defs.reference.assets import contracts, drivers, substitutions, vehicles
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
@@ -112,7 +112,7 @@ class GoldenPipeline:
         for name, data in self.month.reference_files().items():
             self.lake.store.put(f"{FOLDER}/{name}", data)
         resources = {"pipeline": PipelineResource(settings={"lake": f"file:{self.folder / 'lake'}"})}
-        assets = [vehicles, drivers, contracts]
+        assets = [vehicles, drivers, contracts, substitutions]
         assert dg.materialize(assets, resources=resources, run_config=_QUIET).success
 
     def arrive(self, batches: Iterable[Iterable[Arrival]]) -> None:

@@ -20,6 +20,7 @@ from telemetria_pipeline.simulator.golden.cast import (
     QUIMERA,
     RESERVE_PLATE,
     SENDERS,
+    SUBSTITUTIONS,
 )
 from telemetria_pipeline.simulator.golden.story import EVENTS, HOLES
 from telemetria_pipeline.simulator.records import SECOND_CLOCK
@@ -218,6 +219,19 @@ def test_the_bill_by_hand(month: GoldenMonth) -> None:
     reserve = lines[RESERVE_PLATE, "1"]
     assert (reserve.audited_m, reserve.variable) == (14 * 31_400, Decimal("1934.24"))  # 439.6 km x 4.40
     assert plate(month, 6) not in {line.plate for line in true.bills[CYCLE]}
+
+
+def test_whoever_runs_in_place_of_another_is_judged_and_paid_as_itself(month: GoldenMonth) -> None:
+    for rule in SUBSTITUTIONS:
+        broken, ran = (plate(month, number) for number in (rule.broken, rule.ran))
+        rows = [d.trip for d in month.declared(rule.day) if d.trip.plate == broken]
+        assert {row.substitute for row in rows} == ({ran} if rule.in_rows else {""})
+        trips = [t for t in truth(month).trips if t.day == rule.day and t.plate in (broken, ran)]
+        assert {(t.source, t.verdict) for t in trips} == {("ambos", "ok")}
+        morning = [t for t in trips if t.plate == broken]
+        assert bool(morning) == bool(rule.hour)
+        assert len(trips) == len(rows) > 8
+        assert {t.terms.contract for t in trips if t.terms and t.plate == ran} == {"CT-0101"}
 
 
 def test_an_odometer_that_passes_its_last_digit_counts_what_was_driven(month: GoldenMonth) -> None:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from telemetria_pipeline.simulator.boletins import DeclaredTrip
 from telemetria_pipeline.simulator.dialects import Dialect
 from telemetria_pipeline.simulator.golden.cast import Member
-from telemetria_pipeline.simulator.golden.reference import Terms
+from telemetria_pipeline.simulator.golden.reference import InPlace, Terms
 from telemetria_pipeline.simulator.records import Carrier
 from telemetria_pipeline.simulator.truth import odometer_status
 from telemetria_pipeline_tests.golden.together import judged_together, like, misplaced, pieces, shares
@@ -91,7 +91,8 @@ class TrueVerdict:
 
 @dataclass(frozen=True)
 class Known:
-    """What the audit knows: both sides, the hours captured, the vehicles registered, the contracts."""
+    """What the audit knows: both sides, the hours captured, the vehicles registered, the contracts, who ran
+    in place of whom."""
 
     declared: Sequence[DeclaredTrip]
     segments: Sequence[Segment]
@@ -99,6 +100,7 @@ class Known:
     members: Mapping[str, Member]  # registered ones, by plate
     terms: Sequence[Terms]
     zone: ZoneInfo
+    substitutions: Sequence[InPlace] = ()
 
 
 def plain(name: str) -> str:
@@ -173,7 +175,8 @@ class _Audit:
         self.known = known
         self.declared: _ByDay[DeclaredTrip] = defaultdict(lambda: defaultdict(list))
         for trip in _without_repeats(known.declared):
-            self.declared[trip.plate][self._day(trip.departure)].append(trip)
+            ran = replace(trip, plate=self._who_ran(trip))
+            self.declared[ran.plate][self._day(trip.departure)].append(ran)
         self.segments: _ByDay[Segment] = defaultdict(lambda: defaultdict(list))
         for segment in sorted(_heard_once(known), key=lambda s: s.departure):
             self.segments[segment.plate][self._day(segment.departure)].append(segment)
@@ -224,6 +227,26 @@ class _Audit:
                 across = any(trip in together.across for trip in group)
                 for verdict in self._declared(group, own, across, group[0] in dict(moved)):
                     yield self._told(verdict)
+
+    def _who_ran(self, trip: DeclaredTrip) -> str:
+        """Whose a trip is: the substitute's that its row names, else that of the register, unless the
+        declared vehicle was heard for more of it."""
+        if trip.substitute:
+            return trip.substitute
+        day = self._day(trip.departure)
+        found = [s for s in self.known.substitutions if s.plate == trip.plate and s.begins <= day <= s.ends]
+        if not found:
+            return trip.plate
+
+        def heard(plate: str) -> timedelta:
+            by_source: dict[str, timedelta] = defaultdict(timedelta)
+            for segment in self.known.segments:
+                if segment.plate == plate:
+                    by_source[segment.source] += max(_overlap(segment, trip), timedelta(0))
+            return max(by_source.values(), default=timedelta(0))
+
+        (row,) = found
+        return trip.plate if heard(trip.plate) > heard(row.substitute) else row.substitute
 
     def _day(self, when: datetime) -> date:
         return when.astimezone(self.known.zone).date()
@@ -386,8 +409,9 @@ def _around(by_day: Mapping[date, list[_Trip]], day: date) -> list[_Trip]:
 
 
 def _without_repeats(declared: Iterable[DeclaredTrip]) -> list[DeclaredTrip]:
-    """Rule 0."""
-    first = {(t.plate, t.departure, t.arrival, t.km_out_m, t.km_in_m): t for t in declared}
+    """Rule 0; a row that names a substitute speaks for those that do not."""
+    rows = sorted(declared, key=lambda t: bool(t.substitute))
+    first = {(t.plate, t.departure, t.arrival, t.km_out_m, t.km_in_m): t for t in rows}
     return list(first.values())
 
 

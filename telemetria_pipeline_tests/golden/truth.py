@@ -7,7 +7,7 @@ from functools import cache
 
 from telemetria_pipeline.simulator.dialects import DIALECTS
 from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
-from telemetria_pipeline.simulator.golden.reference import contract_terms
+from telemetria_pipeline.simulator.golden.reference import contract_terms, registered_substitutions
 from telemetria_pipeline_tests.golden.money import (
     Adjustment,
     BillLine,
@@ -87,5 +87,6 @@ class GoldenTruth:
             captured=captured,
             members={m.vehicle.plate: m for m in month.cast if m.registered},
             terms=contract_terms(month.cast),
+            substitutions=registered_substitutions(month.cast, story.substitutions),
             zone=story.zone,
         )

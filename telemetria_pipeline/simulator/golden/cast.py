@@ -40,6 +40,24 @@ LEAVES = {5: date(2026, 3, 12)}
 TARIFFS_CHANGE = date(2026, 3, 9)
 RESERVE_PLATE = "RSV0A11"  # a hired bus without a device, with a contract of its own
 RESERVE_TURNS = date(2026, 3, 10)  # its odometer passes 999,999 km
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """On a day from an hour on, one vehicle is in the workshop and another runs under its plate; both by
+    number. Either the rows say so, or only the register does."""
+
+    broken: int
+    ran: int
+    day: date
+    hour: int
+    in_rows: bool
+
+
+SUBSTITUTIONS = (
+    Substitution(1, 10, date(2026, 3, 9), 0, in_rows=True),
+    Substitution(1, 10, date(2026, 3, 16), 12, in_rows=False),
+)
 FULL_SIZE, SMALL = "ÔNIBUS", "MICRO-ÔNIBUS"
 
 

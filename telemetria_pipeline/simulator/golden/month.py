@@ -9,7 +9,13 @@ from telemetria_pipeline.simulator.boletins import as_csv, as_xlsx, typed
 from telemetria_pipeline.simulator.faults import FaultPlan
 from telemetria_pipeline.simulator.fleet import Fleet
 from telemetria_pipeline.simulator.golden.cast import SENDERS, SOURCES, Member, Sender
-from telemetria_pipeline.simulator.golden.reference import contracts_file, drivers_file, vehicles_file
+from telemetria_pipeline.simulator.golden.reference import (
+    contracts_file,
+    drivers_file,
+    registered_substitutions,
+    substitutions_file,
+    vehicles_file,
+)
 from telemetria_pipeline.simulator.golden.story import Declared, Expected, Story
 from telemetria_pipeline.simulator.server import Simulator
 
@@ -81,6 +87,9 @@ class GoldenMonth:
             "vehicles.csv": vehicles_file(self.cast),
             "drivers.csv": drivers_file(self.cast),
             "contracts.csv": contracts_file(self.cast),
+            "substitutions.csv": substitutions_file(
+                registered_substitutions(self.cast, self.story.substitutions)
+            ),
         }
 
     def declared(self, day: date) -> list[Declared]:

@@ -4,6 +4,7 @@ Everything follows from the seed, the vehicle and the day. Each seeded event say
 of it (`Expected`), with margins wide enough that rounding cannot decide.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 from telemetria_pipeline.simulator.boletins import TURNS_M, DeclaredTrip, honest
 from telemetria_pipeline.simulator.chance import between, draw
 from telemetria_pipeline.simulator.faults import DATA_FAULTS, FaultPlan
-from telemetria_pipeline.simulator.fleet import BOUGHT, Fleet, Trip, as_typed
+from telemetria_pipeline.simulator.fleet import BOUGHT, Trip, as_typed, vehicle_id
 from telemetria_pipeline.simulator.golden.cast import (
     FABULA,
     FABULA_DESK,
@@ -25,12 +26,15 @@ from telemetria_pipeline.simulator.golden.cast import (
     RESERVE_PLATE,
     RESERVE_TURNS,
     SOURCES,
+    SUBSTITUTIONS,
     SUL,
     Member,
     Sender,
     Source,
+    Substitution,
     cast_of,
 )
+from telemetria_pipeline.simulator.golden.driving import GoldenFleet, Span
 from telemetria_pipeline.simulator.records import Silence
 
 # Hours that a source never gives, and hours in which a carrier's devices send nothing: local clock.
@@ -112,9 +116,10 @@ class Story:
     """The month's story from `first` to `last`, business days in the fleet's main zone."""
 
     def __init__(self, seed: int, vehicles: int, first: date, last: date, timezone: str) -> None:
-        self.fleet = Fleet(seed, vehicles, timezone)
-        self.cast = cast_of(self.fleet)
         self.zone = ZoneInfo(timezone)
+        self.substitutions = [s for s in SUBSTITUTIONS if max(s.broken, s.ran) <= vehicles]
+        self.fleet = GoldenFleet(seed, vehicles, timezone, self._stands())
+        self.cast = cast_of(self.fleet)
         self.first, self.last = first, last
         rates = dict.fromkeys(DATA_FAULTS, 0.015)
         sound = {m.vehicle.id for m in self.cast if m.habit not in ("exact", "careless")}
@@ -182,8 +187,17 @@ class Story:
     def is_calm(self, member: Member, day: date) -> bool:
         """No accident of telemetry that day, and the vehicle seen on the days before and after."""
         accidents = {d for d, _, _ in (*OUTAGES.get(member.source.slug, ()), *HOLES)}
+        accidents |= {s.day for s in self.substitutions if member.number in (s.broken, s.ran)}
         first, last = max(self.first, member.enters or BOUGHT), min(self.last, member.leaves or self.last)
         return first < day < last and day not in accidents
+
+    def substitution(self, member: Member, trip: DeclaredTrip) -> Substitution | None:
+        """In whose place the vehicle drove the trip."""
+        for found in self.substitutions:
+            start, end = self._window(found.day, found.hour, 24)
+            if found.ran == member.number and start <= trip.departure < end:
+                return found
+        return None
 
     def reserve_day(self, day: date) -> VehicleDay:
         """The hired bus without a device: a trip a day, one of them past the odometer's last digit."""
@@ -206,6 +220,7 @@ class Story:
         told = self._as_usual(member, trips)
         if member.habit == "declared_twice" and draw(self.fleet.seed, "twice", day) < 0.3:
             self._declare_again(told, member, day)
+        self._declare_under_other_plates(told, member)
         return told
 
     def _event(self, member: Member, day: date) -> str | None:
@@ -294,6 +309,20 @@ class Story:
             told.declared.append(Declared(again, (FABULA_DESK,)))
             if self.is_calm(member, day):
                 told.expected.append(_told("twice", again, "divergente", {"sem_telemetria": "divergente"}))
+
+    def _declare_under_other_plates(self, told: VehicleDay, member: Member) -> None:
+        """What it ran in place of another is declared under that one's plate, and is its own all the same."""
+        for n, claim in enumerate(told.declared):
+            if found := self.substitution(member, claim.trip):
+                broken = self.cast[found.broken - 1].vehicle
+                row = replace(
+                    claim.trip,
+                    plate=broken.plate,
+                    typed_plate=as_typed(broken.plate, self.fleet.seed, broken.id),
+                    fleet_number=broken.fleet_number,
+                    substitute=member.vehicle.plate if found.in_rows else "",
+                )
+                told.declared[n] = replace(claim, trip=row)
 
     # What happens on a careless day; None where the day has no place for it
 
@@ -437,7 +466,15 @@ class Story:
         begins, ends = trips[0].departure - FAR_APART, trips[-1].arrival + FAR_APART
         return not any(t.arrival > begins and t.departure < ends for t in around if t not in trips)
 
-    # When telemetry is not heard
+    # Who stands, and when telemetry is not heard
+
+    def _stands(self) -> dict[str, list[Span]]:
+        """When each vehicle, by id, stands: the one in the workshop, and until then its substitute."""
+        stands: dict[str, list[Span]] = defaultdict(list)
+        for s in self.substitutions:
+            stands[vehicle_id(s.broken)].append(self._window(s.day, s.hour, 24))
+            stands[vehicle_id(s.ran)].append(self._window(s.day, 0, s.hour))
+        return stands
 
     def _window(self, day: date, start: int, end: int) -> tuple[datetime, datetime]:
         midnight = self.midnight(day)
