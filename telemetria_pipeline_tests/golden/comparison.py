@@ -29,6 +29,7 @@ from telemetria_pipeline_tests.golden.truth import Truth
 
 Key = tuple[str, ...]
 Rows = Mapping[Key, Mapping[str, Any]]
+_WITHOUT_PRICE = ("veiculo_desconhecido", "aparelhos_trocados")
 _OF_KM = ("km_divergente", "sem_telemetria", "nao_declarada")
 
 
@@ -162,7 +163,7 @@ def _trips(pipeline: GoldenPipeline) -> Rows:
 
 def _true_kinds(trips: Sequence[TrueVerdict]) -> Rows:
     def at_stake(trip: TrueVerdict, kind: str) -> int | None:
-        if trip.terms is None or kind == "veiculo_desconhecido":
+        if trip.terms is None or kind in _WITHOUT_PRICE:
             return None
         return _cents(trip.at_stake) if kind in _OF_KM else 0
 

@@ -21,6 +21,7 @@ from telemetria_pipeline.simulator.golden.cast import (
     RESERVE_PLATE,
     SENDERS,
     SUBSTITUTIONS,
+    SWAPS,
 )
 from telemetria_pipeline.simulator.golden.story import EVENTS, HOLES
 from telemetria_pipeline.simulator.records import SECOND_CLOCK
@@ -232,6 +233,22 @@ def test_whoever_runs_in_place_of_another_is_judged_and_paid_as_itself(month: Go
         assert bool(morning) == bool(rule.hour)
         assert len(trips) == len(rows) > 8
         assert {t.terms.contract for t in trips if t.terms and t.plate == ran} == {"CT-0101"}
+
+
+def test_devices_that_changed_places_are_seen_and_change_no_verdict(month: GoldenMonth) -> None:
+    kinds = {"aparelhos_trocados": "a_esclarecer"}
+    told = [(t.day, t.plate) for t in truth(month).trips if kinds.items() <= t.kinds.items()]
+    days = [(s, s.first + timedelta(days=n)) for s in SWAPS for n in range((s.last - s.first).days + 1)]
+    assert [day for day, _ in told] == [day for _, day in days]
+    for swap, day in days:
+        pair = [plate(month, swap.one), plate(month, swap.other)]
+        trips = [t for t in truth(month).trips if t.day == day and t.plate in pair]
+        assert [(d, p) for d, p in told if d == day] == [(day, trips[0].plate)]
+        assert {t.verdict for t in trips} == {"ok"}
+        ids = {p: {s.vehicle_id for t in trips if t.plate == p for s in t.segments} for p in pair}
+        assert all(len(own) == 1 for own in ids.values())
+        usual = {t.vehicle_id for t in truth(month).trips if t.plate == pair[0] and t.day != day}
+        assert ids[pair[1]] <= usual
 
 
 def test_an_odometer_that_passes_its_last_digit_counts_what_was_driven(month: GoldenMonth) -> None:

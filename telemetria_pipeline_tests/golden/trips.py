@@ -20,6 +20,7 @@ from telemetria_pipeline.simulator.golden.cast import Member
 from telemetria_pipeline.simulator.golden.reference import InPlace, Terms
 from telemetria_pipeline.simulator.records import Carrier
 from telemetria_pipeline.simulator.truth import odometer_status
+from telemetria_pipeline_tests.golden.swapped import Pair, swapped
 from telemetria_pipeline_tests.golden.together import judged_together, like, misplaced, pieces, shares
 
 _Trip = TypeVar("_Trip")
@@ -161,24 +162,33 @@ def segments_of(
 
 def true_verdicts(known: Known) -> list[TrueVerdict]:
     """Every validated trip, by departure and plate."""
-    verdicts = sorted(_Audit(known).verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
-    met = set()
+    audit = _Audit(known)
+    verdicts = sorted(audit.verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
+    met: set[tuple] = set()
     for verdict in verdicts:
         if verdict.plate not in known.members and (verdict.plate, verdict.day) not in met:
             met.add((verdict.plate, verdict.day))
             verdict.kinds["veiculo_desconhecido"] = "a_esclarecer"
+        for pair in audit.swapped:
+            day, _, *plates = pair
+            if verdict.plate in plates and verdict.day == day and pair not in met:
+                met.add(pair)
+                verdict.kinds["aparelhos_trocados"] = "a_esclarecer"
     return verdicts
 
 
 class _Audit:
     def __init__(self, known: Known) -> None:
         self.known = known
+        declared = _without_repeats(known.declared)
+        self.swapped = self._find_swapped(declared)
+        segments = [self._really(s) for s in known.segments]
         self.declared: _ByDay[DeclaredTrip] = defaultdict(lambda: defaultdict(list))
-        for trip in _without_repeats(known.declared):
-            ran = replace(trip, plate=self._who_ran(trip))
+        for trip in declared:
+            ran = replace(trip, plate=self._who_ran(trip, segments))
             self.declared[ran.plate][self._day(trip.departure)].append(ran)
         self.segments: _ByDay[Segment] = defaultdict(lambda: defaultdict(list))
-        for segment in sorted(_heard_once(known), key=lambda s: s.departure):
+        for segment in sorted(_heard_once(known, segments), key=lambda s: s.departure):
             self.segments[segment.plate][self._day(segment.departure)].append(segment)
 
     def verdicts(self) -> Iterable[TrueVerdict]:
@@ -228,25 +238,41 @@ class _Audit:
                 for verdict in self._declared(group, own, across, group[0] in dict(moved)):
                     yield self._told(verdict)
 
-    def _who_ran(self, trip: DeclaredTrip) -> str:
-        """Whose a trip is: the substitute's that its row names, else that of the register, unless the
-        declared vehicle was heard for more of it."""
-        if trip.substitute:
-            return trip.substitute
+    def _find_swapped(self, declared: Iterable[DeclaredTrip]) -> set[Pair]:
+        said: dict[tuple[str, date], list[DeclaredTrip]] = defaultdict(list)
+        for trip in declared:
+            said[self._said_to_run(trip), self._day(trip.departure)].append(trip)
+        return swapped(said, self.known.segments, self._day, _overlap)
+
+    def _really(self, segment: Segment) -> Segment:
+        """The segment, of the vehicle that it was."""
+        for day, source, one, other in self.swapped:
+            if (day, source) == (self._day(segment.departure), segment.source):
+                plate = {one: other, other: one}.get(segment.plate, segment.plate)
+                segment = replace(segment, plate=plate)
+        return segment
+
+    def _said_to_run(self, trip: DeclaredTrip) -> str:
+        """The substitute that the row names, else that of the register, else the declared vehicle."""
         day = self._day(trip.departure)
         found = [s for s in self.known.substitutions if s.plate == trip.plate and s.begins <= day <= s.ends]
-        if not found:
-            return trip.plate
+        return trip.substitute or (found[0].substitute if found else trip.plate)
+
+    def _who_ran(self, trip: DeclaredTrip, segments: Sequence[Segment]) -> str:
+        """Whose a trip is: of the two, where only the register names another, the declared vehicle's if it
+        was heard for more of it."""
+        ran = self._said_to_run(trip)
+        if ran in (trip.plate, trip.substitute):
+            return ran
 
         def heard(plate: str) -> timedelta:
             by_source: dict[str, timedelta] = defaultdict(timedelta)
-            for segment in self.known.segments:
+            for segment in segments:
                 if segment.plate == plate:
                     by_source[segment.source] += max(_overlap(segment, trip), timedelta(0))
             return max(by_source.values(), default=timedelta(0))
 
-        (row,) = found
-        return trip.plate if heard(trip.plate) > heard(row.substitute) else row.substitute
+        return trip.plate if heard(trip.plate) > heard(ran) else ran
 
     def _day(self, when: datetime) -> date:
         return when.astimezone(self.known.zone).date()
@@ -385,14 +411,14 @@ class _Audit:
         return ("perdido" if unseen else "presente"), unseen
 
 
-def _heard_once(known: Known) -> Iterable[Segment]:
+def _heard_once(known: Known, segments: Sequence[Segment]) -> Iterable[Segment]:
     """Of what two sources heard at once, that of the source in the register."""
     first: dict[str, list[Segment]] = defaultdict(list)
-    for segment in known.segments:
+    for segment in segments:
         member = known.members.get(segment.plate)
         if member and segment.source == member.registered_source:
             first[segment.plate].append(segment)
-    for segment in known.segments:
+    for segment in segments:
         others = [s for s in first[segment.plate] if s.source != segment.source]
         if not any(_is_the_same(segment, other) for other in others):
             yield segment

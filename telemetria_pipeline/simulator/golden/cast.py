@@ -58,6 +58,23 @@ SUBSTITUTIONS = (
     Substitution(1, 10, date(2026, 3, 9), 0, in_rows=True),
     Substitution(1, 10, date(2026, 3, 16), 12, in_rows=False),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Two vehicles of one source, by number, whose devices changed places; both days are of it."""
+
+    one: int
+    other: int
+    first: date
+    last: date
+
+
+# The sheets give away the first one; of the second one, their odometers are wrong anyway, only telemetry.
+SWAPS = (
+    Swap(5, 8, date(2026, 3, 10), date(2026, 3, 11)),
+    Swap(3, 9, date(2026, 3, 15), date(2026, 3, 15)),
+)
 FULL_SIZE, SMALL = "ÔNIBUS", "MICRO-ÔNIBUS"
 
 

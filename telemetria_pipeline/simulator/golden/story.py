@@ -28,6 +28,7 @@ from telemetria_pipeline.simulator.golden.cast import (
     SOURCES,
     SUBSTITUTIONS,
     SUL,
+    SWAPS,
     Member,
     Sender,
     Source,
@@ -35,7 +36,7 @@ from telemetria_pipeline.simulator.golden.cast import (
     cast_of,
 )
 from telemetria_pipeline.simulator.golden.driving import GoldenFleet, Span
-from telemetria_pipeline.simulator.records import Silence
+from telemetria_pipeline.simulator.records import Exchange, Silence
 
 # Hours that a source never gives, and hours in which a carrier's devices send nothing: local clock.
 OUTAGES = {
@@ -81,6 +82,7 @@ MIDDLE_NAMES = ("Carlos", "Aparecida", "Henrique", "Luiza")
 
 WRONG_KM = {"km_divergente": "divergente"}
 UNKNOWN = {"veiculo_desconhecido": "a_esclarecer"}
+SWAPPED = {"aparelhos_trocados": "a_esclarecer"}
 NO_NEWS = {"sem_telemetria": "inconclusivo"}
 
 
@@ -132,6 +134,15 @@ class Story:
             for source in SOURCES
         }
         self.silences = tuple(self._silences())
+        self.exchanges = tuple(
+            Exchange(
+                (self.cast[swap.one - 1].vehicle, self.cast[swap.other - 1].vehicle),
+                self.midnight(swap.first),
+                self.midnight(swap.last + timedelta(days=1)),
+            )
+            for swap in SWAPS
+            if max(swap.one, swap.other) <= vehicles
+        )
         self.day = lru_cache(maxsize=None)(self._day)
         self._tell: dict[str, Callable[[Member, Sequence[Trip]], VehicleDay | None]] = {
             "phantom": self._phantom,
@@ -151,7 +162,8 @@ class Story:
         return self.fleet.seed + 1_000 * SOURCES.index(source)
 
     def books(self, source: Source) -> dict[str, Any]:
-        """What is heard through a source: fleet, faults, silences and second trackers of its carrier."""
+        """What is heard through a source: its carrier's fleet, faults, silences, second trackers, and devices
+        that changed places."""
         second = [m.vehicle for m in self.cast if m.number == HEARD_TWICE and source.carrier == FABULA]
         own = [m.vehicle for m in self.cast if m.source == source]
         return {
@@ -159,6 +171,7 @@ class Story:
             "faults": self.faults[source.slug],
             "silences": (*self.silences, *(self._second_silences() if second else ())),
             "second_trackers": frozenset(vehicle.id for vehicle in second),
+            "exchanges": self.exchanges,
         }
 
     @property
@@ -221,6 +234,7 @@ class Story:
         if member.habit == "declared_twice" and draw(self.fleet.seed, "twice", day) < 0.3:
             self._declare_again(told, member, day)
         self._declare_under_other_plates(told, member)
+        self._expect_swap(told, member, day)
         return told
 
     def _event(self, member: Member, day: date) -> str | None:
@@ -323,6 +337,16 @@ class Story:
                     substitute=member.vehicle.plate if found.in_rows else "",
                 )
                 told.declared[n] = replace(claim, trip=row)
+
+    def _expect_swap(self, told: VehicleDay, member: Member, day: date) -> None:
+        """The first trip of two whose devices changed places bears what is said of them."""
+        for exchange in self.exchanges:
+            if member.vehicle in exchange.vehicles and exchange.start <= self.midnight(day) < exchange.end:
+                pair = [m for m in self.cast if m.vehicle in exchange.vehicles]
+                first = min((self.driven(m, day)[0] for m in pair), key=lambda t: t.departure)
+                for n, e in enumerate(told.expected):
+                    if first.vehicle == member.vehicle and e.departure == first.departure.replace(second=0):
+                        told.expected[n] = replace(e, kinds=e.kinds | SWAPPED)
 
     # What happens on a careless day; None where the day has no place for it
 
