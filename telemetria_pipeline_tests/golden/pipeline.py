@@ -90,6 +90,11 @@ class GoldenPipeline:
         """All boletins, the late ones too."""
         return self.month.boletins() | self.month.late_boletins()
 
+    def versions(self, name: str) -> list[bytes]:
+        """What is sent under a name, one after the other."""
+        earlier = self.month.earlier_boletins()
+        return [*([earlier[name]] if name in earlier else []), self.boletins[name]]
+
     def capture_month(self) -> None:
         """Ask each source, over its socket, for each hour, in vain where it is out."""
         with self.month.simulators(token=TOKEN) as apis, ExitStack() as open_clients:
@@ -122,8 +127,9 @@ class GoldenPipeline:
                 if isinstance(what, Hour):
                     self.publish(what, self.captured.get(what))
                 else:
-                    self.inbox.put(what, self.boletins[what])
-                    self.take_in(next(f.file_id for f in landed_files(self.inbox) if f.key == what))
+                    for data in self.versions(what):
+                        self.inbox.put(what, data)
+                        self.take_in(next(f.file_id for f in landed_files(self.inbox) if f.key == what))
             self.audit_what_changed()
         self.bill()
 

@@ -18,6 +18,7 @@ from telemetria_pipeline.simulator.golden.cast import (
     HEARD_TWICE,
     MIRAGEM,
     QUIMERA,
+    RAISES,
     RESERVE_PLATE,
     SENDERS,
     SUBSTITUTIONS,
@@ -249,6 +250,18 @@ def test_devices_that_changed_places_are_seen_and_change_no_verdict(month: Golde
         assert all(len(own) == 1 for own in ids.values())
         usual = {t.vehicle_id for t in truth(month).trips if t.plate == pair[0] and t.day != day}
         assert ids[pair[1]] <= usual
+
+
+def test_a_boletim_that_comes_again_with_more_kilometres_is_a_pattern(month: GoldenMonth) -> None:
+    ((day, number),) = RAISES.items()
+    raised = {whose for kind, _, whose in truth(month).patterns[CYCLE] if kind == "km_aumentado"}
+    assert raised == {plate(month, number)}
+    ((name, first),) = month.earlier_boletins().items()
+    before, after = first.splitlines(), month.boletins()[name].splitlines()
+    assert str(day) in name
+    assert len(before) == len(after)
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == len([t for t in truth(month).trips if t.day == day and t.plate in raised])
 
 
 def test_an_odometer_that_passes_its_last_digit_counts_what_was_driven(month: GoldenMonth) -> None:

@@ -102,6 +102,7 @@ class Known:
     terms: Sequence[Terms]
     zone: ZoneInfo
     substitutions: Sequence[InPlace] = ()
+    earlier: Sequence[DeclaredTrip] = ()  # as a boletim had them before it was sent again
 
 
 def plain(name: str) -> str:

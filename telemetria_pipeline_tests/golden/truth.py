@@ -65,7 +65,7 @@ class GoldenTruth:
         for cycle in self.cycles:
             bills[cycle], priced[cycle] = true_bill(known, trips, cycle)
             own = [t for t in trips if cycle_of(t.day) == cycle]
-            patterns[cycle] = true_patterns(own, known.members)
+            patterns[cycle] = true_patterns(own, known)
         return Truth(trips, bills, priced, patterns)
 
     def _known(self, late: bool, outages: bool) -> Known:
@@ -87,6 +87,7 @@ class GoldenTruth:
             captured=captured,
             members={m.vehicle.plate: m for m in month.cast if m.registered},
             terms=contract_terms(month.cast),
+            earlier=month.earlier_declared(),
             substitutions=registered_substitutions(month.cast, story.substitutions),
             zone=story.zone,
         )

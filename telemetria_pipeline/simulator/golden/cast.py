@@ -75,6 +75,7 @@ SWAPS = (
     Swap(5, 8, date(2026, 3, 10), date(2026, 3, 11)),
     Swap(3, 9, date(2026, 3, 15), date(2026, 3, 15)),
 )
+RAISES = {date(2026, 3, 14): 9}  # whose boletim of that day came before with fewer kilometres, by number
 FULL_SIZE, SMALL = "ÔNIBUS", "MICRO-ÔNIBUS"
 
 

@@ -23,6 +23,7 @@ from telemetria_pipeline.simulator.golden.cast import (
     HEARD_TWICE,
     LATE,
     NORTE,
+    RAISES,
     RESERVE_PLATE,
     RESERVE_TURNS,
     SOURCES,
@@ -211,6 +212,14 @@ class Story:
             if found.ran == member.number and start <= trip.departure < end:
                 return found
         return None
+
+    def earlier(self, claim: Declared) -> DeclaredTrip | None:
+        """The trip as an earlier version of its boletim declared it; None where there was no other."""
+        trip = claim.trip
+        raises = RAISES.get(trip.departure.astimezone(self.zone).date())
+        if raises is None or raises > len(self.cast) or trip.plate != self.cast[raises - 1].vehicle.plate:
+            return None
+        return replace(trip, km_in_m=trip.km_out_m + _tenth(trip.distance_m * 9 // 10))
 
     def reserve_day(self, day: date) -> VehicleDay:
         """The hired bus without a device: a trip a day, one of them past the odometer's last digit."""
