@@ -17,12 +17,12 @@ import pandas as pd
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DIVERGENCES, VALIDATED_TRIPS
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
+from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.billing.bill import NO_OPERATION, TOTAL, totals
 from telemetria_pipeline.core.names import plain_name
 from telemetria_pipeline.steps.hours import read_manifest
-from telemetria_pipeline_tests.golden.money import Adjustment, BillLine
+from telemetria_pipeline_tests.golden.money import Adjustment, BillLine, PricedTrip
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
 from telemetria_pipeline_tests.golden.trips import TrueVerdict
 from telemetria_pipeline_tests.golden.truth import Truth
@@ -106,6 +106,7 @@ def compare(pipeline: GoldenPipeline, late: bool = False, closed: Iterable[Cycle
             "bill lines", _true_lines(billed.bills[cycle.first]), _lines(cycle, billing), "total_brl"
         )
         compared.hold("bill totals", _true_totals(cycle, billed), _totals(cycle, billing), "total_brl")
+        compared.hold("priced trips", _true_priced(billed.priced[cycle.first]), _priced(pipeline, cycle))
         compared.hold("patterns", _true_patterns(cycle, truth, pipeline), _patterns(cycle, pipeline))
     first_open = next(cycle for cycle in pipeline.cycles if cycle not in closed)
     for cycle in pipeline.cycles:
@@ -222,6 +223,39 @@ def _lines(cycle: Cycle, billing: pd.DataFrame) -> Rows:
             },
         )
         for row in _records(billing)
+    )
+
+
+def _true_priced(priced: Sequence[PricedTrip]) -> Rows:
+    return _rows(
+        (
+            (str(p.trip.day), p.trip.plate, _clock(p.trip.departure), str(p.trip.declared_m)),
+            {
+                "veredito": p.trip.verdict,
+                "base_auditoria": p.trip.basis,
+                "km_auditado": p.trip.audited_m,
+                "km_faturado": p.billed_m,
+                "valor_brl": _cents(p.value),
+            },
+        )
+        for p in priced
+    )
+
+
+def _priced(pipeline: GoldenPipeline, cycle: Cycle) -> Rows:
+    return _rows(
+        (
+            (row["data"], row["veiculo"], _clock(row["saida_utc"]), str(_metres(row["km_declarado"]))),
+            {
+                "veredito": row["veredito"],
+                "base_auditoria": row["base_auditoria"],
+                "km_auditado": _metres(row["km_auditado"]),
+                "km_faturado": _metres(row["km_faturado"]),
+                "valor_brl": _cents(row["valor_brl"]),
+            },
+        )
+        for row in _records(_table(pipeline, PRICED_TRIPS, cycle))
+        if row["contrato"] is not None
     )
 
 

@@ -8,10 +8,11 @@ from itertools import pairwise
 from math import comb
 
 from telemetria_pipeline.simulator.boletins import DeclaredTrip
+from telemetria_pipeline_tests.golden.devices import biased_devices
 from telemetria_pipeline_tests.golden.trips import Known, TrueVerdict, plain
 
 Pattern = tuple[str, str, str]
-"""Pattern, level, and whose: a plate, a driver's plain name, a carrier's plain name."""
+"""Pattern, level, and whose: a plate, a driver's or a carrier's plain name, a device."""
 
 LEAST_TRIPS = 20
 BIAS_PERCENT, SAME_SIGN_PERCENT = 5, 80
@@ -48,6 +49,7 @@ def true_patterns(trips: Sequence[TrueVerdict], known: Known) -> set[Pattern]:
             "km_aumentado": by_vehicle and _raised_m(own, known.earlier) > RAISED_M,
         }
         found |= {(pattern, level, whose) for pattern, shows in shown.items() if shows}
+    found |= {("aparelho_desviado", "aparelho", device) for device in biased_devices(trips)}
     return found
 
 

@@ -82,7 +82,7 @@ def test_every_seeded_event_is_judged_as_intended(month: GoldenMonth) -> None:
     told = Counter(event.event for event in month.expected())
     assert told.keys() >= {
         *EVENTS, "not heard", "twice", "reserve", "odometer turns", "exact", "careless",
-        "declared_twice", "overstates_9", "overstates_12", "driver_overstates_12", "restarts",
+        "declared_twice", "wound_up", "overstates_9", "overstates_12", "driver_overstates_12", "restarts",
     }  # fmt: skip
 
 
@@ -262,6 +262,18 @@ def test_a_boletim_that_comes_again_with_more_kilometres_is_a_pattern(month: Gol
     assert len(before) == len(after)
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
     assert len(changed) == len([t for t in truth(month).trips if t.day == day and t.plate in raised])
+
+
+def test_an_odometer_that_runs_too_fast_is_named_and_proves_nothing(month: GoldenMonth) -> None:
+    (wound,) = plates(month, "wound_up")
+    own = [t for t in truth(month).trips if t.plate == wound and t.segments]
+    assert {t.verdict for t in own} == {"ok"}  # each day for itself
+    for cycle in (CYCLE, NEXT):
+        named = {whose for kind, _, whose in truth(month).patterns[cycle] if kind == "aparelho_desviado"}
+        assert named == {t.device for t in own}
+        counted = [p.trip for p in truth(month).priced[cycle] if p.trip.plate == wound]
+        assert {(t.verdict, t.basis) for t in counted} == {("inconclusivo", "boletim_substitui")}
+        assert all(t.audited_m == t.declared_m for t in counted)
 
 
 def test_an_odometer_that_passes_its_last_digit_counts_what_was_driven(month: GoldenMonth) -> None:

@@ -37,7 +37,8 @@ LATELY = 28  # days
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A measured trip; `vehicle_id` is its source's. `odometer` has both readings where they are good."""
+    """A measured trip; `vehicle_id` is its source's, and `reported` what its tracker says. `odometer` has
+    both readings where they are good."""
 
     source: str
     plate: str
@@ -47,6 +48,12 @@ class Segment:
     metres: int
     driver: str | None
     odometer: tuple[int, int] | None
+    reported: int = 0
+
+    @property
+    def device(self) -> str:
+        """As devices are named."""
+        return f"{self.source}:{self.vehicle_id}"
 
 
 @dataclass(slots=True)
@@ -55,7 +62,8 @@ class TrueVerdict:
     trip of a day bears what is said of its vehicle.
 
     `vehicle_id` is the carrier's id, None where nothing was measured; `terms` the contract row of its day;
-    `apart_m` how far the sides are apart, of trips judged together their sums.
+    `apart_m` how far the sides are apart, of trips judged together their sums; `opens` and `closes` the first
+    and the last of these. `unseen_m` is what the odometer moved without a trip that was heard.
     """
 
     day: date
@@ -74,6 +82,9 @@ class TrueVerdict:
     kinds: dict[str, str] = field(default_factory=dict)
     apart_m: int = 0
     terms: Terms | None = None
+    unseen_m: int = 0
+    opens: bool = True
+    closes: bool = True
 
     @property
     def source(self) -> str:
@@ -81,6 +92,12 @@ class TrueVerdict:
         if self.declared is None:
             return "telemetria"
         return "ambos" if self.segments else "boletim"
+
+    @property
+    def device(self) -> str | None:
+        """The one device that measured it; None where several or none did."""
+        devices = {segment.device for segment in self.segments}
+        return devices.pop() if len(devices) == 1 else None
 
     @property
     def at_stake(self) -> Decimal | None:
@@ -156,6 +173,7 @@ def segments_of(
                     metres=good[1] - good[0] if good else int(reported),
                     driver=None if "null_driver" in story.faults else trip.driver.name,
                     odometer=good,
+                    reported=int(reported),
                 )
             )
     return found
@@ -292,11 +310,11 @@ class _Audit:
         signal, unseen = self._signal(journey, own)
         unsure = not covered or across or signal == "desconhecido"
         of_segments = "inconclusivo" if unsure or signal == "perdido" else "a_esclarecer"
-        agrees = _agree(claimed, measured) if own else claimed == 0
+        agrees = agree(claimed, measured) if own else claimed == 0
         proven = measured + unseen
         word, basis, kinds = "ok", "acordo", {}
         if not agrees:
-            if unsure or (unseen > 0 and (claimed <= proven or _agree(claimed, proven))):
+            if unsure or (unseen > 0 and (claimed <= proven or agree(claimed, proven))):
                 word, basis = "inconclusivo", "boletim_substitui"
             else:
                 word, basis = "divergente", "medido" if own or proven > 0 else "nao_comprovado"
@@ -323,6 +341,9 @@ class _Audit:
                 covered=self._is_covered(trip, trip.departure),
                 kinds=dict(kinds) if n == 0 else {},
                 apart_m=abs(claimed - measured),
+                unseen_m=unseen_of_each[n],
+                opens=n == 0,
+                closes=n == len(group) - 1,
             )
             if verdict.segments:
                 first, last = verdict.segments[0], verdict.segments[-1]
@@ -333,7 +354,7 @@ class _Audit:
                     verdict.kinds["data_ou_horario_a_corrigir"] = "a_esclarecer"
                 elif max(late) > MATCH:
                     verdict.kinds["horario_divergente"] = of_segments
-                if n == 0 and not _drivers_may_agree(trip.driver, [s.driver for s in verdict.segments]):
+                if n == 0 and not _drivers_mayagree(trip.driver, [s.driver for s in verdict.segments]):
                     verdict.kinds["motorista_divergente"] = of_segments
             verdicts.append(verdict)
         return verdicts
@@ -457,13 +478,13 @@ def _overlap(one: Segment | DeclaredTrip, other: Segment | DeclaredTrip) -> time
     return min(ends) - max(one.departure, other.departure)
 
 
-def _agree(claimed: int, measured: int) -> bool:
+def agree(claimed: int, measured: int) -> bool:
     """Rule 3."""
     off = abs(claimed - measured)
     return not (100 * off > SHARE_PERCENT * measured and off > LEAST_M)
 
 
-def _drivers_may_agree(said: str, heard: Sequence[str | None]) -> bool:
+def _drivers_mayagree(said: str, heard: Sequence[str | None]) -> bool:
     """Rule 11."""
     words = set(plain(said).split())
     others = [set(plain(name).split()) for name in heard if name]

@@ -8,6 +8,7 @@ from functools import cache
 from telemetria_pipeline.simulator.dialects import DIALECTS
 from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
 from telemetria_pipeline.simulator.golden.reference import contract_terms, registered_substitutions
+from telemetria_pipeline_tests.golden.devices import biased_devices, disbelieved
 from telemetria_pipeline_tests.golden.money import (
     Adjustment,
     BillLine,
@@ -63,8 +64,9 @@ class GoldenTruth:
         trips = true_verdicts(known)
         bills, priced, patterns = {}, {}, {}
         for cycle in self.cycles:
-            bills[cycle], priced[cycle] = true_bill(known, trips, cycle)
             own = [t for t in trips if cycle_of(t.day) == cycle]
+            counted = disbelieved(own, biased_devices(own))
+            bills[cycle], priced[cycle] = true_bill(known, counted, cycle)
             patterns[cycle] = true_patterns(own, known)
         return Truth(trips, bills, priced, patterns)
 

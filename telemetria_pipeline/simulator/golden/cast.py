@@ -21,16 +21,20 @@ Habit = Literal[
     "declared_twice",  # on some days a second carrier declares the same trips
     "round_numbers",  # whole tens of kilometres
     "same_km",  # always the same distance
+    "wound_up",  # what the odometer says, which runs too fast
     "restarts",  # distances are right, but no odometer continues where the last one ended
 ]
 HABITS: dict[int, Habit] = {
     2: "overstates_12",
     7: "declared_twice",
     11: "driver_overstates_12",
+    12: "wound_up",
     14: "round_numbers",
     16: "same_km",
     17: "restarts",
 }
+ODOMETERS_APART = date(2026, 1, 1)  # since when odometers run too fast: real ones, and those on the sheets
+WOUND_PERCENT = 115
 UNREGISTERED = 6  # drives and declares, but nobody entered it into `vehicles`
 HEARD_TWICE = 4  # Fábula's API hears it as well, by a second tracker
 LATE = (1, 4)  # what is missing in their boletins comes when the cycle is closed

@@ -20,9 +20,11 @@ from telemetria_pipeline.simulator.fleet import BOUGHT, Trip, as_typed, vehicle_
 from telemetria_pipeline.simulator.golden.cast import (
     FABULA,
     FABULA_DESK,
+    HABITS,
     HEARD_TWICE,
     LATE,
     NORTE,
+    ODOMETERS_APART,
     RAISES,
     RESERVE_PLATE,
     RESERVE_TURNS,
@@ -44,7 +46,6 @@ OUTAGES = {
     "miragem": ((date(2026, 2, 20), 9, 10), (date(2026, 3, 5), 13, 14), (date(2026, 3, 10), 9, 12)),
 }
 HOLES = ((date(2026, 2, 24), 10, 15), (date(2026, 3, 4), 10, 15), (date(2026, 3, 13), 10, 15))
-ODOMETERS_APART = date(2026, 1, 1)  # since when the odometers of those who overstate run too fast
 
 # What goes wrong on a careless vehicle's day, and how often.
 EVENTS = {
@@ -121,7 +122,8 @@ class Story:
     def __init__(self, seed: int, vehicles: int, first: date, last: date, timezone: str) -> None:
         self.zone = ZoneInfo(timezone)
         self.substitutions = [s for s in SUBSTITUTIONS if max(s.broken, s.ran) <= vehicles]
-        self.fleet = GoldenFleet(seed, vehicles, timezone, self._stands())
+        wound = {vehicle_id(number) for number, habit in HABITS.items() if habit == "wound_up"}
+        self.fleet = GoldenFleet(seed, vehicles, timezone, self._stands(), wound)
         self.cast = cast_of(self.fleet)
         self.first, self.last = first, last
         rates = dict.fromkeys(DATA_FAULTS, 0.015)
