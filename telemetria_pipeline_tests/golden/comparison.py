@@ -17,7 +17,13 @@ import pandas as pd
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DIVERGENCES, VALIDATED_TRIPS
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
+from telemetria_pipeline.contracts.billing import (
+    ADJUSTMENTS,
+    BILLING,
+    ODOMETER_RECONCILIATION,
+    PATTERNS,
+    PRICED_TRIPS,
+)
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.billing.bill import NO_OPERATION, TOTAL, totals
 from telemetria_pipeline.core.names import plain_name
@@ -107,6 +113,8 @@ def compare(pipeline: GoldenPipeline, late: bool = False, closed: Iterable[Cycle
         )
         compared.hold("bill totals", _true_totals(cycle, billed), _totals(cycle, billing), "total_brl")
         compared.hold("priced trips", _true_priced(billed.priced[cycle.first]), _priced(pipeline, cycle))
+        found = _table(pipeline, ODOMETER_RECONCILIATION, cycle)
+        compared.hold("intervals", _true_intervals(cycle, billed), _intervals(cycle, found), "valor_brl")
         compared.hold("patterns", _true_patterns(cycle, truth, pipeline), _patterns(cycle, pipeline))
     first_open = next(cycle for cycle in pipeline.cycles if cycle not in closed)
     for cycle in pipeline.cycles:
@@ -257,6 +265,49 @@ def _priced(pipeline: GoldenPipeline, cycle: Cycle) -> Rows:
         for row in _records(_table(pipeline, PRICED_TRIPS, cycle))
         if row["contrato"] is not None
     )
+
+
+def _true_intervals(cycle: Cycle, truth: Truth) -> Rows:
+    """Where it is not known what fits, nothing is said of what other cycles ask: nobody looks for it."""
+    rows = []
+    for i in truth.intervals[cycle.first]:
+        row: dict[str, Any] = {
+            "veredito": i.verdict,
+            "viagens_do_ciclo": len(i.own),
+            "km_pedidos_ciclo": i.own_asked_m,
+            "km_pagos": i.paid_m,
+            "km_excedentes": i.own_asked_m - i.paid_m,
+            "km_andados": i.moved_m,
+            "km_que_cabem": i.room_m,
+            "valor_brl": None if i.value is None else _cents(i.value),
+            "leitura_inicial_km": i.before and i.before.metres,
+            "aparelho": i.before and i.before.device,
+        }
+        if i.before and i.after:
+            row |= {
+                "leitura_final": _clock(i.after.at),
+                "leitura_final_km": i.after.metres,
+                "km_medidos": i.beside_m,
+                "viagens": len(i.asked),
+                "km_pedidos": sum(t.audited_m for t in i.asked),
+            }
+        rows.append(((cycle.key, i.plate, _clock(i.before.at) if i.before else "-"), row))
+    return _rows(rows)
+
+
+def _intervals(cycle: Cycle, table: pd.DataFrame) -> Rows:
+    distances = (
+        *("km_pedidos_ciclo", "km_pagos", "km_excedentes", "km_andados", "km_que_cabem", "km_medidos"),
+        *("km_pedidos", "leitura_inicial_km", "leitura_final_km"),
+    )
+    rows = []
+    for row in _records(table):
+        before, after = row["leitura_inicial_utc"], row["leitura_final_utc"]
+        found = {name: row[name] for name in ("veredito", "viagens", "viagens_do_ciclo", "aparelho")}
+        found |= {name: _metres(row[name]) for name in distances}
+        found |= {"valor_brl": _cents(row["valor_brl"]), "leitura_final": after and _clock(after)}
+        rows.append(((cycle.key, row["veiculo"], _clock(before) if before else "-"), found))
+    return _rows(rows)
 
 
 def _true_totals(cycle: Cycle, truth: Truth) -> Rows:

@@ -15,6 +15,7 @@ from telemetria_pipeline.simulator.dialects import DIALECTS
 from telemetria_pipeline.simulator.golden import GoldenMonth
 from telemetria_pipeline.simulator.golden.cast import (
     FABULA,
+    GAPS,
     HEARD_TWICE,
     MIRAGEM,
     QUIMERA,
@@ -82,7 +83,8 @@ def test_every_seeded_event_is_judged_as_intended(month: GoldenMonth) -> None:
     told = Counter(event.event for event in month.expected())
     assert told.keys() >= {
         *EVENTS, "not heard", "twice", "reserve", "odometer turns", "exact", "careless",
-        "declared_twice", "wound_up", "overstates_9", "overstates_12", "driver_overstates_12", "restarts",
+        "declared_twice", "wound_up", "invented", "overstates_9", "overstates_12", "driver_overstates_12",
+        "restarts",
     }  # fmt: skip
 
 
@@ -200,8 +202,8 @@ def test_a_night_trip_belongs_to_the_cycle_that_it_departs_in(month: GoldenMonth
     assert len(across) >= 5
     assert any(len(t.segments) == 2 for t in across)
     assert {t.day for t in across} == {date(2026, 3, 15)}
-    billed = {id(p.trip) for p in truth(month).priced[CYCLE]}
-    assert billed >= {id(t) for t in across if t.terms}
+    billed = {(p.trip.plate, p.trip.departure) for p in truth(month).priced[CYCLE]}
+    assert billed >= {(t.plate, t.departure) for t in across if t.terms}
 
 
 def test_the_bill_by_hand(month: GoldenMonth) -> None:
@@ -274,6 +276,27 @@ def test_an_odometer_that_runs_too_fast_is_named_and_proves_nothing(month: Golde
         counted = [p.trip for p in truth(month).priced[cycle] if p.trip.plate == wound]
         assert {(t.verdict, t.basis) for t in counted} == {("inconclusivo", "boletim_substitui")}
         assert all(t.audited_m == t.declared_m for t in counted)
+
+
+def test_days_that_were_invented_are_not_paid_and_those_without_a_device_are(month: GoldenMonth) -> None:
+    (gap,) = GAPS
+    true = truth(month)
+    for cycle in (CYCLE, NEXT):
+        (found,) = [i for i in true.intervals[cycle] if i.verdict == "divergente"]
+        assert found.plate == plate(month, gap.number)
+        assert found.moved_m == found.room_m != 0  # what it drove before it stood
+        assert found.before and found.after and (found.after.at - found.before.at).days == 4
+        assert sum(t.declared_m or 0 for t in found.asked) > 4 * (found.room_m or 0)
+        assert found.own_asked_m > found.paid_m > 0
+        fits = [i for i in true.intervals[cycle] if i.verdict == "ok"]
+        assert all(i.own_asked_m == i.paid_m and i.value in (0, None) for i in fits)
+    first, second = (
+        next(i for i in true.intervals[cycle] if i.verdict == "divergente") for cycle in (CYCLE, NEXT)
+    )
+    assert first.paid_m + second.paid_m == first.room_m == second.room_m
+    outages = [i for i in true.intervals[CYCLE] if any(t.day == date(2026, 3, 5) for t in i.own)]
+    assert len(outages) >= 4
+    assert {i.verdict for i in outages} <= {"ok", "inconclusivo"}
 
 
 def test_an_odometer_that_passes_its_last_digit_counts_what_was_driven(month: GoldenMonth) -> None:

@@ -79,6 +79,21 @@ SWAPS = (
     Swap(5, 8, date(2026, 3, 10), date(2026, 3, 11)),
     Swap(3, 9, date(2026, 3, 15), date(2026, 3, 15)),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A vehicle's device is off, soon the vehicle stands as well, and its desk declares on as if nothing had
+    happened; days with an hour of the contract's clock."""
+
+    number: int
+    off: tuple[date, int]
+    stands: tuple[date, int]
+    until: tuple[date, int]
+
+
+# Longer than what one day looks at around it, and across the end of a cycle.
+GAPS = (Gap(11, (date(2026, 3, 13), 18), (date(2026, 3, 14), 12), (date(2026, 3, 18), 9)),)
 RAISES = {date(2026, 3, 14): 9}  # whose boletim of that day came before with fewer kilometres, by number
 FULL_SIZE, SMALL = "ÔNIBUS", "MICRO-ÔNIBUS"
 

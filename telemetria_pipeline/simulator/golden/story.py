@@ -20,6 +20,7 @@ from telemetria_pipeline.simulator.fleet import BOUGHT, Trip, as_typed, vehicle_
 from telemetria_pipeline.simulator.golden.cast import (
     FABULA,
     FABULA_DESK,
+    GAPS,
     HABITS,
     HEARD_TWICE,
     LATE,
@@ -121,6 +122,7 @@ class Story:
 
     def __init__(self, seed: int, vehicles: int, first: date, last: date, timezone: str) -> None:
         self.zone = ZoneInfo(timezone)
+        self.gaps = [gap for gap in GAPS if gap.number <= vehicles]
         self.substitutions = [s for s in SUBSTITUTIONS if max(s.broken, s.ran) <= vehicles]
         wound = {vehicle_id(number) for number, habit in HABITS.items() if habit == "wound_up"}
         self.fleet = GoldenFleet(seed, vehicles, timezone, self._stands(), wound)
@@ -244,6 +246,7 @@ class Story:
         told = self._as_usual(member, trips)
         if member.habit == "declared_twice" and draw(self.fleet.seed, "twice", day) < 0.3:
             self._declare_again(told, member, day)
+        self._invent(told, member, day)
         self._declare_under_other_plates(told, member)
         self._expect_swap(told, member, day)
         return told
@@ -348,6 +351,19 @@ class Story:
                     substitute=member.vehicle.plate if found.in_rows else "",
                 )
                 told.declared[n] = replace(claim, trip=row)
+
+    def _invent(self, told: VehicleDay, member: Member, day: date) -> None:
+        """While it stands, its desk declares what it would have driven."""
+        for gap in self.gaps:
+            if gap.number == member.number:
+                start = max(self._at(gap.stands), self.midnight(day))
+                end = min(self._at(gap.until), self.midnight(day + timedelta(days=1)))
+                around = [day + timedelta(days=n) for n in (-1, 0, 1)]
+                for trip in (t for d in around for t in self.fleet.planned(member.vehicle, d)):
+                    if start <= trip.departure < end:
+                        row = self._row(member, trip, trip)
+                        told.declared.append(Declared(row, (member.sender,)))
+                        told.expected.append(_told("invented", row, "inconclusivo", NO_NEWS))
 
     def _expect_swap(self, told: VehicleDay, member: Member, day: date) -> None:
         """The first trip of two whose devices changed places bears what is said of them."""
@@ -504,21 +520,30 @@ class Story:
     # Who stands, and when telemetry is not heard
 
     def _stands(self) -> dict[str, list[Span]]:
-        """When each vehicle, by id, stands: the one in the workshop, and until then its substitute."""
+        """When each vehicle, by id, stands: the one in the workshop, until then its substitute, and the one
+        of which trips are invented."""
         stands: dict[str, list[Span]] = defaultdict(list)
         for s in self.substitutions:
             stands[vehicle_id(s.broken)].append(self._window(s.day, s.hour, 24))
             stands[vehicle_id(s.ran)].append(self._window(s.day, 0, s.hour))
+        for gap in self.gaps:
+            stands[vehicle_id(gap.number)].append((self._at(gap.stands), self._at(gap.until)))
         return stands
 
     def _window(self, day: date, start: int, end: int) -> tuple[datetime, datetime]:
         midnight = self.midnight(day)
         return midnight + timedelta(hours=start), midnight + timedelta(hours=end)
 
+    def _at(self, hour: tuple[date, int]) -> datetime:
+        return self._window(*hour, 24)[0]
+
     def _silences(self) -> Iterator[Silence]:
         deaf = {m.vehicle.id for m in self.cast if m.sender == FABULA_DESK and m.habit == "exact"}
         for hole in HOLES:
             yield Silence(frozenset(deaf), *self._window(*hole))
+        for gap in self.gaps:
+            off = frozenset({vehicle_id(gap.number)})
+            yield Silence(off, self._at(gap.off), self._at(gap.until))
         for member in self.cast:
             own = frozenset({member.vehicle.id})
             if member.enters:
