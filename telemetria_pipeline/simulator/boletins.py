@@ -14,7 +14,11 @@ from telemetria_pipeline.simulator.fleet import Trip
 HEADERS = (
     "NUMERO ATA", "PLACA", "FROTA", "DATA", "LOCAL SAÍDA", "HORÁRIO SAÍDA", "LOCAL CHEGADA",
     "HORÁRIO CHEGADA", "KM INICIAL", "KM FINAL", "MOTORISTA", "EMPRESA", "TURNO",
+    "PLACA SUBSTITUTA",
 )  # fmt: skip
+
+TURNS_M = 1_000_000_000
+"""An odometer of six digits begins anew after 999,999 km."""
 
 Row = list[str | float]
 
@@ -23,7 +27,8 @@ Row = list[str | float]
 class DeclaredTrip:
     """A row of a boletim before it is typed: instants in UTC, read on the clocks of `timezone`; metres.
 
-    `typed_plate` is how the plate is written; `plate` its Mercosul form.
+    `typed_plate` is how the plate is written; `plate` its Mercosul form. `substitute` is the plate that ran
+    in its place, where the row says so.
     """
 
     plate: str
@@ -39,11 +44,12 @@ class DeclaredTrip:
     driver: str
     company: str
     shift: str = ""
+    substitute: str = ""
 
     @property
     def distance_m(self) -> int:
-        """What it claims."""
-        return self.km_in_m - self.km_out_m
+        """What it claims; the odometer may have passed its last digit."""
+        return (self.km_in_m - self.km_out_m) % TURNS_M
 
 
 def honest(trip: Trip, company: str) -> DeclaredTrip:
@@ -79,7 +85,7 @@ def typed(trips: Iterable[DeclaredTrip]) -> list[Row]:
             [
                 f"{number:04d}", trip.typed_plate, trip.fleet_number, f"{left:%d/%m/%Y}", trip.origin,
                 _clock(left), trip.destination, _clock(arrived), trip.km_out_m / 1000, trip.km_in_m / 1000,
-                trip.driver, trip.company, trip.shift,
+                trip.driver, trip.company, trip.shift, trip.substitute,
             ]
         )  # fmt: skip
     return rows

@@ -104,6 +104,11 @@ class Trip:
         return self.odometer_arrival_m - self.odometer_departure_m
 
 
+def vehicle_id(number: int) -> str:
+    """The id of a fleet's n-th vehicle."""
+    return f"v-{number:03d}"
+
+
 def old_form(plate: str) -> str | None:
     """The plate as it was before Mercosul (`ABC1C34` -> `ABC1234`); None where it never had such a form."""
     digit = LETTERS.index(plate[4])
@@ -167,10 +172,12 @@ class Fleet:
 
     def next_departure(self, trip: Trip) -> datetime:
         """When the vehicle leaves again."""
-        today = self._vehicle_day(trip.vehicle, trip.day)
-        if trip.number + 1 < len(today):
-            return today[trip.number + 1].departure
-        return self._vehicle_day(trip.vehicle, trip.day + timedelta(days=1))[0].departure
+        day = trip.day
+        while True:
+            for other in self._vehicle_day(trip.vehicle, day):
+                if other.departure > trip.departure:
+                    return other.departure
+            day += timedelta(days=1)
 
     def on_day(self, vehicle: Vehicle, day: date) -> tuple[Trip, ...]:
         """The trips of one vehicle on one local day, in order; none before the fleet was bought."""
@@ -250,7 +257,7 @@ def _vehicles(rng: Random, count: int, timezone: str) -> Iterator[Vehicle]:
         garage = rng.choice(GARAGES)
         shown = (old_form(plate) or plate) if rng.random() < 0.3 else plate
         yield Vehicle(
-            id=f"v-{i:03d}",
+            id=vehicle_id(i),
             plate=plate,
             fleet_number=str(number),
             garage=garage,

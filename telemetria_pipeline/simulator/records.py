@@ -37,6 +37,23 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """Two vehicles whose devices changed places: what either drives that departs in [start, end) is told as
+    the other's."""
+
+    vehicles: tuple[Vehicle, Vehicle]
+    start: datetime
+    end: datetime
+
+    def told(self, trip: Trip) -> Trip:
+        """The trip as the API has it; and of that one, the trip as it was."""
+        if trip.vehicle not in self.vehicles or not self.start <= trip.departure < self.end:
+            return trip
+        one, other = self.vehicles
+        return replace(trip, vehicle=other if trip.vehicle == one else one)
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What the device reports of a finished trip; metres. An odometer may be None (not sent) or 0."""
 
@@ -121,8 +138,8 @@ class Carrier:
     """The carrier's system: a fleet's trips as they are reported, with a plan's data faults.
 
     `second_trackers` are ids of vehicles that another carrier hears too, and that are heard here by a second
-    device. `without` are data faults that its API cannot have; trips below `shortest_slip_m` have no odometer
-    fault, because nobody could tell it from a rounded distance.
+    device; devices changed places by `exchanges`. `without` are data faults that its API cannot have; trips
+    below `shortest_slip_m` have no odometer fault, because nobody could tell it from a rounded distance.
     """
 
     def __init__(
@@ -133,10 +150,12 @@ class Carrier:
         second_trackers: Collection[str] = (),
         without: Collection[str] = (),
         shortest_slip_m: int = SHORTEST_SLIP_M,
+        exchanges: Sequence[Exchange] = (),
     ) -> None:
         self.fleet = fleet
         self.plan = plan
         self.silences = tuple(silences)
+        self.exchanges = tuple(exchanges)
         self._second_trackers = frozenset(second_trackers)
         self._without = frozenset(without)
         self._shortest_slip_m = shortest_slip_m
@@ -144,11 +163,11 @@ class Carrier:
     def trips(self, start: datetime, end: datetime, vehicle: Vehicle | None = None) -> list[Trip]:
         """The trips, of one vehicle or of all, that depart in [start, end) and that the carrier hears of."""
         driven = self.fleet.trips(start - SECOND_CLOCK, end)
-        if vehicle is not None:
-            driven = [t for t in driven if t.vehicle == vehicle]
         heard = [second_heard(t) if t.vehicle.id in self._second_trackers else t for t in driven]
         heard = [t for t in heard if start <= t.departure < end]
-        return [t for t in heard if not any(silence.hides(t) for silence in self.silences)]
+        heard = [t for t in heard if not any(silence.hides(t) for silence in self.silences)]
+        told = [self._told(t) for t in heard]
+        return [t for t in told if vehicle in (None, t.vehicle)]
 
     def story(self, trip: Trip) -> Story:
         """What happens to a trip's record; the same at every instant."""
@@ -215,7 +234,7 @@ class Carrier:
     def _finished(self, story: Story, version: tuple[str, datetime, Reading], as_of: datetime) -> Entry:
         record_id, updated, reading = version
         trip = story.trip
-        leaves = self.fleet.next_departure(trip)
+        leaves = self.fleet.next_departure(self._told(trip))
         driven = int((reading.arrival - trip.departure).total_seconds())
         return replace(
             self._running(story, updated),
@@ -272,6 +291,11 @@ class Carrier:
             entry = self._invented(story, "bad_distance", soon, as_of)
             distance = "abc" if draw(trip.id, "abc") < 0.5 else -story.last.distance_m
             yield replace(entry, distance_m=distance, odometer_departure_m=None, odometer_arrival_m=None)
+
+    def _told(self, trip: Trip) -> Trip:
+        for exchange in self.exchanges:
+            trip = exchange.told(trip)
+        return trip
 
     def _invented(self, story: Story, what: str, departure: datetime, as_of: datetime) -> Entry:
         """An entry in the shape of `story`'s, of a trip that never was."""

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from telemetria_pipeline.simulator.dialects import DIALECTS, Asked
 from telemetria_pipeline.simulator.faults import LISTING_FAULTS, REPLY_FAULTS, TRANSPORT_FAULTS, FaultPlan
 from telemetria_pipeline.simulator.fleet import Fleet
-from telemetria_pipeline.simulator.records import Silence
+from telemetria_pipeline.simulator.records import Exchange, Silence
 from telemetria_pipeline.simulator.replies import (
     LOGIN_PAGE,
     BadRequest,
@@ -56,7 +56,7 @@ class Simulator:
     set while it serves. With `truth_dir`, the truth of each window is written there when it is asked for.
     A window whose middle lies in one of the `outages` [start, end) gets 503, however often it is asked for,
     until they are set otherwise; `silences` are trips that no window lists, `second_trackers` ids of vehicles
-    that are heard here by a second device.
+    that are heard here by a second device, `exchanges` devices that changed places.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Simulator:
         outages: Sequence[tuple[datetime, datetime]] = (),
         silences: Sequence[Silence] = (),
         second_trackers: Collection[str] = (),
+        exchanges: Sequence[Exchange] = (),
         dialect: str = "simulator",
         delay_seconds: float = 0,
     ) -> None:
@@ -88,7 +89,7 @@ class Simulator:
         self.outages = outages
         self._truth_dir = truth_dir
         self._dialect = DIALECTS[dialect]
-        self._carrier = self._dialect.carrier(fleet, self.faults, silences, second_trackers)
+        self._carrier = self._dialect.carrier(fleet, self.faults, silences, second_trackers, exchanges)
         self._trips = lru_cache(maxsize=8)(partial(self._dialect.trips, self._carrier))
         self._script: deque[str | None] = deque()
         self._attempts: Counter[str] = Counter()

@@ -21,7 +21,7 @@ from telemetria_pipeline.core.reference import read_acceptances, read_substituti
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
-from telemetria_pipeline.simulator.boletins import HEADERS, as_csv, declared, honest, typed
+from telemetria_pipeline.simulator.boletins import as_csv, declared, honest, typed
 from telemetria_pipeline.simulator.fleet import Trip
 from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_kilometres, read_day
 from telemetria_pipeline.steps.boletim_files import partition_of, read_file_manifest
@@ -230,12 +230,9 @@ def test_a_spare_that_runs_for_a_broken_bus_is_paid_and_nobody_is_accused(here, 
     trips = [t for t in here.trips(*hours(5, 8)) if t.vehicle == spare]
     assert len(trips) > 1
     here.ingest(*hours(5, 8))
-    rows = [[*row, spare.plate] for row in typed(honest(t, "Viação Teste") for t in trips)]
-    for row in rows:
-        row[1] = "QBR0A11"
-    titles = ";".join([*HEADERS, "PLACA SUBSTITUTA"]).encode("cp1252")
-    _, *lines = as_csv(rows if by_row else [row[:-1] for row in rows]).split(b"\r\n")
-    here.send("b.csv", b"\r\n".join([titles if by_row else titles.rsplit(b";", 1)[0], *lines]))
+    ran = spare.plate if by_row else ""
+    rows = [replace(honest(t, "Viação Teste"), typed_plate="QBR0A11", substitute=ran) for t in trips]
+    here.send("b.csv", as_csv(typed(rows)))
     here.audit_due()
     if not by_row:
         assert set(here.frame(DIVERGENCES)["tipo"]) >= {"sem_telemetria"}

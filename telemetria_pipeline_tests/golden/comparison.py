@@ -17,18 +17,25 @@ import pandas as pd
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DIVERGENCES, VALIDATED_TRIPS
-from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS
+from telemetria_pipeline.contracts.billing import (
+    ADJUSTMENTS,
+    BILLING,
+    ODOMETER_RECONCILIATION,
+    PATTERNS,
+    PRICED_TRIPS,
+)
 from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.billing.bill import NO_OPERATION, TOTAL, totals
 from telemetria_pipeline.core.names import plain_name
 from telemetria_pipeline.steps.hours import read_manifest
-from telemetria_pipeline_tests.golden.money import Adjustment, BillLine
+from telemetria_pipeline_tests.golden.money import Adjustment, BillLine, PricedTrip
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
 from telemetria_pipeline_tests.golden.trips import TrueVerdict
 from telemetria_pipeline_tests.golden.truth import Truth
 
 Key = tuple[str, ...]
 Rows = Mapping[Key, Mapping[str, Any]]
+_WITHOUT_PRICE = ("veiculo_desconhecido", "aparelhos_trocados")
 _OF_KM = ("km_divergente", "sem_telemetria", "nao_declarada")
 
 
@@ -105,6 +112,9 @@ def compare(pipeline: GoldenPipeline, late: bool = False, closed: Iterable[Cycle
             "bill lines", _true_lines(billed.bills[cycle.first]), _lines(cycle, billing), "total_brl"
         )
         compared.hold("bill totals", _true_totals(cycle, billed), _totals(cycle, billing), "total_brl")
+        compared.hold("priced trips", _true_priced(billed.priced[cycle.first]), _priced(pipeline, cycle))
+        found = _table(pipeline, ODOMETER_RECONCILIATION, cycle)
+        compared.hold("intervals", _true_intervals(cycle, billed), _intervals(cycle, found), "valor_brl")
         compared.hold("patterns", _true_patterns(cycle, truth, pipeline), _patterns(cycle, pipeline))
     first_open = next(cycle for cycle in pipeline.cycles if cycle not in closed)
     for cycle in pipeline.cycles:
@@ -162,7 +172,7 @@ def _trips(pipeline: GoldenPipeline) -> Rows:
 
 def _true_kinds(trips: Sequence[TrueVerdict]) -> Rows:
     def at_stake(trip: TrueVerdict, kind: str) -> int | None:
-        if trip.terms is None or kind == "veiculo_desconhecido":
+        if trip.terms is None or kind in _WITHOUT_PRICE:
             return None
         return _cents(trip.at_stake) if kind in _OF_KM else 0
 
@@ -222,6 +232,82 @@ def _lines(cycle: Cycle, billing: pd.DataFrame) -> Rows:
         )
         for row in _records(billing)
     )
+
+
+def _true_priced(priced: Sequence[PricedTrip]) -> Rows:
+    return _rows(
+        (
+            (str(p.trip.day), p.trip.plate, _clock(p.trip.departure), str(p.trip.declared_m)),
+            {
+                "veredito": p.trip.verdict,
+                "base_auditoria": p.trip.basis,
+                "km_auditado": p.trip.audited_m,
+                "km_faturado": p.billed_m,
+                "valor_brl": _cents(p.value),
+            },
+        )
+        for p in priced
+    )
+
+
+def _priced(pipeline: GoldenPipeline, cycle: Cycle) -> Rows:
+    return _rows(
+        (
+            (row["data"], row["veiculo"], _clock(row["saida_utc"]), str(_metres(row["km_declarado"]))),
+            {
+                "veredito": row["veredito"],
+                "base_auditoria": row["base_auditoria"],
+                "km_auditado": _metres(row["km_auditado"]),
+                "km_faturado": _metres(row["km_faturado"]),
+                "valor_brl": _cents(row["valor_brl"]),
+            },
+        )
+        for row in _records(_table(pipeline, PRICED_TRIPS, cycle))
+        if row["contrato"] is not None
+    )
+
+
+def _true_intervals(cycle: Cycle, truth: Truth) -> Rows:
+    """Where it is not known what fits, nothing is said of what other cycles ask: nobody looks for it."""
+    rows = []
+    for i in truth.intervals[cycle.first]:
+        row: dict[str, Any] = {
+            "veredito": i.verdict,
+            "viagens_do_ciclo": len(i.own),
+            "km_pedidos_ciclo": i.own_asked_m,
+            "km_pagos": i.paid_m,
+            "km_excedentes": i.own_asked_m - i.paid_m,
+            "km_andados": i.moved_m,
+            "km_que_cabem": i.room_m,
+            "valor_brl": None if i.value is None else _cents(i.value),
+            "leitura_inicial_km": i.before and i.before.metres,
+            "aparelho": i.before and i.before.device,
+        }
+        if i.before and i.after:
+            row |= {
+                "leitura_final": _clock(i.after.at),
+                "leitura_final_km": i.after.metres,
+                "km_medidos": i.beside_m,
+                "viagens": len(i.asked),
+                "km_pedidos": sum(t.audited_m for t in i.asked),
+            }
+        rows.append(((cycle.key, i.plate, _clock(i.before.at) if i.before else "-"), row))
+    return _rows(rows)
+
+
+def _intervals(cycle: Cycle, table: pd.DataFrame) -> Rows:
+    distances = (
+        *("km_pedidos_ciclo", "km_pagos", "km_excedentes", "km_andados", "km_que_cabem", "km_medidos"),
+        *("km_pedidos", "leitura_inicial_km", "leitura_final_km"),
+    )
+    rows = []
+    for row in _records(table):
+        before, after = row["leitura_inicial_utc"], row["leitura_final_utc"]
+        found = {name: row[name] for name in ("veredito", "viagens", "viagens_do_ciclo", "aparelho")}
+        found |= {name: _metres(row[name]) for name in distances}
+        found |= {"valor_brl": _cents(row["valor_brl"]), "leitura_final": after and _clock(after)}
+        rows.append(((cycle.key, row["veiculo"], _clock(before) if before else "-"), found))
+    return _rows(rows)
 
 
 def _true_totals(cycle: Cycle, truth: Truth) -> Rows:

@@ -1,17 +1,18 @@
 """The truth about habits: what no single trip of a cycle shows, by vehicle, driver and carrier."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
 from math import comb
 
-from telemetria_pipeline.simulator.golden.cast import Member
-from telemetria_pipeline_tests.golden.trips import TrueVerdict, plain
+from telemetria_pipeline.simulator.boletins import DeclaredTrip
+from telemetria_pipeline_tests.golden.devices import biased_devices
+from telemetria_pipeline_tests.golden.trips import Known, TrueVerdict, plain
 
 Pattern = tuple[str, str, str]
-"""Pattern, level, and whose: a plate, a driver's plain name, a carrier's plain name."""
+"""Pattern, level, and whose: a plate, a driver's or a carrier's plain name, a device."""
 
 LEAST_TRIPS = 20
 BIAS_PERCENT, SAME_SIGN_PERCENT = 5, 80
@@ -21,12 +22,14 @@ LEAST_BIAS_PERCENT, LEAST_BIAS_PERCENT_OF_TRACKERS = 1, 3
 CONSTANT_M = 300
 ROUND_M, WHOLE_M = 10_000, 500
 SPREAD_PERCENT, SPREAD_M = 10, 1_000
+RAISED_M = 1_000
 BREAK_M, LEAST_BREAKS = 1_000, 3
 
 
-def true_patterns(trips: Sequence[TrueVerdict], members: Mapping[str, Member]) -> set[Pattern]:
+def true_patterns(trips: Sequence[TrueVerdict], known: Known) -> set[Pattern]:
     """All patterns of a cycle's trips."""
     found: set[Pattern] = set()
+    members = known.members
     of: dict[tuple[str, str], list[TrueVerdict]] = defaultdict(list)
     for trip in trips:
         if trip.declared:
@@ -43,8 +46,10 @@ def true_patterns(trips: Sequence[TrueVerdict], members: Mapping[str, Member]) -
             "km_repetido": by_vehicle and _is_always_the_same(own),
             "odometro_descontinuo": by_vehicle and _breaks(own) >= LEAST_BREAKS,
             "duas_transportadoras": by_vehicle and len({plain(c) for c in _companies(own)}) > 1,
+            "km_aumentado": by_vehicle and _raised_m(own, known.earlier) > RAISED_M,
         }
         found |= {(pattern, level, whose) for pattern, shows in shown.items() if shows}
+    found |= {("aparelho_desviado", "aparelho", device) for device in biased_devices(trips)}
     return found
 
 
@@ -121,6 +126,20 @@ def _breaks(trips: Iterable[TrueVerdict]) -> int:
 
     said = [t.declared for t in sorted(trips, key=driven) if t.declared]
     return sum(abs(after.km_out_m - before.km_in_m) > BREAK_M for before, after in pairwise(said))
+
+
+def _raised_m(trips: Iterable[TrueVerdict], earlier: Iterable[DeclaredTrip]) -> int:
+    """How far the declared trips go beyond what an earlier version asked, and beyond what was measured."""
+    first: dict[tuple[str, datetime], int] = {}
+    for trip in earlier:
+        key = trip.substitute or trip.plate, trip.departure
+        first[key] = min(trip.distance_m, first.get(key, trip.distance_m))
+    over = [
+        (t.declared_m or 0) - max(first[t.plate, t.departure], t.measured_m or 0)
+        for t in trips
+        if (t.plate, t.departure) in first
+    ]
+    return sum(more for more in over if more > TYPED_M)
 
 
 def _companies(trips: Iterable[TrueVerdict]) -> Iterable[str]:

@@ -17,7 +17,7 @@ from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import RuleSettings
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
-from telemetria_pipeline.defs.reference.assets import contracts, drivers, vehicles
+from telemetria_pipeline.defs.reference.assets import contracts, drivers, substitutions, vehicles
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
@@ -90,6 +90,11 @@ class GoldenPipeline:
         """All boletins, the late ones too."""
         return self.month.boletins() | self.month.late_boletins()
 
+    def versions(self, name: str) -> list[bytes]:
+        """What is sent under a name, one after the other."""
+        earlier = self.month.earlier_boletins()
+        return [*([earlier[name]] if name in earlier else []), self.boletins[name]]
+
     def capture_month(self) -> None:
         """Ask each source, over its socket, for each hour, in vain where it is out."""
         with self.month.simulators(token=TOKEN) as apis, ExitStack() as open_clients:
@@ -112,7 +117,7 @@ class GoldenPipeline:
         for name, data in self.month.reference_files().items():
             self.lake.store.put(f"{FOLDER}/{name}", data)
         resources = {"pipeline": PipelineResource(settings={"lake": f"file:{self.folder / 'lake'}"})}
-        assets = [vehicles, drivers, contracts]
+        assets = [vehicles, drivers, contracts, substitutions]
         assert dg.materialize(assets, resources=resources, run_config=_QUIET).success
 
     def arrive(self, batches: Iterable[Iterable[Arrival]]) -> None:
@@ -122,8 +127,9 @@ class GoldenPipeline:
                 if isinstance(what, Hour):
                     self.publish(what, self.captured.get(what))
                 else:
-                    self.inbox.put(what, self.boletins[what])
-                    self.take_in(next(f.file_id for f in landed_files(self.inbox) if f.key == what))
+                    for data in self.versions(what):
+                        self.inbox.put(what, data)
+                        self.take_in(next(f.file_id for f in landed_files(self.inbox) if f.key == what))
             self.audit_what_changed()
         self.bill()
 

@@ -15,11 +15,15 @@ from telemetria_pipeline.simulator.dialects import DIALECTS
 from telemetria_pipeline.simulator.golden import GoldenMonth
 from telemetria_pipeline.simulator.golden.cast import (
     FABULA,
+    GAPS,
     HEARD_TWICE,
     MIRAGEM,
     QUIMERA,
+    RAISES,
     RESERVE_PLATE,
     SENDERS,
+    SUBSTITUTIONS,
+    SWAPS,
 )
 from telemetria_pipeline.simulator.golden.story import EVENTS, HOLES
 from telemetria_pipeline.simulator.records import SECOND_CLOCK
@@ -78,8 +82,9 @@ def test_every_seeded_event_is_judged_as_intended(month: GoldenMonth) -> None:
     assert_judged_as_intended(month)
     told = Counter(event.event for event in month.expected())
     assert told.keys() >= {
-        *EVENTS, "not heard", "twice", "reserve", "exact", "careless", "declared_twice", "overstates_9",
-        "overstates_12", "driver_overstates_12", "restarts",
+        *EVENTS, "not heard", "twice", "reserve", "odometer turns", "exact", "careless",
+        "declared_twice", "wound_up", "invented", "overstates_9", "overstates_12", "driver_overstates_12",
+        "restarts",
     }  # fmt: skip
 
 
@@ -197,8 +202,8 @@ def test_a_night_trip_belongs_to_the_cycle_that_it_departs_in(month: GoldenMonth
     assert len(across) >= 5
     assert any(len(t.segments) == 2 for t in across)
     assert {t.day for t in across} == {date(2026, 3, 15)}
-    billed = {id(p.trip) for p in truth(month).priced[CYCLE]}
-    assert billed >= {id(t) for t in across if t.terms}
+    billed = {(p.trip.plate, p.trip.departure) for p in truth(month).priced[CYCLE]}
+    assert billed >= {(t.plate, t.departure) for t in across if t.terms}
 
 
 def test_the_bill_by_hand(month: GoldenMonth) -> None:
@@ -218,6 +223,87 @@ def test_the_bill_by_hand(month: GoldenMonth) -> None:
     reserve = lines[RESERVE_PLATE, "1"]
     assert (reserve.audited_m, reserve.variable) == (14 * 31_400, Decimal("1934.24"))  # 439.6 km x 4.40
     assert plate(month, 6) not in {line.plate for line in true.bills[CYCLE]}
+
+
+def test_whoever_runs_in_place_of_another_is_judged_and_paid_as_itself(month: GoldenMonth) -> None:
+    for rule in SUBSTITUTIONS:
+        broken, ran = (plate(month, number) for number in (rule.broken, rule.ran))
+        rows = [d.trip for d in month.declared(rule.day) if d.trip.plate == broken]
+        assert {row.substitute for row in rows} == ({ran} if rule.in_rows else {""})
+        trips = [t for t in truth(month).trips if t.day == rule.day and t.plate in (broken, ran)]
+        assert {(t.source, t.verdict) for t in trips} == {("ambos", "ok")}
+        morning = [t for t in trips if t.plate == broken]
+        assert bool(morning) == bool(rule.hour)
+        assert len(trips) == len(rows) > 8
+        assert {t.terms.contract for t in trips if t.terms and t.plate == ran} == {"CT-0101"}
+
+
+def test_devices_that_changed_places_are_seen_and_change_no_verdict(month: GoldenMonth) -> None:
+    kinds = {"aparelhos_trocados": "a_esclarecer"}
+    told = [(t.day, t.plate) for t in truth(month).trips if kinds.items() <= t.kinds.items()]
+    days = [(s, s.first + timedelta(days=n)) for s in SWAPS for n in range((s.last - s.first).days + 1)]
+    assert [day for day, _ in told] == [day for _, day in days]
+    for swap, day in days:
+        pair = [plate(month, swap.one), plate(month, swap.other)]
+        trips = [t for t in truth(month).trips if t.day == day and t.plate in pair]
+        assert [(d, p) for d, p in told if d == day] == [(day, trips[0].plate)]
+        assert {t.verdict for t in trips} == {"ok"}
+        ids = {p: {s.vehicle_id for t in trips if t.plate == p for s in t.segments} for p in pair}
+        assert all(len(own) == 1 for own in ids.values())
+        usual = {t.vehicle_id for t in truth(month).trips if t.plate == pair[0] and t.day != day}
+        assert ids[pair[1]] <= usual
+
+
+def test_a_boletim_that_comes_again_with_more_kilometres_is_a_pattern(month: GoldenMonth) -> None:
+    ((day, number),) = RAISES.items()
+    raised = {whose for kind, _, whose in truth(month).patterns[CYCLE] if kind == "km_aumentado"}
+    assert raised == {plate(month, number)}
+    ((name, first),) = month.earlier_boletins().items()
+    before, after = first.splitlines(), month.boletins()[name].splitlines()
+    assert str(day) in name
+    assert len(before) == len(after)
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == len([t for t in truth(month).trips if t.day == day and t.plate in raised])
+
+
+def test_an_odometer_that_runs_too_fast_is_named_and_proves_nothing(month: GoldenMonth) -> None:
+    (wound,) = plates(month, "wound_up")
+    own = [t for t in truth(month).trips if t.plate == wound and t.segments]
+    assert {t.verdict for t in own} == {"ok"}  # each day for itself
+    for cycle in (CYCLE, NEXT):
+        named = {whose for kind, _, whose in truth(month).patterns[cycle] if kind == "aparelho_desviado"}
+        assert named == {t.device for t in own}
+        counted = [p.trip for p in truth(month).priced[cycle] if p.trip.plate == wound]
+        assert {(t.verdict, t.basis) for t in counted} == {("inconclusivo", "boletim_substitui")}
+        assert all(t.audited_m == t.declared_m for t in counted)
+
+
+def test_days_that_were_invented_are_not_paid_and_those_without_a_device_are(month: GoldenMonth) -> None:
+    (gap,) = GAPS
+    true = truth(month)
+    for cycle in (CYCLE, NEXT):
+        (found,) = [i for i in true.intervals[cycle] if i.verdict == "divergente"]
+        assert found.plate == plate(month, gap.number)
+        assert found.moved_m == found.room_m != 0  # what it drove before it stood
+        assert found.before and found.after and (found.after.at - found.before.at).days == 4
+        assert sum(t.declared_m or 0 for t in found.asked) > 4 * (found.room_m or 0)
+        assert found.own_asked_m > found.paid_m > 0
+        fits = [i for i in true.intervals[cycle] if i.verdict == "ok"]
+        assert all(i.own_asked_m == i.paid_m and i.value in (0, None) for i in fits)
+    first, second = (
+        next(i for i in true.intervals[cycle] if i.verdict == "divergente") for cycle in (CYCLE, NEXT)
+    )
+    assert first.paid_m + second.paid_m == first.room_m == second.room_m
+    outages = [i for i in true.intervals[CYCLE] if any(t.day == date(2026, 3, 5) for t in i.own)]
+    assert len(outages) >= 4
+    assert {i.verdict for i in outages} <= {"ok", "inconclusivo"}
+
+
+def test_an_odometer_that_passes_its_last_digit_counts_what_was_driven(month: GoldenMonth) -> None:
+    own = [t for t in truth(month).trips if t.plate == RESERVE_PLATE and t.declared]
+    turned = [t.declared for t in own if t.declared and t.declared.km_in_m < t.declared.km_out_m]
+    assert [(t.km_out_m, t.km_in_m) for t in turned] == [(999_990_000, 21_400)]
+    assert {(t.audited_m, t.basis) for t in own} == {(31_400, "boletim_substitui")}
 
 
 def test_the_parts_of_the_bill_sum_to_its_totals(month: GoldenMonth) -> None:

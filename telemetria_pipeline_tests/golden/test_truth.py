@@ -219,7 +219,7 @@ def test_a_bias_needs_twenty_trips_and_more_than_one_percent(
         [],
         ZONE,
     )
-    found = {level for pattern, level, _ in true_patterns(true_verdicts(known), {}) if pattern == "vies"}
+    found = {level for pattern, level, _ in true_patterns(true_verdicts(known), known) if pattern == "vies"}
     assert found == ({"veiculo", "motorista", "transportadora"} if biased else set())
 
 

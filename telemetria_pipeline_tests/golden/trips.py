@@ -17,9 +17,10 @@ from zoneinfo import ZoneInfo
 from telemetria_pipeline.simulator.boletins import DeclaredTrip
 from telemetria_pipeline.simulator.dialects import Dialect
 from telemetria_pipeline.simulator.golden.cast import Member
-from telemetria_pipeline.simulator.golden.reference import Terms
+from telemetria_pipeline.simulator.golden.reference import InPlace, Terms
 from telemetria_pipeline.simulator.records import Carrier
 from telemetria_pipeline.simulator.truth import odometer_status
+from telemetria_pipeline_tests.golden.swapped import Pair, swapped
 from telemetria_pipeline_tests.golden.together import judged_together, like, misplaced, pieces, shares
 
 _Trip = TypeVar("_Trip")
@@ -36,7 +37,8 @@ LATELY = 28  # days
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A measured trip; `vehicle_id` is its source's. `odometer` has both readings where they are good."""
+    """A measured trip; `vehicle_id` is its source's, and `reported` what its tracker says. `odometer` has
+    both readings where they are good."""
 
     source: str
     plate: str
@@ -46,6 +48,12 @@ class Segment:
     metres: int
     driver: str | None
     odometer: tuple[int, int] | None
+    reported: int = 0
+
+    @property
+    def device(self) -> str:
+        """As devices are named."""
+        return f"{self.source}:{self.vehicle_id}"
 
 
 @dataclass(slots=True)
@@ -54,7 +62,8 @@ class TrueVerdict:
     trip of a day bears what is said of its vehicle.
 
     `vehicle_id` is the carrier's id, None where nothing was measured; `terms` the contract row of its day;
-    `apart_m` how far the sides are apart, of trips judged together their sums.
+    `apart_m` how far the sides are apart, of trips judged together their sums; `opens` and `closes` the first
+    and the last of these. `unseen_m` is what the odometer moved without a trip that was heard.
     """
 
     day: date
@@ -73,6 +82,9 @@ class TrueVerdict:
     kinds: dict[str, str] = field(default_factory=dict)
     apart_m: int = 0
     terms: Terms | None = None
+    unseen_m: int = 0
+    opens: bool = True
+    closes: bool = True
 
     @property
     def source(self) -> str:
@@ -80,6 +92,12 @@ class TrueVerdict:
         if self.declared is None:
             return "telemetria"
         return "ambos" if self.segments else "boletim"
+
+    @property
+    def device(self) -> str | None:
+        """The one device that measured it; None where several or none did."""
+        devices = {segment.device for segment in self.segments}
+        return devices.pop() if len(devices) == 1 else None
 
     @property
     def at_stake(self) -> Decimal | None:
@@ -91,7 +109,8 @@ class TrueVerdict:
 
 @dataclass(frozen=True)
 class Known:
-    """What the audit knows: both sides, the hours captured, the vehicles registered, the contracts."""
+    """What the audit knows: both sides, the hours captured, the vehicles registered, the contracts, who ran
+    in place of whom."""
 
     declared: Sequence[DeclaredTrip]
     segments: Sequence[Segment]
@@ -99,6 +118,8 @@ class Known:
     members: Mapping[str, Member]  # registered ones, by plate
     terms: Sequence[Terms]
     zone: ZoneInfo
+    substitutions: Sequence[InPlace] = ()
+    earlier: Sequence[DeclaredTrip] = ()  # as a boletim had them before it was sent again
 
 
 def plain(name: str) -> str:
@@ -152,6 +173,7 @@ def segments_of(
                     metres=good[1] - good[0] if good else int(reported),
                     driver=None if "null_driver" in story.faults else trip.driver.name,
                     odometer=good,
+                    reported=int(reported),
                 )
             )
     return found
@@ -159,23 +181,33 @@ def segments_of(
 
 def true_verdicts(known: Known) -> list[TrueVerdict]:
     """Every validated trip, by departure and plate."""
-    verdicts = sorted(_Audit(known).verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
-    met = set()
+    audit = _Audit(known)
+    verdicts = sorted(audit.verdicts(), key=lambda v: (v.departure, v.plate, v.arrival))
+    met: set[tuple] = set()
     for verdict in verdicts:
         if verdict.plate not in known.members and (verdict.plate, verdict.day) not in met:
             met.add((verdict.plate, verdict.day))
             verdict.kinds["veiculo_desconhecido"] = "a_esclarecer"
+        for pair in audit.swapped:
+            day, _, *plates = pair
+            if verdict.plate in plates and verdict.day == day and pair not in met:
+                met.add(pair)
+                verdict.kinds["aparelhos_trocados"] = "a_esclarecer"
     return verdicts
 
 
 class _Audit:
     def __init__(self, known: Known) -> None:
         self.known = known
+        declared = _without_repeats(known.declared)
+        self.swapped = self._find_swapped(declared)
+        segments = [self._really(s) for s in known.segments]
         self.declared: _ByDay[DeclaredTrip] = defaultdict(lambda: defaultdict(list))
-        for trip in _without_repeats(known.declared):
-            self.declared[trip.plate][self._day(trip.departure)].append(trip)
+        for trip in declared:
+            ran = replace(trip, plate=self._who_ran(trip, segments))
+            self.declared[ran.plate][self._day(trip.departure)].append(ran)
         self.segments: _ByDay[Segment] = defaultdict(lambda: defaultdict(list))
-        for segment in sorted(_heard_once(known), key=lambda s: s.departure):
+        for segment in sorted(_heard_once(known, segments), key=lambda s: s.departure):
             self.segments[segment.plate][self._day(segment.departure)].append(segment)
 
     def verdicts(self) -> Iterable[TrueVerdict]:
@@ -225,6 +257,42 @@ class _Audit:
                 for verdict in self._declared(group, own, across, group[0] in dict(moved)):
                     yield self._told(verdict)
 
+    def _find_swapped(self, declared: Iterable[DeclaredTrip]) -> set[Pair]:
+        said: dict[tuple[str, date], list[DeclaredTrip]] = defaultdict(list)
+        for trip in declared:
+            said[self._said_to_run(trip), self._day(trip.departure)].append(trip)
+        return swapped(said, self.known.segments, self._day, _overlap)
+
+    def _really(self, segment: Segment) -> Segment:
+        """The segment, of the vehicle that it was."""
+        for day, source, one, other in self.swapped:
+            if (day, source) == (self._day(segment.departure), segment.source):
+                plate = {one: other, other: one}.get(segment.plate, segment.plate)
+                segment = replace(segment, plate=plate)
+        return segment
+
+    def _said_to_run(self, trip: DeclaredTrip) -> str:
+        """The substitute that the row names, else that of the register, else the declared vehicle."""
+        day = self._day(trip.departure)
+        found = [s for s in self.known.substitutions if s.plate == trip.plate and s.begins <= day <= s.ends]
+        return trip.substitute or (found[0].substitute if found else trip.plate)
+
+    def _who_ran(self, trip: DeclaredTrip, segments: Sequence[Segment]) -> str:
+        """Whose a trip is: of the two, where only the register names another, the declared vehicle's if it
+        was heard for more of it."""
+        ran = self._said_to_run(trip)
+        if ran in (trip.plate, trip.substitute):
+            return ran
+
+        def heard(plate: str) -> timedelta:
+            by_source: dict[str, timedelta] = defaultdict(timedelta)
+            for segment in segments:
+                if segment.plate == plate:
+                    by_source[segment.source] += max(_overlap(segment, trip), timedelta(0))
+            return max(by_source.values(), default=timedelta(0))
+
+        return trip.plate if heard(trip.plate) > heard(ran) else ran
+
     def _day(self, when: datetime) -> date:
         return when.astimezone(self.known.zone).date()
 
@@ -242,11 +310,11 @@ class _Audit:
         signal, unseen = self._signal(journey, own)
         unsure = not covered or across or signal == "desconhecido"
         of_segments = "inconclusivo" if unsure or signal == "perdido" else "a_esclarecer"
-        agrees = _agree(claimed, measured) if own else claimed == 0
+        agrees = agree(claimed, measured) if own else claimed == 0
         proven = measured + unseen
         word, basis, kinds = "ok", "acordo", {}
         if not agrees:
-            if unsure or (unseen > 0 and (claimed <= proven or _agree(claimed, proven))):
+            if unsure or (unseen > 0 and (claimed <= proven or agree(claimed, proven))):
                 word, basis = "inconclusivo", "boletim_substitui"
             else:
                 word, basis = "divergente", "medido" if own or proven > 0 else "nao_comprovado"
@@ -273,6 +341,9 @@ class _Audit:
                 covered=self._is_covered(trip, trip.departure),
                 kinds=dict(kinds) if n == 0 else {},
                 apart_m=abs(claimed - measured),
+                unseen_m=unseen_of_each[n],
+                opens=n == 0,
+                closes=n == len(group) - 1,
             )
             if verdict.segments:
                 first, last = verdict.segments[0], verdict.segments[-1]
@@ -283,7 +354,7 @@ class _Audit:
                     verdict.kinds["data_ou_horario_a_corrigir"] = "a_esclarecer"
                 elif max(late) > MATCH:
                     verdict.kinds["horario_divergente"] = of_segments
-                if n == 0 and not _drivers_may_agree(trip.driver, [s.driver for s in verdict.segments]):
+                if n == 0 and not _drivers_mayagree(trip.driver, [s.driver for s in verdict.segments]):
                     verdict.kinds["motorista_divergente"] = of_segments
             verdicts.append(verdict)
         return verdicts
@@ -362,14 +433,14 @@ class _Audit:
         return ("perdido" if unseen else "presente"), unseen
 
 
-def _heard_once(known: Known) -> Iterable[Segment]:
+def _heard_once(known: Known, segments: Sequence[Segment]) -> Iterable[Segment]:
     """Of what two sources heard at once, that of the source in the register."""
     first: dict[str, list[Segment]] = defaultdict(list)
-    for segment in known.segments:
+    for segment in segments:
         member = known.members.get(segment.plate)
         if member and segment.source == member.registered_source:
             first[segment.plate].append(segment)
-    for segment in known.segments:
+    for segment in segments:
         others = [s for s in first[segment.plate] if s.source != segment.source]
         if not any(_is_the_same(segment, other) for other in others):
             yield segment
@@ -386,8 +457,9 @@ def _around(by_day: Mapping[date, list[_Trip]], day: date) -> list[_Trip]:
 
 
 def _without_repeats(declared: Iterable[DeclaredTrip]) -> list[DeclaredTrip]:
-    """Rule 0."""
-    first = {(t.plate, t.departure, t.arrival, t.km_out_m, t.km_in_m): t for t in declared}
+    """Rule 0; a row that names a substitute speaks for those that do not."""
+    rows = sorted(declared, key=lambda t: bool(t.substitute))
+    first = {(t.plate, t.departure, t.arrival, t.km_out_m, t.km_in_m): t for t in rows}
     return list(first.values())
 
 
@@ -406,13 +478,13 @@ def _overlap(one: Segment | DeclaredTrip, other: Segment | DeclaredTrip) -> time
     return min(ends) - max(one.departure, other.departure)
 
 
-def _agree(claimed: int, measured: int) -> bool:
+def agree(claimed: int, measured: int) -> bool:
     """Rule 3."""
     off = abs(claimed - measured)
     return not (100 * off > SHARE_PERCENT * measured and off > LEAST_M)
 
 
-def _drivers_may_agree(said: str, heard: Sequence[str | None]) -> bool:
+def _drivers_mayagree(said: str, heard: Sequence[str | None]) -> bool:
     """Rule 11."""
     words = set(plain(said).split())
     others = [set(plain(name).split()) for name in heard if name]

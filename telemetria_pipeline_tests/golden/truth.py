@@ -7,27 +7,34 @@ from functools import cache
 
 from telemetria_pipeline.simulator.dialects import DIALECTS
 from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
-from telemetria_pipeline.simulator.golden.reference import contract_terms
+from telemetria_pipeline.simulator.golden.reference import contract_terms, registered_substitutions
+from telemetria_pipeline_tests.golden.devices import biased_devices, disbelieved
 from telemetria_pipeline_tests.golden.money import (
     Adjustment,
     BillLine,
     PricedTrip,
     cycle_of,
+    days_of,
     true_adjustments,
     true_bill,
 )
+from telemetria_pipeline_tests.golden.odometers import Interval, reconciled
 from telemetria_pipeline_tests.golden.patterns import Pattern, true_patterns
 from telemetria_pipeline_tests.golden.trips import HOUR, Known, TrueVerdict, segments_of, true_verdicts
+
+DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What must come out: every trip, every line of each cycle's bill, every pattern (by cycle)."""
+    """What must come out: every trip as its day judges it, and by cycle every line of the bill, every trip as
+    the bill has it, every pattern, and every interval in which something is asked without a proof."""
 
     trips: list[TrueVerdict]
     bills: dict[date, list[BillLine]]
     priced: dict[date, list[PricedTrip]]
     patterns: dict[date, set[Pattern]]
+    intervals: dict[date, list[Interval]]
 
     def totals(self, cycle: date) -> dict[str | None, Decimal]:
         """R$ to bill by operation, None for vehicles without one."""
@@ -61,12 +68,16 @@ class GoldenTruth:
     def _make(self, late: bool, outages: bool) -> Truth:
         known = self._known(late, outages)
         trips = true_verdicts(known)
-        bills, priced, patterns = {}, {}, {}
+        bills, priced, patterns, intervals = {}, {}, {}, {}
         for cycle in self.cycles:
-            bills[cycle], priced[cycle] = true_bill(known, trips, cycle)
             own = [t for t in trips if cycle_of(t.day) == cycle]
-            patterns[cycle] = true_patterns(own, known.members)
-        return Truth(trips, bills, priced, patterns)
+            biased, (first, *_, last) = biased_devices(own), days_of(cycle)
+            around = [t for t in trips if cycle_of(first - DAY) <= t.day <= days_of(last + DAY)[-1]]
+            counted, intervals[cycle] = reconciled(around, (first, last), biased)
+            counted = disbelieved(counted, biased)
+            bills[cycle], priced[cycle] = true_bill(known, counted, cycle)
+            patterns[cycle] = true_patterns(own, known)
+        return Truth(trips, bills, priced, patterns, intervals)
 
     def _known(self, late: bool, outages: bool) -> Known:
         month, story = self.month, self.month.story
@@ -87,5 +98,7 @@ class GoldenTruth:
             captured=captured,
             members={m.vehicle.plate: m for m in month.cast if m.registered},
             terms=contract_terms(month.cast),
+            earlier=month.earlier_declared(),
+            substitutions=registered_substitutions(month.cast, story.substitutions),
             zone=story.zone,
         )

@@ -11,7 +11,15 @@ from typing import Any, ClassVar
 
 from telemetria_pipeline.simulator.faults import FaultPlan
 from telemetria_pipeline.simulator.fleet import Driver, Fleet, Vehicle
-from telemetria_pipeline.simulator.records import SHORTEST_SLIP_M, Carrier, Entry, Reading, Silence, Story
+from telemetria_pipeline.simulator.records import (
+    SHORTEST_SLIP_M,
+    Carrier,
+    Entry,
+    Exchange,
+    Reading,
+    Silence,
+    Story,
+)
 from telemetria_pipeline.simulator.replies import BadRequest, Reply, Slice, unauthorized
 
 Record = dict[str, Any]
@@ -48,9 +56,12 @@ class Dialect(ABC):
         faults: FaultPlan,
         silences: Sequence[Silence] = (),
         second_trackers: Collection[str] = (),
+        exchanges: Sequence[Exchange] = (),
     ) -> Carrier:
         """The carrier whose books this API shows."""
-        return Carrier(fleet, faults, silences, second_trackers, self.without, self.shortest_slip_m)
+        return Carrier(
+            fleet, faults, silences, second_trackers, self.without, self.shortest_slip_m, exchanges
+        )
 
     def refusal(self, headers: Message, token: str) -> Reply | None:
         """The answer to a request that may not ask, or not so; None where it may."""

@@ -21,16 +21,20 @@ Habit = Literal[
     "declared_twice",  # on some days a second carrier declares the same trips
     "round_numbers",  # whole tens of kilometres
     "same_km",  # always the same distance
+    "wound_up",  # what the odometer says, which runs too fast
     "restarts",  # distances are right, but no odometer continues where the last one ended
 ]
 HABITS: dict[int, Habit] = {
     2: "overstates_12",
     7: "declared_twice",
     11: "driver_overstates_12",
+    12: "wound_up",
     14: "round_numbers",
     16: "same_km",
     17: "restarts",
 }
+ODOMETERS_APART = date(2026, 1, 1)  # since when odometers run too fast: real ones, and those on the sheets
+WOUND_PERCENT = 115
 UNREGISTERED = 6  # drives and declares, but nobody entered it into `vehicles`
 HEARD_TWICE = 4  # Fábula's API hears it as well, by a second tracker
 LATE = (1, 4)  # what is missing in their boletins comes when the cycle is closed
@@ -39,6 +43,58 @@ ENTERS = {8: date(2026, 3, 9)}
 LEAVES = {5: date(2026, 3, 12)}
 TARIFFS_CHANGE = date(2026, 3, 9)
 RESERVE_PLATE = "RSV0A11"  # a hired bus without a device, with a contract of its own
+RESERVE_TURNS = date(2026, 3, 10)  # its odometer passes 999,999 km
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """On a day from an hour on, one vehicle is in the workshop and another runs under its plate; both by
+    number. Either the rows say so, or only the register does."""
+
+    broken: int
+    ran: int
+    day: date
+    hour: int
+    in_rows: bool
+
+
+SUBSTITUTIONS = (
+    Substitution(1, 10, date(2026, 3, 9), 0, in_rows=True),
+    Substitution(1, 10, date(2026, 3, 16), 12, in_rows=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Two vehicles of one source, by number, whose devices changed places; both days are of it."""
+
+    one: int
+    other: int
+    first: date
+    last: date
+
+
+# The sheets give away the first one; of the second one, their odometers are wrong anyway, only telemetry.
+SWAPS = (
+    Swap(5, 8, date(2026, 3, 10), date(2026, 3, 11)),
+    Swap(3, 9, date(2026, 3, 15), date(2026, 3, 15)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A vehicle's device is off, soon the vehicle stands as well, and its desk declares on as if nothing had
+    happened; days with an hour of the contract's clock."""
+
+    number: int
+    off: tuple[date, int]
+    stands: tuple[date, int]
+    until: tuple[date, int]
+
+
+# Longer than what one day looks at around it, and across the end of a cycle.
+GAPS = (Gap(11, (date(2026, 3, 13), 18), (date(2026, 3, 14), 12), (date(2026, 3, 18), 9)),)
+RAISES = {date(2026, 3, 14): 9}  # whose boletim of that day came before with fewer kilometres, by number
 FULL_SIZE, SMALL = "ÔNIBUS", "MICRO-ÔNIBUS"
 
 

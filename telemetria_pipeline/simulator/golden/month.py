@@ -3,13 +3,20 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
-from telemetria_pipeline.simulator.boletins import as_csv, as_xlsx, typed
+from telemetria_pipeline.simulator.boletins import DeclaredTrip, as_csv, as_xlsx, typed
 from telemetria_pipeline.simulator.faults import FaultPlan
 from telemetria_pipeline.simulator.fleet import Fleet
 from telemetria_pipeline.simulator.golden.cast import SENDERS, SOURCES, Member, Sender
-from telemetria_pipeline.simulator.golden.reference import contracts_file, drivers_file, vehicles_file
+from telemetria_pipeline.simulator.golden.reference import (
+    contracts_file,
+    drivers_file,
+    registered_substitutions,
+    substitutions_file,
+    vehicles_file,
+)
 from telemetria_pipeline.simulator.golden.story import Declared, Expected, Story
 from telemetria_pipeline.simulator.server import Simulator
 
@@ -81,6 +88,9 @@ class GoldenMonth:
             "vehicles.csv": vehicles_file(self.cast),
             "drivers.csv": drivers_file(self.cast),
             "contracts.csv": contracts_file(self.cast),
+            "substitutions.csv": substitutions_file(
+                registered_substitutions(self.cast, self.story.substitutions)
+            ),
         }
 
     def declared(self, day: date) -> list[Declared]:
@@ -104,6 +114,20 @@ class GoldenMonth:
             files |= self._files(weekly, days, f"{days[0]}_a_{days[-1]}")
         return files
 
+    def earlier_boletins(self) -> dict[str, bytes]:
+        """The first versions, by name, of boletins that were sent again with more kilometres."""
+        files: dict[str, bytes] = {}
+        for day in self.days:
+            changed = [(d, first) for d in self.declared(day) if (first := self.story.earlier(d))]
+            senders = {sender for d, _ in changed for sender in d.senders}
+            files |= self._files(senders, [day], str(day), {d.trip: first for d, first in changed})
+        return files
+
+    def earlier_declared(self) -> list[DeclaredTrip]:
+        """The trips that an earlier version of their boletim declared otherwise, as it had them."""
+        declared = [d for day in self.days for d in self.declared(day)]
+        return [first for d in declared if (first := self.story.earlier(d))]
+
     def late_boletins(self) -> dict[str, bytes]:
         """What comes when the cycle is closed: trips of two vehicles that were not declared in time."""
         late = [d for day in self.days for d in self.declared(day) if d.late]
@@ -115,11 +139,17 @@ class GoldenMonth:
         told += [self.story.reserve_day(day) for day in self.days]
         return [e for vehicle_day in told for e in vehicle_day.expected]
 
-    def _files(self, senders: Iterable[Sender], days: Sequence[date], when: str) -> dict[str, bytes]:
+    def _files(
+        self,
+        senders: Iterable[Sender],
+        days: Sequence[date],
+        when: str,
+        instead: Mapping[DeclaredTrip, DeclaredTrip] = MappingProxyType({}),
+    ) -> dict[str, bytes]:
         declared = [d for day in days for d in self.declared(day) if not d.late]
         files = {}
         for sender in senders:
-            rows = typed(d.trip for d in declared if sender in d.senders)
+            rows = typed(instead.get(d.trip, d.trip) for d in declared if sender in d.senders)
             name = f"{sender.name}_{when}"
             if rows and sender.excel:
                 files[f"{name}.xlsx"] = as_xlsx(rows, f"{sender.carrier} - {sender.depot} - {when}")

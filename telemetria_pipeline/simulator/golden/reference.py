@@ -18,6 +18,7 @@ from telemetria_pipeline.simulator.golden.cast import (
     SPOT,
     TARIFFS_CHANGE,
     Member,
+    Substitution,
 )
 
 FIRST_ROW = 2  # below the titles
@@ -54,6 +55,22 @@ class Terms:
             and self.carrier in (None, member.carrier)
             and self.operation in (None, member.operation)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace:
+    """A row of the register of substitutions: which plate ran in place of which, validity with both ends."""
+
+    plate: str
+    substitute: str
+    begins: date
+    ends: date
+
+
+def registered_substitutions(cast: Sequence[Member], known: Iterable[Substitution]) -> list[InPlace]:
+    """The rows of the register: those that no boletim tells."""
+    plates = {m.number: m.vehicle.plate for m in cast}
+    return [InPlace(plates[s.broken], plates[s.ran], s.day, s.day) for s in known if not s.in_rows]
 
 
 def contract_terms(cast: Sequence[Member]) -> list[Terms]:
@@ -136,6 +153,12 @@ def contracts_file(cast: Sequence[Member]) -> bytes:
         for t in contract_terms(cast)
     )  # fmt: skip
     return _csv(titles, rows)
+
+
+def substitutions_file(rows: Iterable[InPlace]) -> bytes:
+    """`substitutions.csv`."""
+    titles = ("PLACA", "SUBSTITUTA", "INÍCIO", "FIM", "MOTIVO")
+    return _csv(titles, ((r.plate, r.substitute, _day(r.begins), _day(r.ends), "quebrou") for r in rows))
 
 
 def _csv(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -4,6 +4,7 @@ Everything follows from the seed, the vehicle and the day. Each seeded event say
 of it (`Expected`), with margins wide enough that rounding cannot decide.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,32 +13,40 @@ from itertools import pairwise, product
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from telemetria_pipeline.simulator.boletins import DeclaredTrip, honest
+from telemetria_pipeline.simulator.boletins import TURNS_M, DeclaredTrip, honest
 from telemetria_pipeline.simulator.chance import between, draw
 from telemetria_pipeline.simulator.faults import DATA_FAULTS, FaultPlan
-from telemetria_pipeline.simulator.fleet import BOUGHT, Fleet, Trip, as_typed
+from telemetria_pipeline.simulator.fleet import BOUGHT, Trip, as_typed, vehicle_id
 from telemetria_pipeline.simulator.golden.cast import (
     FABULA,
     FABULA_DESK,
+    GAPS,
+    HABITS,
     HEARD_TWICE,
     LATE,
     NORTE,
+    ODOMETERS_APART,
+    RAISES,
     RESERVE_PLATE,
+    RESERVE_TURNS,
     SOURCES,
+    SUBSTITUTIONS,
     SUL,
+    SWAPS,
     Member,
     Sender,
     Source,
+    Substitution,
     cast_of,
 )
-from telemetria_pipeline.simulator.records import Silence
+from telemetria_pipeline.simulator.golden.driving import GoldenFleet, Span
+from telemetria_pipeline.simulator.records import Exchange, Silence
 
 # Hours that a source never gives, and hours in which a carrier's devices send nothing: local clock.
 OUTAGES = {
     "miragem": ((date(2026, 2, 20), 9, 10), (date(2026, 3, 5), 13, 14), (date(2026, 3, 10), 9, 12)),
 }
 HOLES = ((date(2026, 2, 24), 10, 15), (date(2026, 3, 4), 10, 15), (date(2026, 3, 13), 10, 15))
-ODOMETERS_APART = date(2026, 1, 1)  # since when the odometers of those who overstate run too fast
 
 # What goes wrong on a careless vehicle's day, and how often.
 EVENTS = {
@@ -71,10 +80,12 @@ TYPED_OFF = {
     "day_off": [timedelta(days=1), timedelta(days=-1)],
 }
 SAME_KM_M, LONG_M = 14_000, 25_000
+RESERVE_M = 31_400
 MIDDLE_NAMES = ("Carlos", "Aparecida", "Henrique", "Luiza")
 
 WRONG_KM = {"km_divergente": "divergente"}
 UNKNOWN = {"veiculo_desconhecido": "a_esclarecer"}
+SWAPPED = {"aparelhos_trocados": "a_esclarecer"}
 NO_NEWS = {"sem_telemetria": "inconclusivo"}
 
 
@@ -110,9 +121,12 @@ class Story:
     """The month's story from `first` to `last`, business days in the fleet's main zone."""
 
     def __init__(self, seed: int, vehicles: int, first: date, last: date, timezone: str) -> None:
-        self.fleet = Fleet(seed, vehicles, timezone)
-        self.cast = cast_of(self.fleet)
         self.zone = ZoneInfo(timezone)
+        self.gaps = [gap for gap in GAPS if gap.number <= vehicles]
+        self.substitutions = [s for s in SUBSTITUTIONS if max(s.broken, s.ran) <= vehicles]
+        wound = {vehicle_id(number) for number, habit in HABITS.items() if habit == "wound_up"}
+        self.fleet = GoldenFleet(seed, vehicles, timezone, self._stands(), wound)
+        self.cast = cast_of(self.fleet)
         self.first, self.last = first, last
         rates = dict.fromkeys(DATA_FAULTS, 0.015)
         sound = {m.vehicle.id for m in self.cast if m.habit not in ("exact", "careless")}
@@ -125,6 +139,15 @@ class Story:
             for source in SOURCES
         }
         self.silences = tuple(self._silences())
+        self.exchanges = tuple(
+            Exchange(
+                (self.cast[swap.one - 1].vehicle, self.cast[swap.other - 1].vehicle),
+                self.midnight(swap.first),
+                self.midnight(swap.last + timedelta(days=1)),
+            )
+            for swap in SWAPS
+            if max(swap.one, swap.other) <= vehicles
+        )
         self.day = lru_cache(maxsize=None)(self._day)
         self._tell: dict[str, Callable[[Member, Sequence[Trip]], VehicleDay | None]] = {
             "phantom": self._phantom,
@@ -144,7 +167,8 @@ class Story:
         return self.fleet.seed + 1_000 * SOURCES.index(source)
 
     def books(self, source: Source) -> dict[str, Any]:
-        """What is heard through a source: fleet, faults, silences and second trackers of its carrier."""
+        """What is heard through a source: its carrier's fleet, faults, silences, second trackers, and devices
+        that changed places."""
         second = [m.vehicle for m in self.cast if m.number == HEARD_TWICE and source.carrier == FABULA]
         own = [m.vehicle for m in self.cast if m.source == source]
         return {
@@ -152,6 +176,7 @@ class Story:
             "faults": self.faults[source.slug],
             "silences": (*self.silences, *(self._second_silences() if second else ())),
             "second_trackers": frozenset(vehicle.id for vehicle in second),
+            "exchanges": self.exchanges,
         }
 
     @property
@@ -180,18 +205,37 @@ class Story:
     def is_calm(self, member: Member, day: date) -> bool:
         """No accident of telemetry that day, and the vehicle seen on the days before and after."""
         accidents = {d for d, _, _ in (*OUTAGES.get(member.source.slug, ()), *HOLES)}
+        accidents |= {s.day for s in self.substitutions if member.number in (s.broken, s.ran)}
         first, last = max(self.first, member.enters or BOUGHT), min(self.last, member.leaves or self.last)
         return first < day < last and day not in accidents
 
+    def substitution(self, member: Member, trip: DeclaredTrip) -> Substitution | None:
+        """In whose place the vehicle drove the trip."""
+        for found in self.substitutions:
+            start, end = self._window(found.day, found.hour, 24)
+            if found.ran == member.number and start <= trip.departure < end:
+                return found
+        return None
+
+    def earlier(self, claim: Declared) -> DeclaredTrip | None:
+        """The trip as an earlier version of its boletim declared it; None where there was no other."""
+        trip = claim.trip
+        raises = RAISES.get(trip.departure.astimezone(self.zone).date())
+        if raises is None or raises > len(self.cast) or trip.plate != self.cast[raises - 1].vehicle.plate:
+            return None
+        return replace(trip, km_in_m=trip.km_out_m + _tenth(trip.distance_m * 9 // 10))
+
     def reserve_day(self, day: date) -> VehicleDay:
-        """The hired bus without a device: a trip a day."""
+        """The hired bus without a device: a trip a day, one of them past the odometer's last digit."""
         start = self.midnight(day) + timedelta(hours=6)
-        out = 80_000_000 + 31_400 * (day - ODOMETERS_APART).days
+        out = (TURNS_M - 10_000 + RESERVE_M * (day - RESERVE_TURNS).days) % TURNS_M
         trip = DeclaredTrip(
             RESERVE_PLATE, RESERVE_PLATE, "9901", str(self.zone), start, start + 50 * MINUTE,
-            "Vila Operária", "Frente 12", out, out + 31_400, "Dirceu Reserva", NORTE.carrier, "A",
+            "Vila Operária", "Frente 12", out, (out + RESERVE_M) % TURNS_M,
+            "Dirceu Reserva", NORTE.carrier, "A",
         )  # fmt: skip
-        expected = _told("reserve", trip, "inconclusivo", NO_NEWS | UNKNOWN)
+        event = "reserve" if day != RESERVE_TURNS else "odometer turns"
+        expected = _told(event, trip, "inconclusivo", NO_NEWS | UNKNOWN)
         return VehicleDay([Declared(trip, (NORTE,))], [expected])
 
     def _day(self, member: Member, day: date) -> VehicleDay:
@@ -202,6 +246,9 @@ class Story:
         told = self._as_usual(member, trips)
         if member.habit == "declared_twice" and draw(self.fleet.seed, "twice", day) < 0.3:
             self._declare_again(told, member, day)
+        self._invent(told, member, day)
+        self._declare_under_other_plates(told, member)
+        self._expect_swap(told, member, day)
         return told
 
     def _event(self, member: Member, day: date) -> str | None:
@@ -290,6 +337,43 @@ class Story:
             told.declared.append(Declared(again, (FABULA_DESK,)))
             if self.is_calm(member, day):
                 told.expected.append(_told("twice", again, "divergente", {"sem_telemetria": "divergente"}))
+
+    def _declare_under_other_plates(self, told: VehicleDay, member: Member) -> None:
+        """What it ran in place of another is declared under that one's plate, and is its own all the same."""
+        for n, claim in enumerate(told.declared):
+            if found := self.substitution(member, claim.trip):
+                broken = self.cast[found.broken - 1].vehicle
+                row = replace(
+                    claim.trip,
+                    plate=broken.plate,
+                    typed_plate=as_typed(broken.plate, self.fleet.seed, broken.id),
+                    fleet_number=broken.fleet_number,
+                    substitute=member.vehicle.plate if found.in_rows else "",
+                )
+                told.declared[n] = replace(claim, trip=row)
+
+    def _invent(self, told: VehicleDay, member: Member, day: date) -> None:
+        """While it stands, its desk declares what it would have driven."""
+        for gap in self.gaps:
+            if gap.number == member.number:
+                start = max(self._at(gap.stands), self.midnight(day))
+                end = min(self._at(gap.until), self.midnight(day + timedelta(days=1)))
+                around = [day + timedelta(days=n) for n in (-1, 0, 1)]
+                for trip in (t for d in around for t in self.fleet.planned(member.vehicle, d)):
+                    if start <= trip.departure < end:
+                        row = self._row(member, trip, trip)
+                        told.declared.append(Declared(row, (member.sender,)))
+                        told.expected.append(_told("invented", row, "inconclusivo", NO_NEWS))
+
+    def _expect_swap(self, told: VehicleDay, member: Member, day: date) -> None:
+        """The first trip of two whose devices changed places bears what is said of them."""
+        for exchange in self.exchanges:
+            if member.vehicle in exchange.vehicles and exchange.start <= self.midnight(day) < exchange.end:
+                pair = [m for m in self.cast if m.vehicle in exchange.vehicles]
+                first = min((self.driven(m, day)[0] for m in pair), key=lambda t: t.departure)
+                for n, e in enumerate(told.expected):
+                    if first.vehicle == member.vehicle and e.departure == first.departure.replace(second=0):
+                        told.expected[n] = replace(e, kinds=e.kinds | SWAPPED)
 
     # What happens on a careless day; None where the day has no place for it
 
@@ -433,16 +517,33 @@ class Story:
         begins, ends = trips[0].departure - FAR_APART, trips[-1].arrival + FAR_APART
         return not any(t.arrival > begins and t.departure < ends for t in around if t not in trips)
 
-    # When telemetry is not heard
+    # Who stands, and when telemetry is not heard
+
+    def _stands(self) -> dict[str, list[Span]]:
+        """When each vehicle, by id, stands: the one in the workshop, until then its substitute, and the one
+        of which trips are invented."""
+        stands: dict[str, list[Span]] = defaultdict(list)
+        for s in self.substitutions:
+            stands[vehicle_id(s.broken)].append(self._window(s.day, s.hour, 24))
+            stands[vehicle_id(s.ran)].append(self._window(s.day, 0, s.hour))
+        for gap in self.gaps:
+            stands[vehicle_id(gap.number)].append((self._at(gap.stands), self._at(gap.until)))
+        return stands
 
     def _window(self, day: date, start: int, end: int) -> tuple[datetime, datetime]:
         midnight = self.midnight(day)
         return midnight + timedelta(hours=start), midnight + timedelta(hours=end)
 
+    def _at(self, hour: tuple[date, int]) -> datetime:
+        return self._window(*hour, 24)[0]
+
     def _silences(self) -> Iterator[Silence]:
         deaf = {m.vehicle.id for m in self.cast if m.sender == FABULA_DESK and m.habit == "exact"}
         for hole in HOLES:
             yield Silence(frozenset(deaf), *self._window(*hole))
+        for gap in self.gaps:
+            off = frozenset({vehicle_id(gap.number)})
+            yield Silence(off, self._at(gap.off), self._at(gap.until))
         for member in self.cast:
             own = frozenset({member.vehicle.id})
             if member.enters:
