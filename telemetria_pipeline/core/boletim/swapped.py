@@ -60,18 +60,27 @@ def find_swapped(
 
     here = known & within(day)
     fits = open_ & ~here & within(us_day)
-    distance = np.abs(day[:, None] - np.unique(day[here])).min(axis=1, initial=FAR_DAYS)
     recent = (day <= received) & (day >= received - _ALONE_DAYS)
-    alone = fits & (distance > _ALONE_DAYS) & ~recent
+    alone = fits & (_distance(day, day[here]) > _ALONE_DAYS) & ~recent
     count = len(np.unique(us_day[alone]))
     others = len(np.unique(day[known & ~here & ~fits]))
     near = (us_day[alone] >= received - FAR_DAYS).any() or (here & ~open_).any()
     if not count or others * _PROOF_DAYS > count or not near:
         return Swapped(nothing, nothing)
+    # In the same period lie 11 October, as it stands, and the 10 November that belongs to the others.
+    sure = np.concatenate([us_day[fits], day[here & ~open_]])
+    joins = here & open_ & within(us_day) & ~recent & (_distance(day, sure) > _ALONE_DAYS)
+    joins &= _distance(us_day, sure) <= _ALONE_DAYS
+    fits, alone = fits | joins, alone | joins
     read, exchanged = contradictions(day), contradictions(np.where(fits, us_day, day))
     if (count >= _PROOF_DAYS and exchanged <= read) or (exchanged == 0 < read):
         return Swapped(fits, nothing)
     return Swapped(nothing, alone)
+
+
+def _distance(days: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Of each day, how far the nearest of the others is; far where there are none."""
+    return np.abs(days[:, None] - np.unique(others)).min(axis=1, initial=FAR_DAYS)
 
 
 def _period(
@@ -82,10 +91,11 @@ def _period(
     known: np.ndarray,
     open_: np.ndarray,
 ) -> int:
-    """First day of the period that holds most rows by either reading; of equal ones the one near `received`,
-    then the one that holds most as they stand, then the latest."""
+    """First day of the period that holds most rows by either reading; of equal ones that in which most of
+    them are recent, then that in which most stand as they are, then the latest."""
     lowest = int(min(day[known].min(), us_day[open_].min())) - _PERIOD_DAYS
     highest = int(max(day[known].max(), us_day[open_].max()))
+    reach = _PERIOD_DAYS - 1
 
     def holding(low: np.ndarray, high: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Rows by the first day of a period, where it holds a date if it begins on a day of [low, high]."""
@@ -94,15 +104,29 @@ def _period(
         np.add.at(steps, high + 1 - lowest, -weights)
         return np.cumsum(steps)[:-1]
 
-    reach = _PERIOD_DAYS - 1
-    as_read = holding(day[known] - reach, day[known], rows[known])
-    a, b = np.minimum(day, us_day)[open_], np.maximum(day, us_day)[open_]
-    exchanged = holding(us_day[open_] - reach, us_day[open_], rows[open_])
-    both = b - a <= reach
-    twice = holding(b[both] - reach, a[both], rows[open_][both])
+    def either(as_read: np.ndarray, exchanged: np.ndarray) -> np.ndarray:
+        """Rows by the first day of a period that holds one of their dates, of these readings."""
+        a, b = np.minimum(day, us_day), np.maximum(day, us_day)
+        both = as_read & exchanged & (b - a <= reach)
+        return (
+            holding(day[as_read] - reach, day[as_read], rows[as_read])
+            + holding(us_day[exchanged] - reach, us_day[exchanged], rows[exchanged])
+            - holding(b[both] - reach, a[both], rows[both])
+        )
+
+    def recent(days: np.ndarray) -> np.ndarray:
+        return (days <= received) & (days >= received - FAR_DAYS)
+
+    nothing = np.zeros(len(day), bool)
     starts = np.arange(lowest, highest + 1)
-    near = (starts <= received) & (starts + reach >= received - FAR_DAYS)
-    order = np.lexsort((starts, as_read, near, as_read + exchanged - twice))
+    order = np.lexsort(
+        (
+            starts,
+            either(known, nothing),
+            either(known & recent(day), open_ & recent(us_day)),
+            either(known, open_),
+        )
+    )
     return int(starts[order[-1]])
 
 
