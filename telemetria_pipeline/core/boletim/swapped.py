@@ -69,9 +69,9 @@ def find_swapped(
         return Swapped(nothing, nothing)
     # In the same period lie 11 October, as it stands, and the 10 November that belongs to the others.
     sure = np.concatenate([us_day[fits], day[here & ~open_]])
-    joins = here & open_ & within(us_day) & ~recent & (_distance(day, sure) > _ALONE_DAYS)
+    joins = here & open_ & within(us_day) & (_distance(day, sure) > _ALONE_DAYS)
     joins &= _distance(us_day, sure) <= _ALONE_DAYS
-    fits, alone = fits | joins, alone | joins
+    fits, alone = fits | joins, alone | (joins & ~recent)
     read, exchanged = contradictions(day), contradictions(np.where(fits, us_day, day))
     if (count >= _PROOF_DAYS and exchanged <= read) or (exchanged == 0 < read):
         return Swapped(fits, nothing)
