@@ -15,13 +15,17 @@ MAX_VALUE_LENGTH = 120
 
 @dataclass(frozen=True)
 class ProblemKind:
-    """A code of the catalogue: `message` and `suggestion` are templates for `str.format`."""
+    """A code of the catalogue: `message` and `suggestion` are templates for `str.format`.
+
+    `several` is what many cells of one kind are told together, where `suggestion` speaks of one cell.
+    """
 
     code: str
     severity: Severity
     title: str
     message: str
     suggestion: str
+    several: str = ""
 
 
 @dataclass(frozen=True)
@@ -263,6 +267,7 @@ _READING = (
         "Célula com erro do Excel",
         "A célula {cell} mostra o erro {value} do Excel.",
         "Corrija a fórmula ou digite o valor na célula {cell}.",
+        "Corrija as fórmulas ou digite os valores.",
     ),
     ProblemKind(
         "FORMULA_SEM_VALOR",
@@ -461,6 +466,7 @@ _RULES = (
         "Célula obrigatória vazia",
         "Falta o valor de {column} na linha {row}.",
         "Preencha a célula {cell}.",
+        "Preencha as células.",
     ),
     ProblemKind(
         "PLACA_INVALIDA",
@@ -468,6 +474,14 @@ _RULES = (
         "Placa inválida",
         "{value} não é uma placa.",
         "Escreva três letras e quatro algarismos (ABC1234) ou no padrão Mercosul (ABC1D23).{hint}",
+        "Escreva três letras e quatro algarismos (ABC1234) ou no padrão Mercosul (ABC1D23).",
+    ),
+    ProblemKind(
+        "PLACA_FICTICIA",
+        "aviso",
+        "Placa que parece só preencher a célula",
+        "{value} não parece a placa de um veículo.",
+        "Escreva a placa do veículo que fez a viagem; se é mesmo esta, nada a fazer.",
     ),
     ProblemKind(
         "PLACA_VIROU_DATA",
@@ -475,6 +489,7 @@ _RULES = (
         "O Excel transformou a placa em data",
         "O Excel transformou esta placa na data {value}.",
         "Formate a coluna como Texto e digite a placa de novo.{hint}",
+        "Formate a coluna como Texto e digite as placas de novo.",
     ),
     ProblemKind(
         "DATA_INVALIDA",
@@ -489,12 +504,38 @@ _RULES = (
         "Data em mm/dd/aaaa",
         "As datas desta coluna estão com o mês antes do dia (mm/dd/aaaa): {value}.",
         "Escreva dd/mm/aaaa: {fixed}. No Excel, mude a região do formato de data para Português (Brasil).",
+        "Escreva dd/mm/aaaa. No Excel, mude a região do formato de data para Português (Brasil).",
+    ),
+    ProblemKind(
+        "DATA_TROCADA",
+        "erro",
+        "Dia e mês trocados",
+        "{said} está com o dia e o mês trocados: só como {fixed} combina com as outras datas da coluna.",
+        "Escreva {fixed}. No Excel, mude a região para Português (Brasil) antes de digitar as datas.",
+        "Digite as datas de novo. No Excel, mude antes a região para Português (Brasil).",
+    ),
+    ProblemKind(
+        "DATA_TALVEZ_TROCADA",
+        "aviso",
+        "Dia e mês talvez trocados",
+        "A viagem de {said} está longe das outras e do dia em que o boletim chegou; com dia e mês trocados "
+        "seria {fixed}.",
+        "Confira: se é {fixed}, corrija a célula; senão, nada a fazer.",
+        "Confira o dia e o mês de cada data; se estão certos, nada a fazer.",
+    ),
+    ProblemKind(
+        "DATA_LONGE_DO_RECEBIMENTO",
+        "aviso",
+        "Data longe do recebimento",
+        "A viagem de {said} é de {days} dias antes do recebimento ({received}).",
+        "Confira o dia, o mês e o ano; se estão certos, nada a fazer.",
     ),
     ProblemKind(
         "DATA_NO_FUTURO",
         "erro",
         "Data no futuro",
         "A viagem de {said} ainda não aconteceu: o boletim foi recebido em {received}.",
+        "Corrija o dia, o mês ou o ano.{hint}",
         "Corrija o dia, o mês ou o ano.",
     ),
     ProblemKind(
@@ -516,7 +557,15 @@ _RULES = (
         "erro",
         "Horário inválido",
         "{value} não é um horário.",
+        "Escreva horas e minutos, de 00:00 a 24:00, por exemplo 07:30.{hint}",
         "Escreva horas e minutos, de 00:00 a 24:00, por exemplo 07:30.",
+    ),
+    ProblemKind(
+        "HORARIO_EM_NUMERO",
+        "aviso",
+        "Horário gravado como número",
+        "{value} foi lido como {said} (fração de um dia, como o Excel guarda as horas).",
+        "Confira; para não haver dúvida, formate a coluna como Hora ou escreva hh:mm.",
     ),
     ProblemKind(
         "DATA_DIFERE_DO_HORARIO",
@@ -558,8 +607,9 @@ _RULES = (
         "NUMERO_AMBIGUO",
         "erro",
         "Número que se lê de dois jeitos",
-        "{value} pode ser {one} ou {two}: o arquivo usa ponto e vírgula de modos diferentes.",
+        "{value} pode ser {one} ou {two}: {why}.",
         "Escreva sem separador de milhar e com vírgula nos decimais: {one} ou {two}.",
+        "Escreva sem separador de milhar e com vírgula nos decimais.",
     ),
     ProblemKind(
         "NUMERO_NEGATIVO",
@@ -571,8 +621,8 @@ _RULES = (
     ProblemKind(
         "NUMERO_COM_PONTO_DE_MILHAR",
         "aviso",
-        "Ponto lido como separador de milhar",
-        "{value} foi lido como {said}: o ponto conta como separador de milhar.",
+        "Lido com separador de milhar",
+        "{value} foi lido como {said}: {sign} conta como separador de milhar.",
         "Nada a fazer, se é isso; senão, escreva os decimais com vírgula.",
     ),
     ProblemKind(
@@ -581,6 +631,23 @@ _RULES = (
         "Número gravado como texto",
         "{value} está gravado como texto; foi lido como {said}.",
         "No Excel, selecione a coluna e escolha Converter em número.",
+    ),
+    ProblemKind(
+        "ODOMETRO_SEM_MILHAR",
+        "erro",
+        "Odômetro que perdeu o separador de milhar",
+        "{value} deve ser {said}: é o que dizem os horários, a KM ROTA ou o último odômetro conhecido.",
+        "Escreva {said}, sem ponto nem vírgula. O Excel transforma 45.230 em 45,23 em algumas regiões.",
+        "Escreva os odômetros inteiros, sem ponto nem vírgula. O Excel transforma 45.230 em 45,23 em algumas "
+        "regiões.",
+    ),
+    ProblemKind(
+        "ODOMETRO_TALVEZ_SEM_MILHAR",
+        "aviso",
+        "Odômetro baixo com casas decimais",
+        "{value} foi lido como {read} km; seria {said}?",
+        "Se é, escreva {said}, sem ponto nem vírgula; senão, nada a fazer.",
+        "Se o separador era de milhar, escreva os odômetros sem ponto nem vírgula; senão, nada a fazer.",
     ),
     ProblemKind(
         "KM_CHEGADA_MENOR",
@@ -596,6 +663,7 @@ _RULES = (
         "O km de chegada ({value}) é menor que o de saída ({departure}, célula {other}); o odômetro parece "
         "ter passado de {limit}, e a viagem foi contada com {said} km.",
         "Confirme, por favor: se foi isso, escreva {said} em {confirm}; senão, corrija os dois números.",
+        "Confirme, por favor: se foi isso, escreva a distância na coluna KM ROTA; senão, corrija os números.",
     ),
     ProblemKind(
         "KM_IMPLAUSIVEL",
@@ -603,6 +671,14 @@ _RULES = (
         "Distância impossível",
         "A viagem teria {said} km; o máximo de uma viagem é {limit} km.",
         "Veja se falta ou sobra um algarismo em {other} ou em {cell}.",
+        "Veja se falta ou sobra um algarismo nos odômetros.",
+    ),
+    ProblemKind(
+        "KM_ZERO",
+        "aviso",
+        "Viagem de 0 km",
+        "A viagem tem 0 km: o odômetro de chegada é o mesmo da saída ({value}).",
+        "Confira os dois números; se o veículo não andou, apague a linha ou deixe como está.",
     ),
     ProblemKind(
         "KM_ROTA_DIFERE",
@@ -617,6 +693,14 @@ _RULES = (
         "Velocidade média alta demais",
         "{said} km em {minutes} min dão {speed}; o limite é {limit} km/h.",
         "Confira os horários e os odômetros da linha {row}.",
+        "Confira os horários e os odômetros.",
+    ),
+    ProblemKind(
+        "VELOCIDADE_BAIXA",
+        "aviso",
+        "Velocidade média baixa demais",
+        "{said} km em {minutes} min dão menos de {limit} km/h.",
+        "Confira os odômetros e os horários; se o veículo ficou parado, nada a fazer.",
     ),
     ProblemKind(
         "LINHA_REPETIDA",
@@ -643,7 +727,7 @@ _RULES = (
         "VEICULO_EM_DOIS_ARQUIVOS",
         "aviso",
         "Veículo em viagem de outro arquivo",
-        "O veículo já estava em viagem: a da {other} só chega às {until}.",
+        "O veículo estava em outra viagem: a da {other}, que sai às {since} e chega às {until}.",
         "Corrija os horários desta viagem; ou corrija o outro arquivo e o envie de novo com o mesmo nome.",
     ),
     ProblemKind(
@@ -680,6 +764,7 @@ _RULES = (
         "Mesma placa com equipamentos diferentes",
         "A placa {plate} aparece com o equipamento {value} e, na maioria das linhas, com {usual}.",
         "Corrija o equipamento ou a placa da linha {row}.",
+        "Corrija o equipamento ou a placa.",
     ),
     ProblemKind(
         "MOTORISTA_DESCONHECIDO",

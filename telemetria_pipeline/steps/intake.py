@@ -52,6 +52,7 @@ from telemetria_pipeline.steps.declarations import (
     keep_version,
     settle,
 )
+from telemetria_pipeline.steps.readings import known_readings
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
@@ -218,6 +219,7 @@ def _verdict(
         settings=settings,
         reference=reference,
         earlier=before,
+        readings=known_readings(lake, manifest),
     )
     replaced = before.replaced_by(verdict.declared)
     if replaced.empty:

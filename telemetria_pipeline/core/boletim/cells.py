@@ -2,48 +2,51 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import HEADER_NAMES, REQUIRED
-from telemetria_pipeline.core.boletim.findings import Findings
-from telemetria_pipeline.core.boletim.settings import RuleSettings
+from telemetria_pipeline.core.boletim.findings import Findings, Words
+from telemetria_pipeline.core.boletim.kilometres import (
+    ODOMETERS,
+    judge_distances,
+    judge_numbers,
+    known_odometers,
+    read_numbers,
+)
+from telemetria_pipeline.core.boletim.settings import KnownReadings, RuleSettings
+from telemetria_pipeline.core.boletim.swapped import find_swapped, odometer_contradictions
 from telemetria_pipeline.core.boletim.values import (
     DAY_S,
     EMPTY_TOKENS,
     NO_CLOCK,
     NO_DAY,
-    NUMBER_BAD,
-    NUMBER_GROUPED,
-    NUMBER_OK,
-    NUMBER_OPEN,
+    Clocks,
     Coded,
     Dates,
-    NumberStyle,
     br_day,
+    clock_repair,
     clock_text,
     coded,
+    date_style,
+    is_made_up,
     iso_day,
-    number_style,
     parse_clocks,
     parse_dates,
-    parse_numbers,
     parse_plates,
     plate_from_date,
     plate_repair,
 )
-from telemetria_pipeline.core.sheets.text import NUMBER, TEXT, SheetText
-from telemetria_pipeline.core.telemetry.odometer import MAX_KMH, SLACK_KM, rolled_over
-
-Words = Callable[[int], Mapping[str, object]]
+from telemetria_pipeline.core.sheets.text import SheetText
 
 _ONCE = (
     *("placa", "placa_substituta", "equipamento", "data", "horario_saida", "horario_chegada"),
     *("turno", "motorista"),
 )
-_KM = ("km_saida", "km_chegada", "km_rota")
+_CLOCKS = ("horario_saida", "horario_chegada")
+_EPOCH = date(1970, 1, 1)
 _FREE_TEXTS = ("local_saida", "local_chegada", "empresa")
 
 
@@ -52,10 +55,12 @@ class Cells:
     """A sheet's rows, typed, one array place a row.
 
     `plate` is a number into `plates` (canonical, -1: none), and so is `ran`, the vehicle whose trip it is: a
-    substitute, where the row names one; `day` days since 1970 (`NO_DAY`: none);
+    substitute, where the row names one; `day` days since 1970 (`NO_DAY`: none), `maybe_day` what it may be
+    with day and month exchanged, where that is likely;
     `departure_s` and `arrival_s` seconds since that day's midnight, arrivals on the next day above 86,400
     (negative: none); kilometres and people NaN where empty; `km_driven` is from odometer to odometer, also
-    where it rolled over. `texts` are finished columns of the contract.
+    where it rolled over. `texts` are finished columns of the contract; the styles say how the file's numbers
+    and dates were read (None: left open).
     """
 
     letters: dict[str, str]
@@ -63,6 +68,7 @@ class Cells:
     plate: np.ndarray
     ran: np.ndarray
     day: np.ndarray
+    maybe_day: np.ndarray
     departure_s: np.ndarray
     arrival_s: np.ndarray
     km_out: np.ndarray
@@ -73,6 +79,8 @@ class Cells:
     equipment: Coded | None
     driver: Coded | None
     texts: dict[str, pd.Series]
+    number_style: str | None
+    date_style: str | None
 
 
 def read_cells(
@@ -82,6 +90,7 @@ def read_cells(
     *,
     received_on: date,
     settings: RuleSettings,
+    readings: KnownReadings | None,
 ) -> Cells:
     """Type a sheet's columns and note in `findings` every cell and row that breaks a rule.
 
@@ -91,6 +100,7 @@ def read_cells(
         findings: takes what is found.
         received_on: trips after this day have not happened yet.
         settings: the limits.
+        readings: the vehicles' last known odometers; asked only where numbers can be read in two ways.
     """
     coded_columns = {n: coded(sheet.cells[letters[n]]) for n in (*_ONCE, *_FREE_TEXTS) if n in letters}
     once = {name: column for name, column in coded_columns.items() if name in _ONCE}
@@ -114,24 +124,44 @@ def read_cells(
         plates, (plate, other) = _numbered_together((plates, plate), (others, other))
         ran = np.where(other >= 0, other, plate)
         texts["placa_substituta"] = Coded(plates, other).column()
-    day = _days(once["data"], letters["data"], findings, received_on, excel=bool(sheet.kinds))
-    departure_s, arrival_s = _clocks(once, letters, findings, day, settings)
-    km = _numbers(sheet, letters, findings)
-    driven = _kilometres(km, letters, findings, departure_s, arrival_s, settings)
+    read = read_numbers(sheet, letters)
+    dates = parse_dates(once["data"].texts)
+    clocks = {name: parse_clocks(once[name].texts) for name in _CLOCKS}
+
+    def contradictions(days: np.ndarray) -> int:
+        each = once["data"].rows(days, NO_DAY)
+        km_out, km_in = (read.values[name] for name in ODOMETERS)
+        return odometer_contradictions(ran, each, km_out, km_in, settings.km_tolerance)
+
+    in_excel = bool(sheet.kinds)
+    us = _month_first(dates, in_excel)
+    day, maybe_day = _days(once["data"], dates, us, letters["data"], findings, received_on, contradictions)
+    departure_s, arrival_s = _clocks(once, clocks, letters, findings, day, settings)
+
+    def known_km() -> np.ndarray:
+        days = day[(day != NO_DAY) & (day <= _days_since_1970(received_on))]
+        if readings is None or not len(days):
+            return np.full(len(ran), np.nan)
+        return known_odometers(readings(plates, _EPOCH + timedelta(days=int(days.min()))), plates)[ran]
+
+    timed = (departure_s != NO_CLOCK) & (arrival_s != NO_CLOCK)
+    hours = np.where(timed, (arrival_s - departure_s) / 3600, np.nan)
+    km, thousands = judge_numbers(sheet, letters, read, findings, hours, known_km, settings)
+    driven = judge_distances(km, letters, findings, departure_s, arrival_s, settings)
 
     texts["placa"] = Coded(plates, plate).column()
     texts["placa_recebida"] = once["placa"].column()
-    read_days = parse_dates(once["data"].texts).day.tolist()
-    texts["data"] = once["data"].column([iso_day(d) if d != NO_DAY else None for d in read_days])
-    for name in ("horario_saida", "horario_chegada"):
-        read = parse_clocks(once[name].texts).second.tolist()
-        texts[name] = once[name].column([clock_text(s) if s != NO_CLOCK else None for s in read])
+    texts["data"] = once["data"].column([iso_day(d) if d != NO_DAY else None for d in dates.day.tolist()])
+    for name, clock in clocks.items():
+        said = [clock_text(s) if s != NO_CLOCK else None for s in clock.second.tolist()]
+        texts[name] = once[name].column(said)
     return Cells(
         letters,
         plates,
         plate,
         ran,
         day,
+        maybe_day,
         departure_s,
         arrival_s,
         km["km_saida"],
@@ -142,7 +172,13 @@ def read_cells(
         once.get("equipamento"),
         once.get("motorista"),
         texts,
+        read.style.said(thousands, any(mask is not None and mask.any() for mask in read.held.values())),
+        date_style(dates, np.bincount(once["data"].codes + 1, minlength=len(us) + 1)[1:], us, in_excel),
     )
+
+
+def _days_since_1970(day: date) -> int:
+    return (day - _EPOCH).days
 
 
 def _plates(received: Coded, letter: str, findings: Findings) -> tuple[list[str], np.ndarray]:
@@ -167,6 +203,8 @@ def _plates(received: Coded, letter: str, findings: Findings) -> tuple[list[str]
         received.rows(dated, False),
         lambda i: {"hint": f" Seria {dates[text_of(i)]}?" if dates[text_of(i)] else ""},
     )
+    made_up = np.array([p is not None and is_made_up(p) for p in found], bool)
+    findings.add("PLACA_FICTICIA", letter, received.rows(made_up, False))
     return plates, received.rows(of_texts, np.int32(-1))
 
 
@@ -179,33 +217,55 @@ def _numbered_together(*columns: tuple[list[str], np.ndarray]) -> tuple[list[str
     ]
 
 
-def _days(received: Coded, letter: str, findings: Findings, received_on: date, *, excel: bool) -> np.ndarray:
-    dates = parse_dates(received.texts)
-    day = received.rows(dates.day, NO_DAY)
-    us = _month_first(dates, excel)
-    in_us = received.rows(us, False)
-    day = np.where(in_us, NO_DAY, day).astype(np.int32)
-    today = (received_on - date(1970, 1, 1)).days
+def _days(
+    received: Coded,
+    dates: Dates,
+    us: np.ndarray,
+    letter: str,
+    findings: Findings,
+    received_on: date,
+    contradictions: Callable[[np.ndarray], int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The day of each row, and what it may be with day and month exchanged."""
+    today = _days_since_1970(received_on)
+    rows = np.bincount(received.codes + 1, minlength=len(us) + 1)[1:]
+    swapped = find_swapped(np.where(us, NO_DAY, dates.day), dates.us_day, rows, today, contradictions)
+    wrong = us | swapped.proven
+    day = received.rows(np.where(wrong, NO_DAY, dates.day), NO_DAY)
+    maybe_day = received.rows(np.where(swapped.possible, dates.us_day, NO_DAY), NO_DAY)
     example = br_day(today)
+
+    def fixed(i: int) -> dict[str, object]:
+        of_text = int(received.codes[i])
+        return {"said": br_day(dates.day[of_text]), "fixed": br_day(dates.us_day[of_text])}
+
     findings.add(
-        "DATA_MM_DD", letter, in_us, lambda i: {"fixed": br_day(dates.us_day[int(received.codes[i])])}
+        "DATA_MM_DD",
+        letter,
+        received.rows(us, False),
+        lambda i: {"fixed": br_day(dates.us_day[int(received.codes[i])])},
     )
+    findings.add("DATA_TROCADA", letter, received.rows(swapped.proven, False), fixed)
     findings.add(
         "DATA_INVALIDA",
         letter,
-        (received.codes >= 0) & (day == NO_DAY) & ~in_us,
+        (received.codes >= 0) & (day == NO_DAY) & ~received.rows(wrong, False),
         lambda _: {"example": example},
     )
     findings.add(
         "DATA_NO_FUTURO",
         letter,
         (day > today) & (day != NO_DAY),
-        lambda i: {"said": br_day(day[i]), "received": example},
+        lambda i: {
+            "said": br_day(day[i]),
+            "received": example,
+            "hint": f" Seria {br_day(maybe_day[i])}?" if maybe_day[i] != NO_DAY else "",
+        },
     )
     findings.add(
         "DATA_EM_NUMERO", letter, received.rows(dates.serial, False), lambda i: {"said": br_day(day[i])}
     )
-    return day
+    return day, maybe_day
 
 
 def _month_first(dates: Dates, excel: bool) -> np.ndarray:
@@ -225,19 +285,20 @@ def _month_first(dates: Dates, excel: bool) -> np.ndarray:
 
 def _clocks(
     once: Mapping[str, Coded],
+    read: Mapping[str, Clocks],
     letters: Mapping[str, str],
     findings: Findings,
     day: np.ndarray,
     settings: RuleSettings,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Departure and arrival in seconds since the midnight of DATA, and the rules between the three."""
-    out_name, in_name = "horario_saida", "horario_chegada"
-    read = {name: parse_clocks(once[name].texts) for name in (out_name, in_name)}
-    departure, arrival = (
-        once[name].rows(read[name].second, NO_CLOCK).astype(np.int64) for name in (out_name, in_name)
-    )
+    out_name, in_name = _CLOCKS
+    departure, arrival = (once[name].rows(read[name].second, NO_CLOCK).astype(np.int64) for name in _CLOCKS)
     for name, second in ((out_name, departure), (in_name, arrival)):
-        findings.add("HORARIO_INVALIDO", letters[name], (once[name].codes >= 0) & (second == NO_CLOCK))
+        invalid = (once[name].codes >= 0) & (second == NO_CLOCK)
+        findings.add("HORARIO_INVALIDO", letters[name], invalid, _clock_hint(once[name]))
+        fractions = once[name].rows(read[name].fraction, False)
+        findings.add("HORARIO_EM_NUMERO", letters[name], fractions, _clock_read(second))
     both = (departure != NO_CLOCK) & (arrival != NO_CLOCK)
     next_day = both & (arrival < departure)
     arrival = np.where(next_day, arrival + DAY_S, arrival)
@@ -253,17 +314,15 @@ def _clocks(
 
     findings.add("VIAGEM_LONGA", letters[in_name], too_long & next_day, lasted)
     findings.add("VIAGEM_DEMORADA", letters[in_name], too_long & ~next_day, lasted)
-    known = both & (day != NO_DAY)
+    # Of one contradiction the sender is told once: a date with an error explains it, as does the departure.
+    unexplained = both & (day != NO_DAY) & ~findings.noted(letters["data"])
     for name, second in ((out_name, departure), (in_name, arrival)):
         named = once[name].rows(read[name].day, NO_DAY)
         # 24:00 of one day is 00:00 of the next: a cell with date and time says the latter.
         meant = day + second // DAY_S
-        findings.add(
-            "DATA_DIFERE_DO_HORARIO",
-            letters[name],
-            known & (named != NO_DAY) & (named != meant),
-            _two_days(named, meant),
-        )
+        differs = unexplained & (named != NO_DAY) & (named != meant)
+        findings.add("DATA_DIFERE_DO_HORARIO", letters[name], differs, _two_days(named, meant))
+        unexplained = unexplained & ~differs
     return departure, arrival
 
 
@@ -272,136 +331,13 @@ def _two_days(named: np.ndarray, meant: np.ndarray) -> Words:
     return lambda i: {"said": br_day(named[i]), "expected": br_day(meant[i]), "other": other}
 
 
-def _numbers(sheet: SheetText, letters: Mapping[str, str], findings: Findings) -> dict[str, np.ndarray]:
-    """Kilometres and people, NaN where empty, with the notes on cells that are no sound number."""
-    names = [name for name in (*_KM, "qtde_pessoas") if name in letters]
-    columns = {name: sheet.cells[letters[name]] for name in names}
-    kinds = {name: sheet.kinds.get(letters[name]) for name in names}
-    held = {name: None if k is None else k == NUMBER for name, k in kinds.items()}
-    by_hand = {n: t if (at := held[n]) is None else t[~at] for n, t in columns.items()}
-    style = number_style([by_hand[n] for n in _KM if n in by_hand])
-    alone = NumberStyle(comma=False, point=False)
-    read = {n: parse_numbers(columns[n], style if n in _KM else alone, held[n]) for n in names}
-    for name, (values, state) in read.items():
-        letter, texts = letters[name], columns[name]
-        if name in REQUIRED:
-            findings.add("CELULA_VAZIA", letter, np.isnan(values) & (state == NUMBER_OK))
-        example = {"example": "12" if name == "qtde_pessoas" else "45230,5"}
-        findings.add("NUMERO_INVALIDO", letter, state == NUMBER_BAD, _always(example))
-        findings.add("NUMERO_AMBIGUO", letter, state == NUMBER_OPEN, _two_readings(texts))
-        findings.add("NUMERO_NEGATIVO", letter, values < 0)
-        if name == "qtde_pessoas":
-            findings.add("NUMERO_INTEIRO", letter, ~np.isnan(values) & (values != np.floor(values)))
-        findings.add("NUMERO_COM_PONTO_DE_MILHAR", letter, state == NUMBER_GROUPED, _as_read(values))
-        kind = kinds[name]
-        if kind is not None:
-            typed = (kind == TEXT) & ~np.isnan(values) & (state != NUMBER_GROUPED)
-            findings.add("NUMERO_COMO_TEXTO", letter, typed, _as_read(values))
-    nothing = np.full(len(sheet.cells), np.nan)
-    return {name: read[name][0] if name in read else nothing for name in (*_KM, "qtde_pessoas")}
+def _clock_hint(received: Coded) -> Words:
+    def hint(i: int) -> dict[str, object]:
+        repair = clock_repair(received.texts[int(received.codes[i])])
+        return {"hint": f" Seria {repair}?" if repair else ""}
+
+    return hint
 
 
-def _always(words: Mapping[str, object]) -> Words:
-    return lambda _: words
-
-
-def _as_read(values: np.ndarray) -> Words:
-    return lambda i: {"said": km_text(values[i])}
-
-
-def _two_readings(texts: pd.Series) -> Words:
-    def said(i: int) -> Mapping[str, object]:
-        text = str(texts.iat[i])
-        sign = "," if "," in text else "."
-        return {"one": text.replace(sign, ""), "two": text.replace(sign, ",")}
-
-    return said
-
-
-def km_text(value: float) -> str:
-    """A number as messages say it: decimal comma, no thousands separator, no noise of floats."""
-    return f"{round(float(value), 3):.15g}".replace(".", ",")
-
-
-def _kilometres(
-    km: Mapping[str, np.ndarray],
-    letters: Mapping[str, str],
-    findings: Findings,
-    departure_s: np.ndarray,
-    arrival_s: np.ndarray,
-    settings: RuleSettings,
-) -> np.ndarray:
-    """The rules between odometers, distance and clocks; returns the distance that each row declares."""
-    km_out, km_in, km_route = km["km_saida"], km["km_chegada"], km["km_rota"]
-    at_out, at_in = letters["km_saida"], letters["km_chegada"]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        hours = (arrival_s - departure_s) / 3600
-        clocks = (departure_s != NO_CLOCK) & (arrival_s != NO_CLOCK)
-        turned = _rolled_over(km, np.where(clocks, hours, 0), settings)
-        # To the millimetre, so that a difference of exactly the tolerance is within it.
-        driven = np.round(turned + km_in - km_out, 6)
-        back, absurd = driven < 0, driven > settings.max_trip_km
-        differs = np.round(np.abs(driven - km_route), 6) > settings.km_tolerance
-        timed = clocks & ~absurd & ~back & (driven > 0)
-        fast = timed & (driven > settings.max_speed_kmh * hours)
-    cell = findings.cell
-    findings.add(
-        "KM_CHEGADA_MENOR",
-        at_in,
-        back,
-        lambda i: {"departure": km_text(km_out[i]), "other": cell(at_out, i)},
-    )
-    findings.add(
-        "ODOMETRO_VIROU",
-        at_in,
-        (turned > 0) & np.isnan(km_route),  # a route that agrees has confirmed it
-        lambda i: {
-            "departure": km_text(km_out[i]),
-            "other": cell(at_out, i),
-            "limit": f"{turned[i] - 1:,.0f}".replace(",", "."),
-            "said": km_text(driven[i]),
-            "confirm": cell(letters["km_rota"], i) if "km_rota" in letters else "uma coluna KM ROTA",
-        },
-    )
-    findings.add(
-        "KM_IMPLAUSIVEL",
-        at_in,
-        absurd,
-        lambda i: {
-            "said": km_text(driven[i]),
-            "limit": f"{settings.max_trip_km:g}",
-            "other": cell(at_out, i),
-        },
-    )
-    if "km_rota" in letters:
-        findings.add(
-            "KM_ROTA_DIFERE",
-            letters["km_rota"],
-            differs & ~back & ~absurd & (km_route >= 0),
-            lambda i: {
-                "said": km_text(driven[i]),
-                "other": f"{cell(at_in, i)} − {cell(at_out, i)}",
-                "tolerance": f"{settings.km_tolerance:g}",
-            },
-        )
-    findings.add(
-        "VELOCIDADE_IMPLAUSIVEL",
-        letters["horario_chegada"],
-        fast,
-        lambda i: {
-            "said": km_text(driven[i]),
-            "minutes": round(hours[i] * 60),
-            "speed": f"{driven[i] / hours[i]:.0f} km/h" if hours[i] > 0 else "uma velocidade sem fim",
-            "limit": f"{settings.max_speed_kmh:g}",
-        },
-    )
-    return driven
-
-
-def _rolled_over(km: Mapping[str, np.ndarray], hours: np.ndarray, settings: RuleSettings) -> np.ndarray:
-    """What each odometer dropped when it rolled over within the trip, 0 where it did not: no bus drives more
-    in that time, and the route that the sender gives says nothing else."""
-    fastest = np.minimum(MAX_KMH * hours + SLACK_KM, settings.max_trip_km)
-    turned = rolled_over(km["km_saida"], km["km_chegada"], fastest)
-    differs = np.abs(turned + km["km_chegada"] - km["km_saida"] - km["km_rota"])
-    return np.where(np.round(differs, 6) > settings.km_tolerance, 0, turned)
+def _clock_read(second: np.ndarray) -> Words:
+    return lambda i: {"said": clock_text(int(second[i]) % (DAY_S + 1))[:5]}

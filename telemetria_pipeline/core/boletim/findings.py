@@ -12,6 +12,9 @@ import numpy as np
 from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem, Severity, problem
 from telemetria_pipeline.core.sheets.text import SheetText
 
+Words = Callable[[int], Mapping[str, object]]
+"""Gives the placeholders of a row's record by its position."""
+
 LISTED_CELLS = 100
 """How many cells of one root cause an answer lists; a last entry then says how many there are."""
 
@@ -89,12 +92,18 @@ def grouped(findings: Sequence[Finding], whole: Sequence[Problem], rows: np.ndar
             f.column,
             len(f.positions),
             cell_ranges(f.letter, rows[f.positions]),
-            f.make(int(f.positions[0])),
+            _of_all(f.make(int(f.positions[0])), len(f.positions)),
         )
         for f in findings
     ]
     in_rows.sort(key=lambda g: -g.count)
     return sorted([*groups, *in_rows], key=lambda g: g.severity != "erro")
+
+
+def _of_all(example: Problem, count: int) -> Problem:
+    """The record of one of so many cells, whose suggestion fits all of them."""
+    several = KINDS[example.code].several
+    return replace(example, suggestion=several) if count > 1 and several else example
 
 
 def cell_ranges(letter: str | None, rows: np.ndarray, limit: int = 4) -> str:
@@ -124,7 +133,7 @@ def listed(findings: Sequence[Finding], whole: Sequence[Problem], severity: Seve
         total = len(finding.positions)
         if total > LISTED_CELLS:
             title = KINDS[finding.code].title
-            example = found[-1]
+            example = _of_all(found[-1], total)
             where = f"{finding.column}: {title}" if finding.column else title
             found.append(
                 replace(
@@ -167,6 +176,26 @@ class Findings:
             self.bad[finding.positions] = True
             self._told.setdefault(finding.letter, set()).update(finding.positions.tolist())
 
+    def noted(self, letter: str, code: str | None = None) -> np.ndarray:
+        """The rows whose cell in this column has this code, or any error, as a mask."""
+        mask = np.zeros(len(self.bad), bool)
+        for finding in self.found:
+            if finding.letter == letter and (finding.code == code if code else finding.severity == "erro"):
+                mask[finding.positions] = True
+        return mask
+
+    def take_back(self, letter: str, caused: np.ndarray, follows: Callable[[int, Problem], bool]) -> None:
+        """Forget what was noted of a column's cells in the rows `caused` (a mask: another error of theirs is
+        noted), where `follows` says so of a position and its record; the rows stay bad."""
+        kept = []
+        for finding in self.found:
+            if finding.letter == letter:
+                stays = [not (caused[p] and follows(int(p), finding.make(int(p)))) for p in finding.positions]
+                finding = replace(finding, positions=finding.positions[stays])
+            if len(finding.positions):
+                kept.append(finding)
+        self.found = kept
+
     def cell(self, letter: str, position: int) -> str:
         """The Excel address of a cell."""
         return f"{letter}{self._rows[position]}"
@@ -181,7 +210,7 @@ class Findings:
         code: str,
         letter: str | None,
         where: np.ndarray,
-        said: Callable[[int], Mapping[str, object]] = lambda _: {},
+        said: Words = lambda _: {},
     ) -> None:
         """Note `code` in column `letter` for the rows in `where` (a mask, or positions).
 

@@ -16,9 +16,11 @@ _NAMED_MONTH = re.compile(
     r"(?<![a-z])(" + "|".join(_MONTHS) + r")[a-zç]{0,6}[-_. ]*(?:de[-_. ]*)?(20\d{2}|\d{2})(?!\d)"
 )
 
-# Days that lie further apart than this, and are few, are not part of the file's period.
+# Days that lie further apart than this, and are few, are not part of the file's period: less than a tenth of
+# its rows, or in a small file up to three of them, if they are far from all others.
 _GAP_DAYS = 3
 _FEW = 0.1
+_FEW_ROWS, _FAR_DAYS = 3, 14
 
 
 def period_of_name(file_name: str) -> tuple[int, int] | None:
@@ -47,16 +49,21 @@ def period_of_name(file_name: str) -> tuple[int, int] | None:
 def period_of_days(days: np.ndarray) -> tuple[int, int] | None:
     """First and last day of the run of days that holds most rows; None where no other run is small.
 
-    Runs are parted by more than 3 days without a trip; only runs of less than a tenth of the rows count as
-    strays, so that a file of two halves is nobody's mistake.
+    Runs are parted by more than 3 days without a trip. A stray is a run of less than a tenth of the rows; or
+    of up to three rows, more than 14 days from any other run, where another has more than twice as many. A
+    file of two halves is nobody's mistake.
     """
     known, counts = np.unique(days, return_counts=True)
     if not len(known):
         return None
-    runs = np.append(0, np.cumsum(np.diff(known) > _GAP_DAYS))
+    parted = np.flatnonzero(np.diff(known) > _GAP_DAYS)
+    runs = np.searchsorted(parted, np.arange(len(known)))
     sizes = np.bincount(runs, weights=counts)
-    main = known[sizes[runs] >= _FEW * counts.sum()]
-    return (int(main[0]), int(main[-1])) if len(main) < len(known) else None
+    apart = np.diff(known)[parted] > _FAR_DAYS
+    far = np.append(True, apart) & np.append(apart, True)
+    few = (sizes < _FEW * counts.sum()) | (far & (sizes <= _FEW_ROWS) & (2 * sizes < sizes.max()))
+    main = known[~few[runs]]
+    return (int(main[0]), int(main[-1])) if 0 < len(main) < len(known) else None
 
 
 def _day(year: int, month: int, day: int) -> int | None:

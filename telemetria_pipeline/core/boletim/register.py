@@ -1,5 +1,7 @@
 """A boletim's rows against what is known outside of it: zones, vehicles, drivers, and the file's period."""
 
+from datetime import date
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,7 @@ from telemetria_pipeline.core.boletim.cells import Cells
 from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.period import period_of_days, period_of_name
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.core.boletim.swapped import FAR_DAYS
 from telemetria_pipeline.core.boletim.values import NO_DAY, br_day
 from telemetria_pipeline.core.names import plain_name
 
@@ -120,16 +123,33 @@ def _equipment(cells: Cells, registered: dict[str, str], findings: Findings) -> 
     )
 
 
-def judge_period(cells: Cells, file_name: str, findings: Findings) -> None:
-    """Note dates outside the period that the file's name says or, without one, that most rows show."""
-    days = cells.day[cells.day != NO_DAY]
-    period = period_of_name(file_name) or period_of_days(days)
-    if period is None:
-        return
-    first, last = period
+def judge_period(cells: Cells, file_name: str, received_on: date, findings: Findings) -> None:
+    """Note dates that may have day and month exchanged, that lie outside the period of the file (as its name
+    says or, without one, most rows show), or long before the file came; of each the first that holds."""
+    letter, day = cells.letters["data"], cells.day
+    today = (received_on - date(1970, 1, 1)).days
+    asked = (day != NO_DAY) & (day <= today)  # of one in the future the sender has been told
+    exchanged = asked & (cells.maybe_day != NO_DAY)
     findings.add(
-        "DATA_FORA_DO_PERIODO",
-        cells.letters["data"],
-        (cells.day != NO_DAY) & ((cells.day < first) | (cells.day > last)),
-        lambda i: {"said": br_day(cells.day[i]), "period": f"{br_day(first)} a {br_day(last)}"},
+        "DATA_TALVEZ_TROCADA",
+        letter,
+        exchanged,
+        lambda i: {"said": br_day(day[i]), "fixed": br_day(cells.maybe_day[i])},
+    )
+    asked &= ~exchanged
+    if period := period_of_name(file_name) or period_of_days(day[day != NO_DAY]):
+        first, last = period
+        outside = asked & ((day < first) | (day > last))
+        findings.add(
+            "DATA_FORA_DO_PERIODO",
+            letter,
+            outside,
+            lambda i: {"said": br_day(day[i]), "period": f"{br_day(first)} a {br_day(last)}"},
+        )
+        asked &= ~outside
+    findings.add(
+        "DATA_LONGE_DO_RECEBIMENTO",
+        letter,
+        asked & (day < today - FAR_DAYS),
+        lambda i: {"said": br_day(day[i]), "days": today - int(day[i]), "received": br_day(today)},
     )

@@ -20,7 +20,13 @@ from telemetria_pipeline.core.boletim.register import (
     zones_of,
 )
 from telemetria_pipeline.core.boletim.sequence import judge_between_rows
-from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.boletim.settings import (
+    EarlierTrips,
+    KnownReadings,
+    Reference,
+    RowCounts,
+    RuleSettings,
+)
 from telemetria_pipeline.core.sheets.text import SheetText
 
 _DEFAULTS, _UNKNOWN = RuleSettings(), Reference()
@@ -32,7 +38,8 @@ class RowsResult:
 
     `accepted` is under contract BOLETIM_TRIPS, `rejected` (duplicates too) under BOLETIM_QUARANTINE;
     `declared` holds the accepted ones and those that another file declared before; `findings` are the
-    problems of rows and `whole` those of the sheet as a whole.
+    problems of rows and `whole` those of the sheet as a whole. The styles say how numbers and dates were
+    read.
     """
 
     accepted: pd.DataFrame
@@ -41,6 +48,8 @@ class RowsResult:
     findings: list[Finding]
     whole: list[Problem]
     counts: RowCounts
+    number_style: str | None = None
+    date_style: str | None = None
 
     @property
     def has_errors(self) -> bool:
@@ -58,6 +67,7 @@ def validate_rows(
     settings: RuleSettings = _DEFAULTS,
     reference: Reference = _UNKNOWN,
     earlier: EarlierTrips | None = None,
+    readings: KnownReadings | None = None,
 ) -> RowsResult:
     """Judge each row of a boletim and type the accepted ones.
 
@@ -68,6 +78,7 @@ def validate_rows(
         reference: vehicles and drivers; what is not given is not checked.
         earlier: accepted trips of other files (contract BOLETIM_TRIPS), without those that this file
             replaces. A trip that is among them is a duplicate.
+        readings: last known odometers; a witness where numbers can be read in two ways.
     """
     rows = sheet.cells.index.to_numpy()
     matched = match_columns(sheet)
@@ -77,16 +88,19 @@ def validate_rows(
     if any(p.severity == "erro" for p in whole):
         return _refused(sheet, file_name, findings, whole, np.zeros(len(rows), bool))
 
-    cells = read_cells(sheet, matched.letters, findings, received_on=received_on, settings=settings)
+    cells = read_cells(
+        sheet, matched.letters, findings, received_on=received_on, settings=settings, readings=readings
+    )
+    styles = cells.number_style, cells.date_style
     zones = zones_of(cells, reference, settings)
     departure, arrival = instants(cells, zones)
     judge_against_reference(cells, reference, findings)
-    judge_period(cells, file_name, findings)
+    judge_period(cells, file_name, received_on, findings)
     repeats = judge_between_rows(cells, sheet, departure, arrival, earlier, settings, findings)
 
     errors = findings.bad.any()
     if errors and not settings.partial:
-        return _refused(sheet, file_name, findings, whole, repeats)
+        return _refused(sheet, file_name, findings, whole, repeats, *styles)
     kept = ~(findings.bad | repeats)
     sent = np.zeros(len(rows), bool)
     for finding in findings.found:
@@ -100,7 +114,7 @@ def validate_rows(
         raise AssertionError(f"accepted rows break the contract boletim_trips: {broken}")
     rejected = quarantine(sheet, file_name, findings, ~kept, repeats)
     counts = _counts(kept, repeats & ~findings.bad)
-    return RowsResult(accepted, once(declared), rejected, findings.found, whole, counts)
+    return RowsResult(accepted, once(declared), rejected, findings.found, whole, counts, *styles)
 
 
 def _counts(kept: np.ndarray, repeats: np.ndarray) -> RowCounts:
@@ -109,7 +123,12 @@ def _counts(kept: np.ndarray, repeats: np.ndarray) -> RowCounts:
 
 
 def _refused(
-    sheet: SheetText, file_name: str, findings: Findings, whole: list[Problem], repeats: np.ndarray
+    sheet: SheetText,
+    file_name: str,
+    findings: Findings,
+    whole: list[Problem],
+    repeats: np.ndarray,
+    *styles: str | None,
 ) -> RowsResult:
     nothing = np.zeros(len(sheet.cells), bool)
     return RowsResult(
@@ -119,4 +138,5 @@ def _refused(
         findings.found,
         whole,
         _counts(nothing, repeats & ~findings.bad),
+        *styles,
     )

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
-from telemetria_pipeline.core.boletim.cells import Cells, km_text
+from telemetria_pipeline.core.boletim.cells import Cells
 from telemetria_pipeline.core.boletim.findings import Findings
+from telemetria_pipeline.core.boletim.kilometres import km_text
 from telemetria_pipeline.core.boletim.settings import EarlierTrips, RuleSettings
 from telemetria_pipeline.core.boletim.values import br_day, clock_text, iso_day
 from telemetria_pipeline.core.sheets.text import SheetText
@@ -143,20 +144,30 @@ def judge_between_rows(
         order = order[~np.isin(order, again.at)]
 
     clash = overlapping(trips, order, settings.overlap_tolerance_s)
+    other = np.full(len(rows), -1)
+    # Where another file's trip departs during one of ours, ours is asked about: theirs has had its answer.
+    theirs = (clash.at < first) & (clash.other >= first)
+    other[local(clash.other[theirs])] = clash.at[theirs]
     mine = clash.at >= first
-    other = dict(zip(local(clash.at[mine]).tolist(), clash.other[mine].tolist(), strict=True))
+    other[local(clash.at[mine])] = clash.other[mine]
+
+    def clock_of(i: int, instants: np.ndarray) -> str:
+        # Said on the clock of this row, whose offset is the same for both ends of the overlap.
+        offset = int(cells.day[i]) * _DAY_S + int(cells.departure_s[i]) - int(departure[i])
+        second = int(instants[other[i]]) + offset
+        return f"{clock_text(second % _DAY_S)[:5]} de {br_day(second // _DAY_S)}"
 
     def until(i: int) -> dict[str, object]:
-        # Said on the clock of this row, whose offset is the same for both ends of the overlap.
-        offset = int(cells.day[i]) * 86_400 + int(cells.departure_s[i]) - int(departure[i])
-        second = int(trips.arrival[other[i]]) + offset
-        when = f"{clock_text(second % 86_400)[:5]} de {br_day(second // 86_400)}"
-        return {"other": place(other[i]), "until": when}
+        return {"other": place(int(other[i])), "until": clock_of(i, trips.arrival)}
 
-    inside = clash.other[mine] >= first
-    overlaps = local(clash.at[mine])
-    findings.add("VEICULO_EM_DOIS_LUGARES", letters["horario_saida"], overlaps[inside], until)
-    findings.add("VEICULO_EM_DOIS_ARQUIVOS", letters["horario_saida"], overlaps[~inside], until)
+    at = letters["horario_saida"]
+    findings.add("VEICULO_EM_DOIS_LUGARES", at, other >= first, until)
+    findings.add(
+        "VEICULO_EM_DOIS_ARQUIVOS",
+        at,
+        (other >= 0) & (other < first),
+        lambda i: {**until(i), "since": clock_of(i, trips.departure)},
+    )
 
     back, jump = discontinued(trips, order, settings.km_tolerance)
     for code, pairs in (("ODOMETRO_VOLTOU", back), ("ODOMETRO_SALTOU", jump)):
@@ -180,7 +191,7 @@ def judge_between_rows(
 def _earlier_trips(
     cells: Cells, sound: np.ndarray, ours: Trips, earlier: EarlierTrips | None
 ) -> tuple[Trips, pd.DataFrame]:
-    """Earlier trips of this file's vehicles, up to its last departure: as arrays, and the frame's rows."""
+    """Earlier trips of this file's vehicles, up to its last arrival: as arrays, and the frame's rows."""
     if earlier is None or not len(sound):
         return Trips(*(values[:0] for values in vars(ours).values())), BOLETIM_TRIPS.empty()
     spoken = np.unique(np.stack([cells.plate[sound], cells.day[sound]]), axis=1)
@@ -192,7 +203,7 @@ def _earlier_trips(
         name: trips[name].dt.tz_localize(None).to_numpy().astype("datetime64[s]").view(np.int64)
         for name in ("saida_utc", "chegada_utc")
     }
-    use = np.flatnonzero(~np.isnan(plate) & (seconds["saida_utc"] <= ours.departure.max()))
+    use = np.flatnonzero(~np.isnan(plate) & (seconds["saida_utc"] <= ours.arrival.max()))
     found = Trips(
         plate[use].astype(cells.ran.dtype),
         seconds["saida_utc"][use],

@@ -1,7 +1,8 @@
 """What the rules of boletins are told (limits, vehicles, drivers), and how their rows are counted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -16,16 +17,23 @@ SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 ADJUSTABLE = frozenset(
     {
         "DATA_FORA_DO_PERIODO",
+        "DATA_LONGE_DO_RECEBIMENTO",
+        "DATA_TALVEZ_TROCADA",
         "EQUIPAMENTO_DIVERGENTE",
         "EQUIPAMENTO_VARIA",
+        "HORARIO_EM_NUMERO",
         "KM_ROTA_DIFERE",
+        "KM_ZERO",
         "MOTORISTA_DESCONHECIDO",
         "ODOMETRO_SALTOU",
+        "ODOMETRO_TALVEZ_SEM_MILHAR",
         "ODOMETRO_VIROU",
         "ODOMETRO_VOLTOU",
         "PLACA_DESCONHECIDA",
+        "PLACA_FICTICIA",
         "VEICULO_EM_DOIS_ARQUIVOS",
         "VEICULO_EM_DOIS_LUGARES",
+        "VELOCIDADE_BAIXA",
         "VELOCIDADE_IMPLAUSIVEL",
     }
 )
@@ -34,6 +42,10 @@ ADJUSTABLE = frozenset(
 EarlierTrips = Callable[[pd.DataFrame], pd.DataFrame]
 """Gives the accepted trips of other files (contract BOLETIM_TRIPS) that a file is judged against, without
 those that it replaces; it is told the pairs of `placa` and `data` (YYYY-MM-DD) that the file speaks of."""
+
+KnownReadings = Callable[[Sequence[str], date], pd.DataFrame]
+"""Gives the last odometers that are known of these vehicles (canonical plates) from before a day: `placa`,
+`instante_utc`, `odometro_km`, up to one row for each way of knowing; of a vehicle that nobody knows, none."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,8 @@ class RuleSettings:
     max_trip_hours: float = LONGEST_TRIP_HOURS
     max_trip_km: float = 2_000
     max_speed_kmh: float = 110
+    min_speed_kmh: float = 1
+    min_speed_minutes: float = 15
     km_tolerance: float = 1
     overlap_tolerance_s: int = 60
     partial: bool = False

@@ -18,7 +18,13 @@ from telemetria_pipeline.contracts.boletim_problems import Problem, problem
 from telemetria_pipeline.core.boletim.columns import look_like_trips
 from telemetria_pipeline.core.boletim.findings import Finding, Group, grouped, listed
 from telemetria_pipeline.core.boletim.rules import validate_rows
-from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, RowCounts, RuleSettings
+from telemetria_pipeline.core.boletim.settings import (
+    EarlierTrips,
+    KnownReadings,
+    Reference,
+    RowCounts,
+    RuleSettings,
+)
 from telemetria_pipeline.core.sheets.reader import read_sheet
 from telemetria_pipeline.core.sheets.text import LIMITS, Limits, SheetText, Unreadable
 
@@ -32,7 +38,8 @@ class FileVerdict:
     `accepted` is under contract BOLETIM_TRIPS, `rejected` under BOLETIM_QUARANTINE (rows that repeat one
     another too); `declared` holds the accepted rows and those that another file declared before. `correction`
     tells which earlier trips it replaces. `sheet` is what was read, None where the file as a whole is
-    unreadable or a duplicate.
+    unreadable or a duplicate. `number_style` and `date_style` say, in Portuguese, how its numbers and dates
+    were read; None where they were not, or where that is open.
     With `partial`, an accepted file may have errors, and its rejected rows come back.
     `number_style` and `date_style` say how its numbers and dates were read (`vírgula decimal`, `dd/mm/aaaa`).
     """
@@ -85,6 +92,7 @@ def validate_file(
     settings: RuleSettings = _DEFAULTS,
     reference: Reference = _UNKNOWN,
     earlier: EarlierTrips | None = None,
+    readings: KnownReadings | None = None,
     limits: Limits = LIMITS,
 ) -> FileVerdict:
     """Read a boletim and judge it; no bytes make this raise.
@@ -97,6 +105,7 @@ def validate_file(
         reference: vehicles and drivers, where known.
         earlier: accepted trips of other files (contract BOLETIM_TRIPS), without those that this file
             replaces.
+        readings: last known odometers of vehicles; asked only where numbers can be read in two ways.
         limits: how much is read at most.
     """
     try:
@@ -118,6 +127,7 @@ def validate_file(
         settings=settings,
         reference=reference,
         earlier=earlier,
+        readings=readings,
     )
     refused = result.has_errors and not (settings.partial and result.counts.accepted)
     return FileVerdict(
@@ -130,6 +140,8 @@ def validate_file(
         result.rejected,
         result.declared,
         sheet,
+        number_style=result.number_style,
+        date_style=result.date_style,
     )
 
 

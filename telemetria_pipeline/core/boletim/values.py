@@ -25,7 +25,7 @@ _EPOCH = date(1970, 1, 1)
 _EXCEL_EPOCH = date(1899, 12, 30)
 _FIRST_YEAR, _LAST_YEAR = 2000, 2099
 _MONTHS = ("jan", "fev", "mar", "abr", "mai", "jun", "jul", "ago", "set", "out", "nov", "dez")
-_CLOCK_TAIL = r"(?:[T ]+\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
+_CLOCK_TAIL = r"(?:[t ]+\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
 
 
 @dataclass(frozen=True)
@@ -75,26 +75,33 @@ _ISO = re.compile(rf"(\d{{4}})[-/](\d{{1,2}})[-/](\d{{1,2}}){_CLOCK_TAIL}", re.A
 _SLASHED = re.compile(rf"(\d{{1,2}})([/.\- ])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_CLOCK_TAIL}", re.ASCII)
 _NAMED = re.compile(r"(\d{1,2})[/.\- ]+(?:de )?([a-zç]{3,9})\.?[/.\- ]+(?:de )?(\d{4}|\d{2})", re.ASCII)
 _SERIAL = re.compile(r"\d{5}(?:\.\d+)?", re.ASCII)
-_WEEKDAY = re.compile(r"^[a-zçáéíóú\-]{3,13}\.?,? +(?=\d)", re.ASCII)
+_WEEKDAY = (
+    r"(?:dom(?:ingo)?|seg(?:unda)?|ter(?:[cç]a)?|qua(?:rta)?|qui(?:nta)?|sex(?:ta)?|s[aá]b(?:ado)?)"
+    r"(?:[- ]feira)?\.?"
+)
+_BESIDE_THE_DATE = re.compile(rf"^{_WEEKDAY},?(?: -)? +(?=\d)|(?<=\d)(?:,? +(?:- )?| ?\(){_WEEKDAY}\)?$")
+_FIRST_OF_MONTH = re.compile(r"^(\d{1,2})(?:[ºª°]|o(?=[/.\- ]))")  # 1º/11/2026
 
 
 def parse_dates(texts: list[str]) -> Dates:
-    """Read dates: dd/mm/yyyy, dd/mm/yy, ISO, `22 nov 2026`, an Excel day number; a clock is dropped."""
+    """Read dates: dd/mm/yyyy, dd/mm/yy, ISO, `22 nov 2026`, an Excel day number; a clock is dropped, and so
+    is the name of the weekday before or after the date."""
     day = np.full(len(texts), NO_DAY, np.int32)
     us_day, iso, serial = day.copy(), np.zeros(len(texts), bool), np.zeros(len(texts), bool)
     for i, text in enumerate(texts):
-        if found := _ISO.fullmatch(text):
+        bare = _FIRST_OF_MONTH.sub(r"\1", _BESIDE_THE_DATE.sub("", text.lower()))
+        if found := _ISO.fullmatch(bare):
             year, month, of_month = found.groups()
             day[i], us_day[i] = _day(year, month, of_month), _day(year, of_month, month)
             iso[i] = day[i] != NO_DAY
             us_day[i] = us_day[i] if iso[i] else NO_DAY
-        elif found := _SLASHED.fullmatch(text):
+        elif found := _SLASHED.fullmatch(bare):
             first, _, second, year = found.groups()
             day[i], us_day[i] = _day(year, second, first), _day(year, first, second)
-        elif _SERIAL.fullmatch(text):
-            day[i] = _checked(_EXCEL_EPOCH + timedelta(days=int(float(text))))
+        elif _SERIAL.fullmatch(bare):
+            day[i] = _checked(_EXCEL_EPOCH + timedelta(days=int(float(bare))))
             serial[i] = day[i] != NO_DAY
-        elif (found := _NAMED.fullmatch(_WEEKDAY.sub("", text.lower()))) and found[2][:3] in _MONTHS:
+        elif (found := _NAMED.fullmatch(bare)) and found[2][:3] in _MONTHS:
             day[i] = _day(found[3], str(_MONTHS.index(found[2][:3]) + 1), found[1])
     return Dates(day, us_day, iso, serial)
 
@@ -108,6 +115,27 @@ def _day(year: str, month: str, day: str) -> int:
 
 def _checked(found: date) -> int:
     return (found - _EPOCH).days if _FIRST_YEAR <= found.year <= _LAST_YEAR else NO_DAY
+
+
+def date_style(dates: Dates, rows: np.ndarray, us: np.ndarray, in_excel: bool) -> str | None:
+    """How a date column is written, the most frequent way first; None where it holds no date.
+
+    Args:
+        dates: its different texts.
+        rows: how many rows each has.
+        us: which are in mm/dd.
+        in_excel: whether the file is a workbook, where a date is one of Excel's own.
+    """
+    known = ((dates.day != NO_DAY) | us) & (rows > 0)
+    slashed = ~dates.iso & ~dates.serial & ~us
+    ways = {
+        "data do Excel" if in_excel else "aaaa-mm-dd": dates.iso & ~us,
+        "dd/mm/aaaa": slashed,
+        "mm/dd/aaaa": us,
+        "número de dia do Excel": dates.serial,
+    }
+    counts = {way: int(rows[known & mask].sum()) for way, mask in ways.items()}
+    return ", ".join(sorted((way for way in counts if counts[way]), key=lambda way: -counts[way])) or None
 
 
 def iso_day(day: int) -> str:
@@ -126,10 +154,12 @@ def br_day(day: int) -> str:
 @dataclass(frozen=True)
 class Clocks:
     """What each different text of a clock column says: seconds since midnight (`NO_CLOCK`: none; 24:00 is
-    86,400), and the day that a cell with date and time names beside it (`NO_DAY`: none)."""
+    86,400), the day that a cell with date and time names beside it (`NO_DAY`: none), and whether it is a
+    fraction of a day, as Excel writes a clock that lost its format."""
 
     second: np.ndarray
     day: np.ndarray
+    fraction: np.ndarray
 
 
 _CLOCK = re.compile(
@@ -137,14 +167,18 @@ _CLOCK = re.compile(
 )
 _HOURS = re.compile(r"(\d{1,2}) ?(?:h|hs|hrs) ?(\d{2}) ?(?:m|min)?", re.IGNORECASE | re.ASCII)
 _FRACTION = re.compile(r"0?[.,]\d+|0(?:[.,]0+)?", re.ASCII)
+_DOTTED = re.compile(r"(\d{1,2})\.(\d{2})(?:\.(\d{2}))? ?(?:h|hs|hrs)?", re.IGNORECASE | re.ASCII)
+_CLOSED = re.compile(r"(\d{2})(\d{2}) ?(?:h|hs|hrs)?", re.IGNORECASE | re.ASCII)
 _STAMP = re.compile(r"(\d{4}-\d{2}-\d{2})[ T](\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?)", re.ASCII)
 _BR_STAMP = re.compile(r"(\d{1,2}/\d{1,2}/\d{4}) +(\d{1,2}:\d{2}(?::\d{2})?)", re.ASCII)
 
 
 def parse_clocks(texts: list[str]) -> Clocks:
-    """Read clocks: HH:MM[:SS], `7h30`, `7h`, am/pm, 24:00, an Excel day fraction, a date with its time."""
+    """Read clocks: HH:MM[:SS], `7h30`, `7h`, `07.30`, `0730`, am/pm, 24:00, an Excel day fraction, a date
+    with its time."""
     second = np.full(len(texts), NO_CLOCK, np.int32)
     day = np.full(len(texts), NO_DAY, np.int32)
+    fraction = np.array([_FRACTION.fullmatch(text) is not None for text in texts], bool)
     for i, text in enumerate(texts):
         if stamp := _STAMP.fullmatch(text) or _BR_STAMP.fullmatch(text):
             second[i] = _clock(stamp[2])
@@ -154,14 +188,16 @@ def parse_clocks(texts: list[str]) -> Clocks:
                 second[i] = NO_CLOCK
         else:
             second[i] = _clock(text)
-    return Clocks(second, day)
+    return Clocks(second, day, fraction)
 
 
 def _clock(text: str) -> int:
     if _FRACTION.fullmatch(text):
         return round(float(text.replace(",", ".")) * DAY_S)
-    if found := _HOURS.fullmatch(text):
+    if found := _HOURS.fullmatch(text) or _CLOSED.fullmatch(text):
         return _seconds(int(found[1]), int(found[2]), 0)
+    if found := _DOTTED.fullmatch(text):
+        return _seconds(int(found[1]), int(found[2]), int(found[3] or 0))
     found = _CLOCK.fullmatch(text)
     if not found or not (found[2] or found[4]):
         return NO_CLOCK
@@ -183,6 +219,16 @@ def clock_text(second: int) -> str:
     return f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}"
 
 
+def clock_repair(text: str) -> str | None:
+    """What the sender may have meant by `730`, `7.3` (Excel drops the zero of 7.30) or `07,30`, or None.
+    Never applied."""
+    found = re.fullmatch(r"(\d{1,2})[^\d]?(\d{2})|(\d{1,2})\.(\d)", text, re.ASCII)
+    if not found:
+        return None
+    second = _seconds(int(found[1] or found[3]), int(found[2] or f"{found[4]}0"), 0)
+    return clock_text(second)[:5] if second != NO_CLOCK else None
+
+
 # --- numbers -------------------------------------------------------------------------------------------
 
 NUMBER_OK, NUMBER_BAD, NUMBER_OPEN, NUMBER_GROUPED = 0, 1, 2, 3
@@ -190,23 +236,47 @@ NUMBER_OK, NUMBER_BAD, NUMBER_OPEN, NUMBER_GROUPED = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class NumberStyle:
-    """What a file's numbers prove about its signs: a comma, or a point, that can only be a decimal one."""
+    """What a file's numbers prove about its signs: a comma, or a point, that can only be a decimal one; and
+    whether commas, or points, stand in it at all."""
 
     comma: bool
     point: bool
+    commas: bool = False
+    points: bool = False
+
+    def said(self, thousands: bool | None, in_excel: bool) -> str | None:
+        """How the file's numbers were read, for their sender; None where that is open.
+
+        Args:
+            thousands: what was found of signs that prove nothing (`1.234`): thousands, decimals, or neither.
+            in_excel: whether some cells held numbers.
+        """
+        if self.comma and self.point:
+            return "vírgula e ponto decimais"
+        if self.comma:
+            return "vírgula decimal, ponto de milhar" if self.points else "vírgula decimal"
+        if self.point:
+            return "ponto decimal, vírgula de milhar" if self.commas else "ponto decimal"
+        if self.commas and (self.points or thousands is None):
+            return None
+        if self.commas or self.points:
+            sign = "vírgula" if self.commas else "ponto"
+            return f"{sign} decimal" if thousands is False else f"{sign} de milhar"
+        return "números do Excel" if in_excel else "inteiros, sem separador"
 
 
 def number_style(columns: list[pd.Series]) -> NumberStyle:
     """Look for proof in all columns of kilometres together: one sender writes all of them alike."""
 
-    def proven(sign: str, other: str) -> bool:
+    def proven(sign: str, other: str) -> tuple[bool, bool]:
         # Decimal beyond doubt: not three digits behind a single sign, or behind the other sign.
         proof = rf"(?:-?(?:[0-9]+|[0-9]{{1,3}}(?:\{other}[0-9]{{3}})+)\{sign}(?:[0-9]{{1,2}}|[0-9]{{4,}})"
         proof += rf"|-?(?:[0-9]{{4,}}|0|[0-9]{{1,3}}(?:\{other}[0-9]{{3}})+)\{sign}[0-9]{{3}})"
-        marked = (texts[texts.str.contains(sign, regex=False)] for texts in columns)
-        return any(texts.str.fullmatch(proof).any() for texts in marked)
+        marked = [texts[texts.str.contains(sign, regex=False)] for texts in columns]
+        return any(texts.str.fullmatch(proof).any() for texts in marked), any(map(len, marked))
 
-    return NumberStyle(comma=proven(",", "."), point=proven(".", ","))
+    (comma, commas), (point, points) = proven(",", "."), proven(".", ",")
+    return NumberStyle(comma, point, commas, points)
 
 
 def parse_numbers(
@@ -217,12 +287,13 @@ def parse_numbers(
     Args:
         cells: the column's texts.
         style: see `number_style`. In doubt `1.234` is one thousand two hundred and thirty-four, as Brazil
-            writes it; where the same file proves a decimal point too, it is left open.
+            writes it; `1,234`, and either where the same file proves both signs, is left open.
         held: rows that Excel itself held as numbers; their point is decimal.
 
     Returns:
-        The values (NaN where empty, bad or open) and, for each row, `NUMBER_OK` (also where empty),
-        `NUMBER_BAD`, `NUMBER_OPEN` (two readings) or `NUMBER_GROUPED` (read as thousands without proof).
+        The values (NaN where empty or bad; where open, that with the sign as a decimal one) and, for each
+        row, `NUMBER_OK` (also where empty), `NUMBER_BAD`, `NUMBER_OPEN` (two readings) or `NUMBER_GROUPED`
+        (read as thousands without proof).
     """
     values, state = np.full(len(cells), np.nan), np.zeros(len(cells), np.uint8)
     sure = cells.str.fullmatch(_ONE_READING).to_numpy(bool)
@@ -252,11 +323,13 @@ def _number(text: str, style: NumberStyle) -> tuple[float, int]:
         whole, sign, decimals = found.groups()
         proven, other = (style.comma, style.point) if sign == "," else (style.point, style.comma)
         could_group = len(decimals) == 3 and len(whole.lstrip("+-")) <= 3 and whole.lstrip("+-")[0] != "0"
-        if not could_group or (proven and not other) or (sign == "," and not other and not proven):
+        if not could_group or (proven and not other):
             return float(f"{whole}.{decimals}"), NUMBER_OK
         if other and not proven:
             return float(whole + decimals), NUMBER_OK
-        return (np.nan, NUMBER_OPEN) if proven else (float(whole + decimals), NUMBER_GROUPED)
+        if proven or sign == ",":
+            return float(f"{whole}.{decimals}"), NUMBER_OPEN
+        return float(whole + decimals), NUMBER_GROUPED
     if found := _GROUPS.fullmatch(bare):
         group = found[1]
         decimal = "," if group in ". " else "."
@@ -273,10 +346,24 @@ _TO_LETTER = str.maketrans("01", "OI")
 _MONTH_YEAR = re.compile(r"([a-z]{3})[/\-. ](?:de )?(\d{2}|\d{4})", re.ASCII)
 
 
+_PLATE_AMONG_WORDS = re.compile(r"(?<![A-Z0-9])[A-Z]{3}[- ]?[0-9][A-Z0-9][0-9]{2}(?![A-Z0-9])", re.ASCII)
+
+
 def parse_plates(texts: list[str]) -> list[str | None]:
-    """The Mercosul form of each plate, None where it is no plate."""
-    found = canonical_plates(pd.Series(texts, dtype="str"))
+    """The Mercosul form of each plate, None where it is no plate; of a cell with other words (the fleet
+    number, `3272 - ABC1D23`) that of the one plate in it."""
+
+    def alone(text: str) -> str:
+        among = set(_PLATE_AMONG_WORDS.findall(text.upper()))
+        return among.pop() if len(among) == 1 else text
+
+    found = canonical_plates(pd.Series([alone(text) for text in texts], dtype="str"))
     return found.astype(object).where(found.notna(), None).tolist()
+
+
+def is_made_up(plate: str) -> bool:
+    """Whether a canonical plate only fills the cell: AAA-0000, ZZZ-0000 and the like."""
+    return plate[3:] == "0A00" and len(set(plate[:3])) == 1
 
 
 def plate_from_date(text: str) -> str | None:

@@ -52,6 +52,14 @@ def test_a_kind_is_well_formed(code):
     assert kind.suggestion.strip()
 
 
+def test_what_is_suggested_for_one_cell_is_not_said_of_many():
+    of_one = re.compile(r"\{(?:cell|row|other|confirm|hint|fixed|said|one|two)\}")
+    whole_file = {"ASPAS_ABERTAS", "COLUNA_OBRIGATORIA_AUSENTE"}  # never more than one
+    for kind in KINDS.values():
+        assert not of_one.search(kind.several)
+        assert not of_one.search(kind.suggestion) or kind.several or kind.code in whole_file, kind.code
+
+
 def test_no_header_means_two_columns():
     column_of = {}
     for column, names in HEADER_NAMES.items():

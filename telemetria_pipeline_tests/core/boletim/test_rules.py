@@ -325,7 +325,7 @@ def test_a_thousands_point_is_read_as_brazil_writes_it_and_said():
 
 
 def test_a_number_with_two_readings_is_asked_about():
-    result = judged(trip(), trip(KM_SAÍDA="45.123", KM_CHEGADA="45123,5", KM_ROTA="0.55"))
+    result = judged(trip(), trip(KM_SAÍDA="45.123", KM_CHEGADA="45123,5", KM_ROTA="7.55"))
     found = next(f for f in result.findings if f.code == "NUMERO_AMBIGUO").problems()[0]
     assert "45123 ou 45,123" in found.message
 

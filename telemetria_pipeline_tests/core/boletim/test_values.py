@@ -16,8 +16,11 @@ from telemetria_pipeline.core.boletim.values import (
     NUMBER_OPEN,
     NumberStyle,
     _number,
+    clock_repair,
     clock_text,
     coded,
+    date_style,
+    is_made_up,
     iso_day,
     number_style,
     parse_clocks,
@@ -45,6 +48,11 @@ from telemetria_pipeline.core.boletim.values import (
         "22-nov.-26",
         "22 de novembro de 2026",
         "domingo, 22 de novembro de 2026",
+        "dom., 22/11/2026",
+        "Domingo - 22/11/2026",
+        "22/11/2026 (dom)",
+        "22/11/2026, domingo",
+        "2026-11-22 dom",
     ],
 )
 def test_a_date_in_any_of_its_forms(text):
@@ -53,7 +61,21 @@ def test_a_date_in_any_of_its_forms(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["31/02/2026", "22/11", "22/11/206", "7499-02-01", "0.5", "ontem", "22/11/1926", "nan", "22/13/2026"],
+    [
+        "31/02/2026",
+        "22/11",
+        "22/11/206",
+        "obs., 22/11/2026",
+        "22º/11",
+        "seg.",
+        "22/11/2026 ou 23",
+        "7499-02-01",
+        "0.5",
+        "ontem",
+        "22/11/1926",
+        "nan",
+        "22/13/2026",
+    ],
 )
 def test_what_is_no_date_here(text):
     assert parse_dates([text]).day[0] == NO_DAY
@@ -82,6 +104,13 @@ def test_every_day_comes_back(day):
         ("7h", "07:00:00"),
         ("07h30min", "07:30:00"),
         ("07:30 hs", "07:30:00"),
+        ("07:30h", "07:30:00"),
+        ("7h30min", "07:30:00"),
+        ("07.30", "07:30:00"),
+        ("7.30 h", "07:30:00"),
+        ("00.45", "00:45:00"),
+        ("0730", "07:30:00"),
+        ("0045", "00:45:00"),
         ("7:30 PM", "19:30:00"),
         ("12:05 am", "00:05:00"),
         ("00:00", "00:00:00"),
@@ -98,7 +127,8 @@ def test_a_clock_in_any_of_its_forms(text, clock):
 
 
 @pytest.mark.parametrize(
-    "text", ["24:01", "25:00", "26:10:00", "7:60", "730", "7", "1", "07.30", "13:00 pm", "-1:00", "x", "7:5"]
+    "text",
+    ["24:01", "25:00", "26:10:00", "7:60", "730", "7", "1", "7.3", "2460", "13:00 pm", "-1:00", "x", "7:5"],
 )
 def test_what_is_no_clock(text):
     assert parse_clocks([text]).second[0] == NO_CLOCK
@@ -107,6 +137,32 @@ def test_what_is_no_clock(text):
 def test_a_clock_with_a_date_names_its_day():
     clocks = parse_clocks(["2026-11-23 06:10:00", "23/11/2026 06:10", "06:10", "1899-12-30 06:10:00"])
     assert [iso_day(d) if d != NO_DAY else None for d in clocks.day] == ["2026-11-23"] * 2 + [None] * 2
+
+
+@given(st.integers(0, 24 * 60 - 1))
+def test_every_minute_comes_back_however_it_is_written(minute):
+    hour, of_hour = divmod(minute, 60)
+    plain = [f"{hour:02d}{sign}{of_hour:02d}" for sign in (":", "h", ".", "")]
+    assert set(parse_clocks(plain).second) == {60 * minute}
+    assert not parse_clocks(plain).fraction.any()
+    eaten = f"{hour}{of_hour:02d}" if hour else f"{hour:02d},{of_hour:02d}"
+    assert clock_repair(eaten) == f"{hour:02d}:{of_hour:02d}"
+
+
+@given(st.dates(date(2000, 1, 1), date(2099, 12, 31)), st.booleans())
+def test_a_weekday_beside_a_date_changes_nothing(day, abbreviated):
+    names = ("segunda-feira", "terça-feira", "quarta", "quinta-feira", "sexta", "sábado", "domingo")
+    name = names[day.weekday()][: 3 if abbreviated else None]
+    plain = f"{day:%d/%m/}{day.year}"
+    texts = [
+        f"{name}, {plain}",
+        f"{name}., {plain}",
+        f"{plain} {name}",
+        f"{plain} ({name})",
+        f"{plain}, {name}",
+    ]
+    texts += [f"{day.day}º/{day.month}/{day.year}"]
+    assert {iso_day(d) for d in parse_dates(texts).day} == {day.isoformat()}
 
 
 @given(st.integers(0, 86_399))
@@ -148,8 +204,47 @@ def test_a_thousands_point_without_proof_is_said():
 
 def test_a_number_with_two_readings_stays_open():
     values, state = numbers("45.123", "45123,5", "45123.5")
-    assert np.isnan(values[0])
+    assert values[0] == 45.123  # to be settled by whoever knows more
     assert state == [NUMBER_OPEN, NUMBER_OK, NUMBER_OK]
+
+
+def test_a_comma_before_three_digits_stays_open_unless_the_file_proves_its_signs():
+    assert numbers("45,230", "45,257")[1] == [NUMBER_OPEN] * 2
+    assert numbers("45,230", "45257,5") == ([45.23, 45257.5], [NUMBER_OK] * 2)
+    assert numbers("45,230", "45257.5") == ([45230, 45257.5], [NUMBER_OK] * 2)
+    assert numbers("0,230", "1045,257") == ([0.23, 1045.257], [NUMBER_OK] * 2)
+
+
+@pytest.mark.parametrize(
+    ("texts", "thousands", "said"),
+    [
+        (["45230,5", "45.230"], None, "vírgula decimal, ponto de milhar"),
+        (["45230,5", "45230"], None, "vírgula decimal"),
+        (["45230.5", "45,230"], None, "ponto decimal, vírgula de milhar"),
+        (["45230.5"], None, "ponto decimal"),
+        (["45230.5", "45230,5"], None, "vírgula e ponto decimais"),
+        (["45.230"], None, "ponto de milhar"),
+        (["45.230"], False, "ponto decimal"),
+        (["45,230"], True, "vírgula de milhar"),
+        (["45,230"], False, "vírgula decimal"),
+        (["45,230"], None, None),
+        (["45,230", "45.230"], True, None),
+        (["45230"], None, "inteiros, sem separador"),
+    ],
+)
+def test_how_numbers_were_read_is_said(texts, thousands, said):
+    assert number_style([pd.Series(texts, dtype="str")]).said(thousands, in_excel=False) == said
+
+
+def test_how_dates_were_read_is_said_the_most_frequent_way_first():
+    texts = ["22/11/2026", "2026-11-23", "46348", "11/24/2026", "x"]
+    dates = parse_dates(texts)
+    us = np.array([False, False, False, True, False])
+    rows = np.array([2, 9, 1, 3, 7])
+    in_csv = "aaaa-mm-dd, mm/dd/aaaa, dd/mm/aaaa, número de dia do Excel"
+    assert date_style(dates, rows, us, in_excel=False) == in_csv
+    assert date_style(dates, rows, us, in_excel=True) == in_csv.replace("aaaa-mm-dd", "data do Excel")
+    assert date_style(parse_dates(["x"]), np.array([1]), np.array([False]), in_excel=False) is None
 
 
 @pytest.mark.parametrize(
@@ -200,10 +295,34 @@ def test_no_text_breaks_a_parser(text):
     parse_plates([text])
     plate_repair(text)
     plate_from_date(text)
+    clock_repair(text)
 
 
 def test_plates():
     assert parse_plates(["abc-1234", "ABC1C34", "ABCO234"]) == ["ABC1C34", "ABC1C34", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "plate"),
+    [
+        ("3272 - ABC1D23", "ABC1D23"),
+        ("abc-1234 (reserva)", "ABC1C34"),
+        ("Glória|3803|GDP-4J68-DVR", "GDP4J68"),
+        ("ABC1D23 ABC1D23", "ABC1D23"),
+        ("ABC1D23 / XYZ1A23", None),
+        ("3272ABC1D23", None),
+        ("3272 - ABC1D234", None),
+        ("3272 - ABCO234", None),
+    ],
+)
+def test_a_plate_among_other_words(text, plate):
+    assert parse_plates([text]) == [plate]
+
+
+def test_plates_that_only_fill_a_cell():
+    filled = parse_plates(["AAA-0000", "zzz0000", "AAA0A00"])
+    assert [is_made_up(p) for p in filled] == [True] * 3
+    assert not any(is_made_up(p) for p in parse_plates(["AAA-0001", "ABC-0000", "ABC1234", "AAA1111"]))
 
 
 @pytest.mark.parametrize(
