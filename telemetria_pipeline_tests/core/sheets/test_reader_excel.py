@@ -97,6 +97,7 @@ def test_dates_clocks_and_durations(from_1904, serial, style, text, kind):
         (0.1 + 0.2, "0.30000000000000004", NUMBER),
         (123456789012.0, "123456789012", NUMBER),
         (-5.0, "-5", NUMBER),
+        (-0.0, "0", NUMBER),
         (True, "VERDADEIRO", BOOLEAN),
         (False, "FALSO", BOOLEAN),
         ("  GARAGEM\n ", "GARAGEM", TEXT),
