@@ -57,8 +57,9 @@ golden: install ## a month and a half of three carriers in every order of arriva
 	@$(BIN)/python -m telemetria_pipeline_tests.golden
 
 .PHONY: fuzz
-fuzz: install ## 10,000 mutated boletins, each with a verdict; 200 stories of corrections, against a plain model
+fuzz: install ## 10,000 mutated boletins, 2,000 misleading ones, and 200 stories of corrections
 	@$(BIN)/python benchmarks/fuzz_boletins.py --count 10000
+	@$(BIN)/python -m telemetria_pipeline_tests.fuzz.meanings --count 2000
 	@$(BIN)/python -m telemetria_pipeline_tests.fuzz.corrections --count 200
 
 .PHONY: crash

@@ -124,7 +124,8 @@ def _points_in_thousands(rows: list[Row], dice: random.Random) -> tuple[str, ...
 
 
 def _digit_lost(rows: list[Row], dice: random.Random) -> tuple[str, ...]:
-    row = dice.choice(rows)
+    # Of an odometer of four digits 1,000 km go, which a bus may drive in a day.
+    row = dice.choice([r for r in rows if r["KM SAÍDA"] >= 10_000] or [{**rows[0]}])  # type: ignore[operator]
     for column in ODOMETERS:
         row[column] = float(str(int(row[column]))[1:])  # type: ignore[call-overload]
     row["KM ROTA"] = row["KM CHEGADA"] - row["KM SAÍDA"]  # type: ignore[operator]

@@ -39,9 +39,8 @@ class FileVerdict:
     another too); `declared` holds the accepted rows and those that another file declared before. `correction`
     tells which earlier trips it replaces. `sheet` is what was read, None where the file as a whole is
     unreadable or a duplicate. `number_style` and `date_style` say, in Portuguese, how its numbers and dates
-    were read; None where they were not, or where that is open.
+    were read (`vírgula decimal`, `dd/mm/aaaa`); None where they were not, or where that is open.
     With `partial`, an accepted file may have errors, and its rejected rows come back.
-    `number_style` and `date_style` say how its numbers and dates were read (`vírgula decimal`, `dd/mm/aaaa`).
     """
 
     file_name: str
