@@ -11,7 +11,8 @@ import numpy as np
 SMALL_KM = 1_000
 """Odometers below this, with decimals, may have lost a thousands separator."""
 
-_SLOW_KMH, _STRONG = 5, 3
+_SLOW_KMH = 5
+_PROOF = 3  # rows
 
 
 def small(odometer: np.ndarray) -> np.ndarray:
@@ -36,10 +37,11 @@ def are_thousands(
 ) -> bool | None:
     """Whether the doubtful numbers of a file are thousands; None where that is open.
 
-    One sender writes all alike, so each row has a voice: by its distance, by the vehicle's last known
-    odometer (within half and twice of it), each as good as three, and by the clock (a mean speed of 5 km/h up
-    to the limit by one reading only). Thousands need three voices, decimals one, for a short trip is possible
-    and one of a thousand times the distance is not; and neither stands against a voice for the other.
+    One sender writes all alike, so that one row speaks for all. The distance that stands beside it and the
+    vehicle's last known odometer (within half and twice of it) come first, unless they contradict each other;
+    then the clock, where only one reading gives a mean speed from 5 km/h up to the limit. By the clock
+    thousands take three rows and decimals one, for a short trip is possible, and one of a thousand times the
+    distance is not; a row for the other reading leaves it open.
 
     Args:
         km: `km_saida`, `km_chegada`, `km_rota` with the sign as a decimal one; NaN where there is none.
@@ -56,16 +58,16 @@ def are_thousands(
         says_grouped = np.any([np.abs(grouped - r) <= tolerance_km for r in routes], axis=0)
         # A distance that was calculated from two eaten odometers agrees with them, and proves nothing.
         says_plain = (np.abs(plain - route) <= tolerance_km) & (plain >= tolerance_km)
-        strong = [says_plain & ~says_grouped], [says_grouped & ~says_plain]
+        plainly, as_thousands = (says_plain & ~says_grouped).any(), (says_grouped & ~says_plain).any()
         for name, value in (("km_saida", out), ("km_chegada", into)):
             near = [np.abs(np.log2(v / known_km[rows])) <= 1 for v in (value, value * more[name])]
-            strong[0].append(near[0] & ~near[1])
-            strong[1].append(near[1] & ~near[0])
-        likely = [(d >= _SLOW_KMH * hours[rows]) & (d <= most_kmh * hours[rows]) for d in (plain, grouped)]
-    voices = [
-        _STRONG * sum(int(mask.sum()) for mask in says) + int((likely[i] & ~likely[1 - i]).sum())
-        for i, says in enumerate(strong)
-    ]
-    if voices[0] and not voices[1]:
+            plainly |= (near[0] & ~near[1]).any()
+            as_thousands |= (near[1] & ~near[0]).any()
+        if plainly or as_thousands:
+            return None if plainly and as_thousands else bool(as_thousands)
+        slow, fast = _SLOW_KMH * hours[rows], most_kmh * hours[rows]
+        likely = [(distance >= slow) & (distance <= fast) for distance in (plain, grouped)]
+    count = [int((mine & ~others).sum()) for mine, others in (likely, likely[::-1])]
+    if count[0] and not count[1]:
         return False
-    return True if voices[1] >= _STRONG and not voices[0] else None
+    return True if count[1] >= _PROOF and not count[0] else None

@@ -106,6 +106,23 @@ def test_headers_in_another_order_and_under_other_names():
         ({"QTDE_PESSOAS": "muitas"}, "NUMERO_INVALIDO", "M2"),
         ({"HORÁRIO_CHEGADA": "07:31"}, "VELOCIDADE_IMPLAUSIVEL", "H2"),
         ({"HORÁRIO_CHEGADA": "07:30"}, "VELOCIDADE_IMPLAUSIVEL", "H2"),
+        ({"KM_CHEGADA": "45123,6", "KM_ROTA": ""}, "VELOCIDADE_BAIXA", "K2"),
+        ({"KM_CHEGADA": "45123", "KM_ROTA": ""}, "KM_ZERO", "K2"),
+        ({"PLACA": "AAA-0000"}, "PLACA_FICTICIA", "B2"),
+        ({"PLACA": "zzz0000"}, "PLACA_FICTICIA", "B2"),
+        ({"HORÁRIO_SAÍDA": "0,3125"}, "HORARIO_EM_NUMERO", "F2"),
+        ({"HORÁRIO_SAÍDA": "730"}, "HORARIO_INVALIDO", "F2"),
+        # What follows from a mistake in the same row is not a second one.
+        ({"KM_SAÍDA": "4512O", "KM_ROTA": "#VALOR!"}, "NUMERO_INVALIDO", "J2"),
+        ({"KM_CHEGADA": "", "KM_ROTA": "-45123"}, "CELULA_VAZIA", "K2"),
+        ({"KM_SAÍDA": "45150", "KM_CHEGADA": "45123", "KM_ROTA": "-27"}, "KM_CHEGADA_MENOR", "K2"),
+        ({"KM_SAÍDA": "-45123", "KM_CHEGADA": "45150"}, "NUMERO_NEGATIVO", "J2"),
+        (
+            {"HORÁRIO_SAÍDA": "2026-11-21 07:30:00", "HORÁRIO_CHEGADA": "2026-11-21 08:10:00"},
+            "DATA_DIFERE_DO_HORARIO",
+            "F2",
+        ),
+        ({"DATA": "22/11/2027", "HORÁRIO_SAÍDA": "2026-11-22 07:30:00"}, "DATA_NO_FUTURO", "D2"),
     ],
 )
 def test_one_mistake_is_one_problem_at_its_cell(said, code, cell):
@@ -119,7 +136,17 @@ def test_one_mistake_is_one_problem_at_its_cell(said, code, cell):
 
 
 @pytest.mark.parametrize(
-    "said", [{"KM_ROTA": "28"}, {"KM_ROTA": "26"}, {"HORÁRIO_CHEGADA": "19:30"}, {"QTDE_PESSOAS": "0"}]
+    "said",
+    [
+        {"KM_ROTA": "28"},
+        {"KM_ROTA": "26"},
+        {"HORÁRIO_CHEGADA": "19:30"},
+        {"QTDE_PESSOAS": "0"},
+        {"HORÁRIO_CHEGADA": "08:30", "KM_CHEGADA": "45124", "KM_ROTA": ""},  # 1 km/h
+        {"HORÁRIO_CHEGADA": "07:44", "KM_CHEGADA": "45123,1", "KM_ROTA": ""},  # not 15 minutes
+        {"PLACA": "3272 - GDP4J68"},
+        {"DATA": "dom., 22/11/2026", "HORÁRIO_SAÍDA": "0730", "HORÁRIO_CHEGADA": "08.10"},
+    ],
 )
 def test_what_lies_on_the_limit_is_within_it(said):
     assert codes(judged(trip(**said))) == []
@@ -407,6 +434,30 @@ def test_earlier_files_take_part():
     assert crossing.counts.accepted == 1
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "clash"),
+    [
+        (("07:30", "08:10"), ("08:00", "09:00"), True),  # theirs departs after our last departure
+        (("07:30", "10:00"), ("08:00", "09:00"), True),
+        (("07:30", "08:10"), ("07:00", "07:40"), True),
+        (("07:30", "08:10"), ("08:10", "09:00"), False),
+        (("07:30", "08:10"), ("08:09", "09:00"), False),  # a minute is none
+        (("07:30", "08:10"), ("07:00", "07:30"), False),
+    ],
+)
+def test_a_trip_and_one_of_another_file_overlap_whichever_departs_first(ours, theirs, clash):
+    other = trip(HORÁRIO_SAÍDA=theirs[0], HORÁRIO_CHEGADA=theirs[1], KM_ROTA="")
+    earlier = before(judged(other, file_name="ontem.csv").accepted)
+    result = judged(
+        trip(HORÁRIO_SAÍDA=ours[0], HORÁRIO_CHEGADA=ours[1], KM_CHEGADA="45151", KM_ROTA=""), earlier=earlier
+    )
+    found = [p for f in result.findings for p in f.problems() if f.code == "VEICULO_EM_DOIS_ARQUIVOS"]
+    assert [(p.cell, p.severity) for p in found] == [("F2", "aviso")] * clash
+    when = f"que sai às {theirs[0]} de 22/11/2026 e chega às {theirs[1]} de 22/11/2026."
+    assert not found or found[0].message.endswith(f"a da linha 2 do arquivo ontem.csv, {when}")
+    assert result.counts.accepted == 1
+
+
 def test_earlier_trips_of_other_plates_do_not_matter():
     earlier = before(judged(*[{**t, "PLACA": "XYZ1A23"} for t in trips(2)]).accepted)
     assert codes(judged(*trips(2), earlier=earlier)) == []
@@ -500,6 +551,61 @@ def test_two_halves_of_a_file_are_nobodys_mistake():
     assert period_of_days(np.array([1] * 10 + [40] * 10)) is None
     assert period_of_days(np.array([1, 2, 3] * 10 + [40])) == (1, 3)
     assert period_of_days(np.array([], int)) is None
+
+
+def test_small_files_have_strays_too():
+    week = [20, 21, 22, 23, 24] * 2
+    assert period_of_days(np.array([*week, -9])) == (20, 24)
+    assert period_of_days(np.array([*week, 5, 5])) == (20, 24)
+    assert period_of_days(np.array([*week, 6])) == (20, 24)  # less than a tenth, four days away suffice
+    assert period_of_days(np.array([20, 21, 22, 7])) is None  # a fortnight is no mistake by itself
+    assert period_of_days(np.array([20, 21, 5, 6])) is None
+    assert period_of_days(np.array([20] * 7 + [1, 2, 3, 4])) is None  # four rows are not few
+    assert period_of_days(np.arange(0, 200, 10)) is None
+
+
+def test_a_clock_that_excel_wrote_as_a_number_is_told_and_one_without_colon_is_hinted_at():
+    told = judged(trip(HORÁRIO_SAÍDA="0.3125")).findings[0].problems()[0]
+    assert told.message == "0.3125 foi lido como 07:30 (fração de um dia, como o Excel guarda as horas)."
+    assert judged(trip(HORÁRIO_SAÍDA="730")).findings[0].problems()[0].suggestion.endswith("Seria 07:30?")
+    assert judged(trip(HORÁRIO_SAÍDA="x")).findings[0].problems()[0].suggestion.endswith("exemplo 07:30.")
+
+
+@pytest.mark.parametrize(
+    ("odometer", "route", "told"),
+    [
+        ("#VALUE!", "#VALUE!", 1),
+        ("#REF!", "#REF!", 1),  # handed on by the formula
+        ("#REF!", "#NAME?", 2),  # a fault of its own
+        ("", "#VALUE!", 2),  # nothing is wrong with the odometer
+    ],
+)
+def test_an_error_that_a_formula_hands_on_is_the_first_cells_alone(odometer, route, told):
+    sheet = sheet_of(trip(KM_ROTA=""), trip(HORÁRIO_SAÍDA="09:00", HORÁRIO_CHEGADA="09:40", KM_SAÍDA="45150",
+                     KM_CHEGADA="45177"))  # fmt: skip
+    for letter, column, value in (("J", "KM SAÍDA", odometer), ("L", "KM ROTA", route)):
+        if value:
+            cell = problem("CELULA_COM_ERRO", cell=f"{letter}2", column=column, value=value, row=2)
+            sheet.problems.append(cell)
+            sheet.cells.loc[2, letter] = ""
+    result = validate_rows(sheet, file_name="b.xlsx", received_on=RECEIVED, settings=PARTIAL)
+    cells = [("CELULA_COM_ERRO", "J2"), ("CELULA_COM_ERRO", "L2")]
+    assert codes(result) == (cells[:told] if odometer else cells[1:])
+    assert result.accepted["linha"].tolist() == [3]
+    assert set(result.rejected["linha"]) == {2}
+
+
+def test_a_groups_hint_is_about_the_group():
+    rows = [{**row, "PLACA": "ABCO234"} for row in trips(3)]
+    result = judged(*rows)
+    group = grouped(result.findings, result.whole, np.array([2, 3, 4]))[0]
+    assert "Seria" in result.findings[0].problems()[0].suggestion
+    assert group.example.suggestion.startswith("Escreva três letras")
+    assert "Seria" not in group.example.suggestion
+    alone = judged(rows[0])
+    assert "Seria ABC0234?" in grouped(alone.findings, alone.whole, np.array([2]))[0].example.suggestion
+    many = judged(*[{**row, "PLACA": "ABCO234"} for row in trips(90)], *[trip(PLACA="ABCO234")] * 60)
+    assert "Seria" not in listed(many.findings, many.whole, "erro")[-1].suggestion
 
 
 def test_what_the_reader_said_of_a_cell_is_said_once_and_counts():

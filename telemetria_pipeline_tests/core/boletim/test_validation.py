@@ -98,6 +98,15 @@ def test_a_duplicate_counts_nothing():
     assert verdict.problems == []
 
 
+def test_how_numbers_and_dates_were_read_is_told():
+    csv = validated(csv_of(trip(KM_CHEGADA="45.150,5", KM_SAÍDA="45.123,0", KM_ROTA="27,5"), trip(PLACA="X")))
+    assert (csv.number_style, csv.date_style) == ("vírgula decimal, ponto de milhar", "dd/mm/aaaa")
+    excel = validated(xlsx_of(TYPED), "boletim.xlsx")
+    assert (excel.number_style, excel.date_style) == ("números do Excel", "data do Excel")
+    nothing = validated(b"")
+    assert (nothing.number_style, nothing.date_style) == (None, None)
+
+
 GOOD_FILES = [csv_of(*trips(3)), xlsx_of(TYPED, TYPED)]  # made once: a workbook holds its time
 
 
