@@ -7,14 +7,17 @@ from typing import Any
 import orjson
 
 from telemetria_pipeline.carriers.errors import (
+    AuthError,
     BusyInBody,
+    CarrierError,
     ErrorInBody,
     NotJson,
+    Skipped,
     TruncatedListing,
     UnexpectedBody,
 )
 from telemetria_pipeline.carriers.paths import search, truth
-from telemetria_pipeline.carriers.profile import Listing, Profile
+from telemetria_pipeline.carriers.profile import ErrorRule, Listing, Profile
 
 
 @dataclass(frozen=True)
@@ -25,19 +28,24 @@ class Decoded:
     records: list[Any]
 
 
-def decode_page(profile: Profile, body: bytes, kind: str = "trips") -> list[Any]:
+def decode_page(profile: Profile, body: bytes, kind: str = "trips", status: int = 200) -> list[Any]:
     """The trip records of a page kept as received; a page of vehicles has none.
 
     Raises what the capture would have raised: `NotJson`, `UnexpectedBody`, `ErrorInBody`, `BusyInBody`,
     `TruncatedListing`.
     """
-    decoded = decode(profile, body, kind)
+    decoded = decode(profile, body, kind, status)
     return decoded.records if kind == "trips" else []
 
 
-def decode(profile: Profile, body: bytes, kind: str) -> Decoded:
+def decode(profile: Profile, body: bytes, kind: str, status: int = 200) -> Decoded:
     """The body as JSON, checked for errors and truncation, and its records unwrapped."""
     listing = profile.listing(kind)
+    rule = fitting_rule(profile, body, kind, status)
+    if rule is not None:
+        if rule.outcome == "empty":
+            return Decoded(None, [])
+        raise ruled(rule, body, status)
     if listing.no_records == "empty" and not body.strip():
         return Decoded(None, [])
     try:
@@ -48,7 +56,6 @@ def decode(profile: Profile, body: bytes, kind: str) -> Decoded:
             f"at that address: look at the source's address and at {profile.name}'s base_path"
         )
     else:
-        _refuse_errors(profile, document)
         if listing.truncation.when and search(listing.truncation.when, document):
             raise TruncatedListing(
                 f"the carrier says that it cut the listing ({kind}.truncation.when is true): rows are "
@@ -56,6 +63,61 @@ def decode(profile: Profile, body: bytes, kind: str) -> Decoded:
             )
         return Decoded(document, _records(listing, kind, document))
     raise trouble  # outside of the handler: the parser's own exception holds the whole body
+
+
+def fitting_rule(profile: Profile, body: bytes, kind: str, status: int) -> ErrorRule | None:
+    """The first of the profile's `errors` that fits an answer; None where it is what it looks like.
+
+    Only a vehicle of a fan-out can be skipped, and only a listing be empty.
+    """
+    rules = [rule for rule in profile.errors if rule.fits(status)]
+    if kind != "trips":
+        rules = [r for r in rules if r.outcome != "skip" and (kind != "login" or r.outcome != "empty")]
+    if not rules:
+        return None
+    document = _json_or_none(body)
+    for rule in rules:
+        if rule.when is None or (document is not None and truth(search(rule.when, document))):
+            return rule
+    return None
+
+
+def ruled(rule: ErrorRule, body: bytes, status: int, plain: CarrierError | None = None) -> CarrierError:
+    """The error that a rule makes of an answer; `plain` is what it would be without the rule."""
+    document = _json_or_none(body)
+    said = search(rule.message, document) if rule.message else None
+    text = plain.message if plain and not said else f"the carrier answered {status} with an error: "
+    if said or not plain:
+        text += str(said or _keys(document))[:200]
+    if rule.outcome == "auth":
+        error = AuthError(text, status=status)
+        error.expired = True
+        return error
+    if rule.outcome == "retry":
+        busy = BusyInBody(text, status=status)
+        busy.wait_s = getattr(plain, "wait_s", None)
+        return busy
+    if rule.outcome == "skip":
+        return Skipped(text, status=status)
+    return ErrorInBody(f"{text}. Correct what it names, or the profile's request", status=status)
+
+
+def login_document(profile: Profile, body: bytes, status: int) -> Any:
+    """The answer of a login as JSON; no error repeats it, since it may hold a session."""
+    rule = fitting_rule(profile, body, "login", status)
+    if rule is not None:
+        raise ruled(rule, body, status)
+    document = _json_or_none(body)
+    if document is None:
+        raise NotJson("its answer is not JSON; look at the source's address and at login.path in the profile")
+    return document
+
+
+def _json_or_none(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def refuse_repeated_keys(body: bytes) -> None:
@@ -92,18 +154,6 @@ def _keys(document: Any) -> str:
     if isinstance(document, dict):
         return f"its keys: {', '.join(map(str, list(document)[:8]))}"
     return _named(document)
-
-
-def _refuse_errors(profile: Profile, document: Any) -> None:
-    for rule in profile.errors:
-        if truth(search(rule.when, document)):
-            said = search(rule.message, document) if rule.message else None
-            text = f"the carrier answered 200 with an error: {str(said or _keys(document))[:200]}"
-            raise (
-                BusyInBody(text)
-                if rule.retry
-                else ErrorInBody(f"{text}. Correct what it names, or the profile's request")
-            )
 
 
 def _records(listing: Listing, kind: str, document: Any) -> list[Any]:

@@ -1,5 +1,6 @@
 """What to ask next: one `Pager` a listing, which never asks the same twice and never stops early."""
 
+import copy
 from typing import Any
 
 import orjson
@@ -18,18 +19,24 @@ Params = dict[str, Any]
 
 
 class Pager:
-    """Walks one listing: `params` (or the whole address `url`) of the next request until `done`."""
+    """Walks one listing: what the next request sends (or the whole address `url`) until `done`.
 
-    def __init__(self, listing: Listing, params: Params) -> None:
+    `sent` is the listing's query, or its body, with the parameters of paging in it; a dotted one is a place
+    within a JSON body.
+    """
+
+    def __init__(self, listing: Listing) -> None:
         self._listing = listing
         self._paging = paging = listing.paging
-        self.params: Params = dict(params)
+        self.sent: Params = copy.deepcopy(listing.sent)
+        self._page = 0
         if not isinstance(paging, NoPaging) and paging.size_param is not None:
-            self.params[paging.size_param] = paging.size
+            self._put(paging.size_param, paging.size)
         if isinstance(paging, PageNumber):
-            self.params[paging.page_param] = paging.first
+            self._page = paging.first
+            self._put(paging.page_param, paging.first)
         elif isinstance(paging, Offset):
-            self.params[paging.offset_param] = 0
+            self._put(paging.offset_param, 0)
         self.url: str | None = None
         self.done = False
         self._rows = 0
@@ -91,7 +98,7 @@ class Pager:
             raise IncompleteListing(
                 f"the carrier sent an empty page although more records should follow ({rows} received)"
             )
-        return rows if isinstance(paging, Offset) else int(self.params[paging.page_param]) + 1
+        return rows if isinstance(paging, Offset) else self._page + 1
 
     def _given(self, decoded: Decoded) -> Any:
         path = self._paging.cursor if isinstance(self._paging, Cursor) else self._paging.next  # type: ignore[union-attr]
@@ -126,12 +133,21 @@ class Pager:
             self.url = str(following)
             self._nexts_seen.add(self.url)
         elif isinstance(paging, Cursor):
-            self.params[paging.cursor_param] = following
+            self._put(paging.cursor_param, following)
             self._nexts_seen.add(str(following))
         elif isinstance(paging, PageNumber):
-            self.params[paging.page_param] = following
+            self._page = int(following)
+            self._put(paging.page_param, following)
         elif isinstance(paging, Offset):
-            self.params[paging.offset_param] = following
+            self._put(paging.offset_param, following)
+
+    def _put(self, name: str, value: Any) -> None:
+        holder = self.sent
+        if self._listing.body is not None:
+            *above, name = name.split(".")
+            for key in above:
+                holder = holder.setdefault(key, {})
+        holder[name] = value
 
 
 def _fingerprint(records: list[Any]) -> bytes:

@@ -14,12 +14,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from telemetria_pipeline.carriers.documents import NotYaml, load_yaml, problem_text
+from telemetria_pipeline.carriers.placeholders import placeholders
 from telemetria_pipeline.carriers.units import UNITS, dimension
 from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS, TEXT
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
@@ -62,6 +64,20 @@ def _column(value: str) -> str:
 Path_ = Annotated[str, AfterValidator(_path)]
 Zone = Annotated[str, AfterValidator(_zone)]
 ColumnName = Annotated[str, AfterValidator(_column)]
+# What a request itself fills in; a secret cannot take one of these names.
+_WINDOW = {"start", "end", "days_back"}
+_OF_A_REQUEST = {*_WINDOW, "vehicle", "basic"}
+
+
+def _secret_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        raise ValueError(f"{value!r} is no name for a secret; use small letters, digits and _")
+    if value in _OF_A_REQUEST:
+        raise ValueError(f"{{{value}}} already means something in a request; call the secret otherwise")
+    return value
+
+
+SecretName = Annotated[str, AfterValidator(_secret_name)]
 Scalar = str | int | float | bool
 
 
@@ -77,15 +93,32 @@ class Auth(_Strict):
     )
     template: str = Field(
         default="Bearer {token}",
-        description="Its value: `{token}` as it was issued, `{basic}` the same in base64.",
+        description="Its value: `{token}` as it was issued (or another secret by its name), `{basic}` the "
+        "token in base64.",
+    )
+    basic: tuple[SecretName, SecretName] | None = Field(
+        default=None, description="In place of a template: the two secrets of HTTP Basic, user and password."
     )
 
     @field_validator("template")
     @classmethod
     def _names_the_token(cls, value: str) -> str:
-        if "{token}" not in value and "{basic}" not in value:
+        if not placeholders(value):
             raise ValueError("write {token} (or {basic}) where the token goes; never the token itself")
         return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Auth":
+        if self.basic and "template" in self.model_fields_set:
+            raise ValueError("basic and template exclude each other; keep one")
+        return self
+
+    @property
+    def needs(self) -> set[str]:
+        """The secrets that it sends."""
+        if self.basic:
+            return set(self.basic)
+        return {"token" if name == "basic" else name for name in placeholders(self.template)}
 
 
 class Http(_Strict):
@@ -225,13 +258,85 @@ class Truncation(_Strict):
     )
 
 
-class Listing(_Strict):
+class _Request(_Strict):
+    method: Literal["GET", "POST"] = Field(default="GET", description="GET, or POST.")
+    path: str = Field(description="Path after the base path; `{vehicle}` where a fan-out's id goes.")
+    params: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Query; texts may hold `{start}`, `{end}`, `{vehicle}` and secrets by their names. An "
+        "object is sent as JSON.",
+    )
+    body: JsonValue = Field(
+        default=None,
+        description="Body of a POST, sent as JSON; texts may hold the same placeholders, and one that is "
+        "nothing but a placeholder becomes a number where the value is one.",
+    )
+    form: dict[str, JsonValue] | None = Field(
+        default=None, description="Body of a POST, sent as a form, in place of `body`."
+    )
+
+    @model_validator(mode="after")
+    def _one_body_of_a_post(self) -> "_Request":
+        if self.body is not None and self.form is not None:
+            raise ValueError("body and form exclude each other; keep one")
+        if self.method == "GET" and (self.body is not None or self.form is not None):
+            raise ValueError("a body goes with `method: POST`")
+        return self
+
+    def placeholders(self) -> set[str]:
+        """Names in braces, wherever they stand."""
+        return placeholders([self.path, self.params, self.body, self.form])
+
+
+class Login(_Request):
+    """A request whose answer gives a token or a session; asked before the first other one.
+
+    It is asked again when the carrier answers 401 or what `errors` calls `auth`, and before what it gave
+    expires. Its answer is never kept.
+    """
+
+    path: str = Field(
+        description="Path after the base path; a whole https:// address where another server signs in."
+    )
+    auth: Auth | None = Field(
+        default=None, description="How the login's own secrets travel, if in a header (OAuth: `basic`)."
+    )
+    gives: dict[SecretName, Path_] = Field(
+        min_length=1,
+        description="Secrets that the answer gives <- where it holds them; each may then stand in braces.",
+    )
+    expires_in: Path_ | None = Field(
+        default=None, description="Where the answer says for how many seconds they hold."
+    )
+    lasts_s: float | None = Field(
+        default=None, gt=0, description="For how many seconds they hold, where the answer does not say."
+    )
+    host: Path_ | None = Field(
+        default=None,
+        description="Where the answer names the host that is to be asked from then on; a text without a dot "
+        "means the same one.",
+    )
+    domain: str | None = Field(
+        default=None, description="The domain that such a host must be in; no other gets the session."
+    )
+
+    @model_validator(mode="after")
+    def _within_a_domain(self) -> "Login":
+        if (self.host is None) != (self.domain is None):
+            raise ValueError("host and domain go together")
+        return self
+
+    @field_validator("path")
+    @classmethod
+    def _encrypted(cls, value: str) -> str:
+        if value.startswith("http:"):
+            raise ValueError("secrets go there: write an https:// address")
+        return value
+
+
+class Listing(_Request):
     """One list of the API: where it is asked, how it is paged, where its records are."""
 
-    path: str = Field(description="Path after the base path; `{vehicle}` where a fan-out's id goes.")
-    params: dict[str, Scalar | list[Scalar]] = Field(
-        default_factory=dict, description="Query; texts may hold `{start}`, `{end}` and `{vehicle}`."
-    )
     paging: Paging = Field(default=NoPaging(), description="Paging style and its keys.")
     records: Path_ = Field(
         default="@", description="Where the body holds the array of records; `@` is the body."
@@ -246,19 +351,17 @@ class Listing(_Strict):
     truncation: Truncation = Field(default=Truncation(), description="Signs of a cut listing.")
 
     @model_validator(mode="after")
-    def _known_placeholders(self) -> "Listing":
-        unknown = self.placeholders() - {"start", "end", "vehicle"}
-        if unknown:
-            hint = "the token travels by `auth`" if "token" in unknown else "known: start, end, vehicle"
-            raise ValueError(f"unknown placeholder {{{min(unknown)}}}; {hint}")
+    def _pages_a_body(self) -> "Listing":
+        if self.body is not None and not isinstance(self.body, dict) and self.paging.style != "none":
+            raise ValueError("paging changes a key of the body, so the body must be an object")
         return self
 
-    def placeholders(self) -> set[str]:
-        """Names in braces in path and parameters."""
-        texts = [self.path]
-        for value in self.params.values():
-            texts += [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
-        return {name for text in texts for name in re.findall(r"\{(\w+)\}", text)}
+    @property
+    def sent(self) -> dict[str, JsonValue]:
+        """What paging adds its parameters to: the body where there is one, else the query."""
+        if isinstance(self.body, dict):
+            return self.body
+        return self.params if self.form is None else self.form
 
 
 class Vehicles(Listing):
@@ -313,11 +416,39 @@ class Times(_Strict):
 
 
 class ErrorRule(_Strict):
-    """An error that comes as a 200."""
+    """What an answer means, by its status, by its body, or by both. The first rule that fits decides."""
 
-    when: Path_ = Field(description="True in such a body.")
+    status: int | list[int] | None = Field(
+        default=None, description="Status, or several; unless said, any 2xx: an error in a 200."
+    )
+    when: Path_ | None = Field(default=None, description="True in such a body.")
     message: Path_ | None = Field(default=None, description="Where the body says what is wrong.")
-    retry: bool = Field(default=False, description="Whether it passes by itself.")
+    retry: bool = Field(default=False, description="Short for `means: retry`.")
+    means: Literal["auth", "retry", "empty", "skip", "permanent"] | None = Field(
+        default=None,
+        description="`auth`: the session has ended, log in again; `retry`: it passes by itself; `empty`: "
+        "there are no records; `skip`: this vehicle of a fan-out cannot be asked, the others can; "
+        "`permanent`: a person must act (unless said).",
+    )
+
+    @model_validator(mode="after")
+    def _says_when_and_what(self) -> "ErrorRule":
+        if self.status is None and self.when is None:
+            raise ValueError("say by what the answer is known: status, when, or both")
+        if self.retry and self.means not in (None, "retry"):
+            raise ValueError(f"retry: true and means: {self.means} contradict each other; keep one")
+        return self
+
+    @property
+    def outcome(self) -> str:
+        """What it means, the defaults applied."""
+        return self.means or ("retry" if self.retry else "permanent")
+
+    def fits(self, status: int) -> bool:
+        """Whether it speaks of this status."""
+        if self.status is None:
+            return 200 <= status < 300
+        return status in (self.status if isinstance(self.status, list) else [self.status])
 
 
 class Profile(_Strict):
@@ -326,8 +457,20 @@ class Profile(_Strict):
     name: str = Field(description="The profile's name.")
     carrier: str = Field(description="Value of the column `transportadora`.", min_length=1)
     base_path: str = Field(default="", description="Appended to the source's address.")
-    auth: Auth = Field(default=Auth(), description="How the token travels.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Further headers; never a secret.")
+    secrets: list[SecretName] = Field(
+        default=["token"],
+        description="The secrets that it needs, by name: `sources.yaml` says which variable holds each. In "
+        "braces they may stand in headers, path, params and body.",
+    )
+    login: Login | None = Field(default=None, description="A request that gives a token or a session.")
+    auth: Auth = Field(
+        default=Auth(),
+        description="How the token travels; unless said, not at all where there is none or where the profile "
+        "writes `{token}` elsewhere.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Further headers; a secret only in braces, by its name."
+    )
     http: Http = Field(default=Http(), description="Timeouts, deadlines and budgets.")
     pacing: Pacing = Field(default=Pacing(), description="How fast requests may follow.")
     window: Window = Field(default=Window(), description="The window asked for an hour.")
@@ -335,7 +478,9 @@ class Profile(_Strict):
     vehicles: Vehicles | None = Field(
         default=None, description="Fan-out: the list of vehicles to ask one by one."
     )
-    errors: list[ErrorRule] = Field(default_factory=list, description="Errors inside a 200.")
+    errors: list[ErrorRule] = Field(
+        default_factory=list, description="What answers mean that are not what they look like."
+    )
     fields: dict[ColumnName, Annotated[FieldMap, BeforeValidator(_short_field)]] = Field(
         description="Our column <- where it is in a record."
     )
@@ -391,10 +536,46 @@ class Profile(_Strict):
         if asks and self.vehicles is None:
             raise ValueError("trips uses {vehicle}, so `vehicles` must say where the vehicles are listed")
         if self.vehicles is not None and not asks:
-            raise ValueError("vehicles is given, so trips.path or trips.params must use {vehicle}")
+            raise ValueError("vehicles is given, so trips.path, params or body must use {vehicle}")
         if self.vehicles is not None and "vehicle" in self.vehicles.placeholders():
             raise ValueError("vehicles cannot use {vehicle} itself")
+        for i, rule in enumerate(self.errors):
+            if rule.outcome == "skip" and self.vehicles is None:
+                raise ValueError(f"errors[{i}]: means: skip is for a fan-out, and there are no `vehicles`")
+        self._known_placeholders()
         return self
+
+    def _known_placeholders(self) -> None:
+        given = set(self.login.gives) if self.login else set()
+        if twice := given & set(self.secrets):
+            raise ValueError(f"login.gives.{min(twice)}: there is a secret of that name; call one otherwise")
+        known = given | set(self.secrets)
+        used = {
+            "trips": (self.trips.placeholders(), known | _WINDOW | {"vehicle"}),
+            "vehicles": (self.vehicles.placeholders() if self.vehicles else set(), known | _WINDOW | {"vehicle"}),
+            "headers": (placeholders(self.headers), known),
+            "auth": (self.auth.needs if self.sends_auth else set(), known),
+        }
+        if self.login:
+            of_login = self.login.placeholders() | (self.login.auth.needs if self.login.auth else set())
+            used["login"] = (of_login, set(self.secrets))
+        for where, (names, allowed) in used.items():
+            if unknown := names - allowed:
+                name = min(unknown)
+                raise ValueError(
+                    f"{where}: unknown placeholder {{{name}}}; known: {', '.join(sorted(allowed))}. A secret "
+                    f"is named in `secrets` or given by `login`; braces that are meant are written {{{{{name}}}}}"
+                )
+
+    @property
+    def sends_auth(self) -> bool:
+        """Whether the token travels as `auth` says."""
+        if "auth" in self.model_fields_set:
+            return True
+        places = [self.headers, *(r.placeholders() for r in (self.trips, self.vehicles) if r)]
+        written = set().union(*(p if isinstance(p, set) else placeholders(p) for p in places))
+        given = set(self.login.gives) if self.login else set()
+        return "token" in given | set(self.secrets) and "token" not in written
 
     def listing(self, kind: str) -> Listing:
         """The listing that a page's `kind` (`trips` or `vehicles`) belongs to."""

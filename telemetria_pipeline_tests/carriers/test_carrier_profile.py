@@ -59,8 +59,7 @@ def test_a_file_of_ones_own_loads_with_defaults(load):
         ),
         ({"trips": {"path": "/t", "paging": {"style": "page", "first": "x"}}}, "trips.paging.first: "),
         ({"trips": {"path": "/t", "records": "data["}}, "trips.records: 'data[' is not a JMESPath"),
-        ({"trips": {"path": "/t", "params": {"k": "{token}"}}}, "the token travels by `auth`"),
-        ({"trips": {"path": "/t", "params": {"k": "{until}"}}}, "unknown placeholder {until}"),
+        ({"trips": {"path": "/t", "params": {"k": "{until}"}}}, "trips: unknown placeholder {until}"),
         ({"trips": {"path": "/{vehicle}"}}, "`vehicles` must say"),
         ({"vehicles": {"path": "/v", "id": "id"}}, "must use {vehicle}"),
         (
