@@ -41,6 +41,7 @@ from telemetria_pipeline.carriers.errors import (
     UnexpectedBody,
 )
 from telemetria_pipeline.carriers.instants import write_instant
+from telemetria_pipeline.carriers.lookups import stamped
 from telemetria_pipeline.carriers.pacing import Scope
 from telemetria_pipeline.carriers.paging import Pager
 from telemetria_pipeline.carriers.paths import search
@@ -79,8 +80,8 @@ class Stats:
 class Page:
     """One answer: its body as received (decompressed, the token redacted) and the records found in it.
 
-    `kind` is `trips` or `vehicles`; a page of vehicles holds no records. `stamp` is what the vehicle of a
-    fan-out gives to its trips. `path` holds the query.
+    `kind` is `trips`, `vehicles` or a look-up's name. `stamp` is what the vehicle of a fan-out gives to its
+    trips. `path` holds the query.
     """
 
     number: int
@@ -185,23 +186,28 @@ class CarrierClient:
         edges = self._edges(start, end)
         numbers = itertools.count(1)
         fan_out = self.profile.vehicles
+        for name in self.profile.lookups:
+            yield from self._listing(name, edges, {}, numbers)
         if fan_out is None:
-            for page, _ in self._listing("trips", edges, {}, numbers):
-                yield page
+            yield from self._listing("trips", edges, {}, numbers)
             return
         vehicles: list[Any] = []
-        for page, found in self._listing("vehicles", edges, {}, numbers):
-            vehicles += found
-            yield page
+        yield from self._listing("vehicles", edges, {}, numbers, vehicles)
         stamps = _stamps(fan_out, vehicles)
         refused: Skipped | None = None
-        for key, stamp in stamps.items():
+        waiting = _batches(list(stamps), fan_out.batch or 1)
+        while waiting:
+            keys = waiting.pop(0)
+            one = {"vehicle": keys[0]} if fan_out.batch is None else {"vehicles": keys}
+            stamp = stamps[keys[0]] if fan_out.batch is None else {}
             try:
-                for page, _ in self._listing("trips", {**edges, "vehicle": key}, stamp, numbers):
-                    yield page
+                yield from self._listing("trips", {**edges, **one}, stamp, numbers)
             except Skipped as error:
+                if len(keys) > 1:  # which of them it is, only asking each can tell
+                    waiting = [[key] for key in keys] + waiting
+                    continue
                 refused = refused or error
-                self.skipped.append(SkippedVehicle(str(key), stamp, error.message))
+                self.skipped.append(SkippedVehicle(str(keys[0]), stamps[keys[0]], error.message))
         if refused is not None and len(self.skipped) == len(stamps):
             kind = AuthError if refused.status in (401, 403) else RejectedRequest
             raise kind(
@@ -224,9 +230,14 @@ class CarrierClient:
         return {**edges, "days_back": max(1, math.ceil((datetime.now(UTC) - start) / timedelta(days=1)))}
 
     def _listing(
-        self, kind: str, values: dict[str, Any], stamp: dict[str, str], numbers: Iterator[int]
-    ) -> Iterator[tuple[Page, list[Any]]]:
-        """One listing's pages, each with the records or vehicles in it."""
+        self,
+        kind: str,
+        values: dict[str, Any],
+        stamp: dict[str, str],
+        numbers: Iterator[int],
+        found: list[Any] | None = None,
+    ) -> Iterator[Page]:
+        """One listing's pages, each as it arrives; their records are added to `found`."""
         listing = self.profile.listing(kind)
         pager = Pager(listing)
         url, first = "", True
@@ -238,24 +249,26 @@ class CarrierClient:
         while not pager.done:
             url, answer, decoded = self._fetch(prepared, kind, pager, first)
             first = False
-            page = Page(
+            if found is not None:
+                found += decoded.records
+            yield Page(
                 number=next(numbers),
                 kind=kind,
                 body=answer.body,
-                records=decoded.records if kind == "trips" else [],
+                records=decoded.records if kind == "trips" or kind in self.profile.joins else [],
                 stamp=stamp,
                 path=self._redact(_path_of(url)),
                 status=answer.status,
                 fetched_at=datetime.now(UTC),
                 sha256=hashlib.sha256(answer.body).hexdigest(),
             )
-            yield page, decoded.records
 
     def _prepared(
         self, asked: Listing | Login, values: Mapping[str, Any], sent: dict[str, Any], at: str | None = None
     ) -> _Prepared:
         """The request with everything filled in; `sent` stands in for `asked.sent`, `at` is a next page."""
         values = {**values, **self._credentials.values}
+        texts = {name: fill_text(f"{{{name}}}", values) for name in values}
         params, body, form = asked.params, asked.body, asked.form
         if isinstance(body, dict):
             body = sent
@@ -264,14 +277,14 @@ class CarrierClient:
         else:
             params = sent
         if at is None:
-            path = fill_text(asked.path, {name: quote(str(value), safe="") for name, value in values.items()})
+            path = fill_text(asked.path, {name: quote(text, safe="") for name, text in texts.items()})
             at = path if path.startswith("https://") else self._base + path
-            query = as_fields(fill(params, values))
+            query = as_fields(fill(params, texts))
         else:
             # What a carrier repeats of our secrets was redacted as it came.
             secret = self._credentials.values.keys()
             ours = {name: value for name, value in params.items() if placeholders(value) & secret}
-            query = {**dict(parse_qsl(urlsplit(at).query)), **as_fields(fill(ours, values))} if ours else {}
+            query = {**dict(parse_qsl(urlsplit(at).query)), **as_fields(fill(ours, texts))} if ours else {}
             at = self._same_origin(at).split("?")[0] if ours else self._same_origin(at)
         if query:
             at += "?" + urlencode(query, doseq=True)
@@ -281,7 +294,7 @@ class CarrierClient:
             content = orjson.dumps(fill(body, values))
             headers["Content-Type"] = "application/json"
         elif form is not None:
-            content = urlencode(as_fields(fill(form, values)), doseq=True).encode()
+            content = urlencode(as_fields(fill(form, texts)), doseq=True).encode()
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         return _Prepared(asked.method, at, headers, content)
 
@@ -404,8 +417,9 @@ class CarrierClient:
     ) -> None:
         trouble = f" {type(failure).__name__}" if failure else ""
         self._log.info(
-            f"{request.method} {self._redact(_path_of(request.url))} {answer.status or '-'} attempt={attempt} "
-            f"ms={answer.seconds * 1000:.0f} bytes={len(answer.body)} id={self.correlation}{trouble}"
+            f"{request.method} {self._redact(_path_of(request.url))} {answer.status or '-'} "
+            f"attempt={attempt} ms={answer.seconds * 1000:.0f} bytes={len(answer.body)} "
+            f"id={self.correlation}{trouble}"
         )
 
     def _ask(self, request: _Prepared, deadline: float, answer: "_Answer", kind: str) -> None:
@@ -526,9 +540,12 @@ def _stamps(fan_out: Vehicles, vehicles: list[Any]) -> dict[str | int, dict[str,
             raise UnexpectedBody(
                 f"a vehicle of the list has no id at `{fan_out.id}`; correct vehicles.id in the profile"
             )
-        found = {column: search(path, vehicle) for column, path in fan_out.stamp.items()}
-        stamps[key] = {c: str(v) for c, v in found.items() if isinstance(v, str | int) and v != ""}
+        stamps[key] = stamped(fan_out.stamp, vehicle)
     return stamps
+
+
+def _batches(keys: list[str | int], size: int) -> list[list[str | int]]:
+    return [keys[i : i + size] for i in range(0, len(keys), size)]
 
 
 def _path_of(url: str) -> str:

@@ -46,7 +46,7 @@ class Credentials:
         return "\n".join(self._own.values())
 
     def headers(self, login: bool = False) -> dict[str, str]:
-        """The profile's headers and its auth; of a `login` its own auth, and no header that it still gives."""
+        """The profile's headers and auth; of a `login` its own auth, and no header with what it gives."""
         values = self.values
         sealed = {
             name: fill_text(text, values)
@@ -54,8 +54,8 @@ class Credentials:
             if placeholders(text) <= values.keys()
         }
         auth = self._profile.auth if self._profile.sends_auth else None
-        if login:
-            auth = self._profile.login and self._profile.login.auth
+        if login and self._profile.login is not None:
+            auth = self._profile.login.auth
         if auth is not None:
             sealed[auth.header] = self._rendered(auth)
         return sealed
@@ -95,8 +95,8 @@ class Credentials:
             value = search(path, document)
             if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
                 raise AuthError(
-                    f"the login's answer holds no {name} at `{path}`; look at login.gives in the profile, and "
-                    f"at {self.variables}"
+                    f"the login's answer holds no {name} at `{path}`; look at login.gives in the profile, "
+                    f"and at {self.variables}"
                 )
             session[name] = str(value)
             self._keep(str(value), f"the {name} that the login gave")

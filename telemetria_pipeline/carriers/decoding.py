@@ -29,13 +29,12 @@ class Decoded:
 
 
 def decode_page(profile: Profile, body: bytes, kind: str = "trips", status: int = 200) -> list[Any]:
-    """The trip records of a page kept as received; a page of vehicles has none.
+    """The records of a page kept as received.
 
     Raises what the capture would have raised: `NotJson`, `UnexpectedBody`, `ErrorInBody`, `BusyInBody`,
     `TruncatedListing`.
     """
-    decoded = decode(profile, body, kind, status)
-    return decoded.records if kind == "trips" else []
+    return decode(profile, body, kind, status).records
 
 
 def decode(profile: Profile, body: bytes, kind: str, status: int = 200) -> Decoded:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from telemetria_pipeline.carriers.lookups import Tables
 from telemetria_pipeline.carriers.mapping import PageLike, map_pages, shown
 from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
@@ -21,14 +22,16 @@ class _Few:
     stamp: Mapping[str, str]
 
 
-def inspect(profile: Profile, page: PageLike, most: int) -> list[dict[str, Any]]:
-    """One entry a column of each of the first `most` records.
+def inspect(
+    profile: Profile, page: PageLike, most: int, tables: Tables | None = None
+) -> list[dict[str, Any]]:
+    """One entry a column of each of the first `most` records; `tables` are what look-ups said.
 
     Keys: `record` (from 1), `column`, `path` (JMESPath), `received`, `mapped` (None = missing), `note`.
     Drivers' names are among them, so that a person sees whether they are right: not for a log.
     """
     few = _Few(page.number, page.records[:most], page.stamp)
-    frame = map_pages(profile, [few])
+    frame = map_pages(profile, [few], tables)
     entries = []
     for i, record in enumerate(few.records):
         row = frame.iloc[i]
@@ -70,7 +73,8 @@ def _note(profile: Profile, name: str, page: PageLike, received: object, mapped:
     sentinels = profile.sentinels.get(name, [])
     is_sentinel = isinstance(received, str | int | float) and received in sentinels
     if mapped is None:
-        if name not in profile.fields and name not in page.stamp:
+        joined = any(name in lookup.stamp for lookup in profile.joins.values())
+        if name not in profile.fields and name not in page.stamp and not joined:
             return "not in the profile"
         if is_sentinel:
             return "means none (sentinels)"
@@ -78,5 +82,8 @@ def _note(profile: Profile, name: str, page: PageLike, received: object, mapped:
     if name == "fuso" and (received is None or is_sentinel):
         return "the profile's zone"
     if received is None or is_sentinel:
-        return "from the vehicles' list" if name in page.stamp else "from the description"
+        if name in page.stamp:
+            return "from the vehicles' list"
+        given = [lookup for lookup, of in profile.joins.items() if name in of.stamp]
+        return f"from {' or '.join(given)}" if given else "from the description"
     return ""

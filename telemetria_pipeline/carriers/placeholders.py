@@ -34,8 +34,12 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
 
 
 def fill_text(template: str, values: Mapping[str, Any]) -> str:
-    """The text with its names replaced, always a text."""
-    return _NAME.sub(lambda m: str(values[m[2]]) if m[2] else f"{{{m[1]}}}", template)
+    """The text with its names replaced, always a text; several ids have commas between them."""
+
+    def text(value: Any) -> str:
+        return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+    return _NAME.sub(lambda m: text(values[m[2]]) if m[2] else f"{{{m[1]}}}", template)
 
 
 def as_fields(filled: Mapping[str, Any]) -> dict[str, Any]:

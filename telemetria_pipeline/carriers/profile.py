@@ -3,7 +3,7 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jmespath
@@ -66,7 +66,8 @@ Zone = Annotated[str, AfterValidator(_zone)]
 ColumnName = Annotated[str, AfterValidator(_column)]
 # What a request itself fills in; a secret cannot take one of these names.
 _WINDOW = {"start", "end", "days_back"}
-_OF_A_REQUEST = {*_WINDOW, "vehicle", "basic"}
+_VEHICLE = {"vehicle", "vehicles"}
+_OF_A_REQUEST = {*_WINDOW, *_VEHICLE, "basic"}
 
 
 def _secret_name(value: str) -> str:
@@ -77,7 +78,22 @@ def _secret_name(value: str) -> str:
     return value
 
 
+def _text_columns(stamp: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+    for name in stamp:
+        if COLUMNS[name].type != TEXT:
+            raise ValueError(f"{name} is not a text column")
+    return stamp
+
+
+def _lookup_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value) or value in ("trips", "vehicles", "login"):
+        raise ValueError(f"{value!r} is no name for a look-up; write one like devices or drivers")
+    return value
+
+
 SecretName = Annotated[str, AfterValidator(_secret_name)]
+LookupName = Annotated[str, AfterValidator(_lookup_name)]
+Stamp = Annotated[dict[ColumnName, Path_ | list[Path_]], AfterValidator(_text_columns)]
 Scalar = str | int | float | bool
 
 
@@ -283,6 +299,13 @@ class _Request(_Strict):
             raise ValueError("a body goes with `method: POST`")
         return self
 
+    @property
+    def sent(self) -> dict[str, JsonValue]:
+        """What paging adds its parameters to: the body where there is one, else the query."""
+        if isinstance(self.body, dict):
+            return self.body
+        return self.params if self.form is None else self.form
+
     def placeholders(self) -> set[str]:
         """Names in braces, wherever they stand."""
         return placeholders([self.path, self.params, self.body, self.form])
@@ -356,29 +379,45 @@ class Listing(_Request):
             raise ValueError("paging changes a key of the body, so the body must be an object")
         return self
 
-    @property
-    def sent(self) -> dict[str, JsonValue]:
-        """What paging adds its parameters to: the body where there is one, else the query."""
-        if isinstance(self.body, dict):
-            return self.body
-        return self.params if self.form is None else self.form
-
 
 class Vehicles(Listing):
-    """The list of vehicles of a fan-out: the trips are then asked once a vehicle."""
+    """The list of vehicles of a fan-out: the trips are then asked once a vehicle, or once a batch of them."""
 
+    by: ClassVar = "veiculo_id"
     id: Path_ = Field(description="Where a vehicle holds the id that goes to `{vehicle}`.")
-    stamp: dict[ColumnName, Path_] = Field(
+    stamp: Stamp = Field(
         default_factory=dict,
-        description="Text columns <- JMESPath of the vehicle, where the trip's record omits them.",
+        description="Text columns <- JMESPath of the vehicle (of several, the texts joined by spaces), where "
+        "the trip's record omits them. In a batch the record's `veiculo_id` says whose it is.",
+    )
+    batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="Ask for so many vehicles at once: their ids go to `{vehicles}`, with commas between "
+        "them, or as an array where it stands alone in a JSON body.",
     )
 
-    @model_validator(mode="after")
-    def _text_stamps(self) -> "Vehicles":
-        for name in self.stamp:
-            if COLUMNS[name].type != TEXT:
-                raise ValueError(f"stamp: {name} is not a text column")
-        return self
+
+class Lookup(Listing):
+    """A list that says more of a vehicle or a driver; asked once a capture and joined to the trips.
+
+    Its pages are kept beside those of the trips.
+    """
+
+    by: ColumnName = Field(description="Text column of the trips that holds an entry's id, as `veiculo_id`.")
+    id: Path_ = Field(description="Where an entry holds its id; one without an id joins nothing.")
+    stamp: Stamp = Field(
+        min_length=1,
+        description="Text columns <- JMESPath of the entry (of several, the texts joined by spaces), where "
+        "the trip's record omits them.",
+    )
+
+    @field_validator("by")
+    @classmethod
+    def _text_key(cls, value: str) -> str:
+        if COLUMNS[value].type != TEXT:
+            raise ValueError(f"{value} is not a text column")
+        return value
 
 
 class FieldMap(_Strict):
@@ -478,6 +517,9 @@ class Profile(_Strict):
     vehicles: Vehicles | None = Field(
         default=None, description="Fan-out: the list of vehicles to ask one by one."
     )
+    lookups: dict[LookupName, Lookup] = Field(
+        default_factory=dict, description="Lists that say more of vehicles and drivers, joined by their ids."
+    )
     errors: list[ErrorRule] = Field(
         default_factory=list, description="What answers mean that are not what they look like."
     )
@@ -528,22 +570,41 @@ class Profile(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Profile":
-        stamped = set(self.vehicles.stamp) if self.vehicles else set()
-        lacking = {"veiculo_id", "saida_utc", "chegada_utc"} - set(self.fields) - stamped
+        known = set(self.fields) | (set(self.vehicles.stamp) if self.vehicles else set())
+        for name, lookup in self.lookups.items():
+            if lookup.by not in known:
+                raise ValueError(f"lookups.{name}.by: nothing gives {lookup.by}; map it in `fields`")
+            known |= set(lookup.stamp)
+        lacking = {"veiculo_id", "saida_utc", "chegada_utc"} - known
         if lacking:
-            raise ValueError(f"fields must say where {', '.join(sorted(lacking))} are in a record")
-        asks = "vehicle" in self.trips.placeholders()
-        if asks and self.vehicles is None:
-            raise ValueError("trips uses {vehicle}, so `vehicles` must say where the vehicles are listed")
-        if self.vehicles is not None and not asks:
-            raise ValueError("vehicles is given, so trips.path, params or body must use {vehicle}")
-        if self.vehicles is not None and "vehicle" in self.vehicles.placeholders():
-            raise ValueError("vehicles cannot use {vehicle} itself")
+            raise ValueError(
+                f"fields must say where {', '.join(sorted(lacking))} are in a record. A carrier that lists "
+                "positions only, no trips with departure and arrival, cannot be read yet"
+            )
+        self._fans_out()
         for i, rule in enumerate(self.errors):
             if rule.outcome == "skip" and self.vehicles is None:
                 raise ValueError(f"errors[{i}]: means: skip is for a fan-out, and there are no `vehicles`")
         self._known_placeholders()
         return self
+
+    def _fans_out(self) -> None:
+        asks = _VEHICLE & self.trips.placeholders()
+        if self.vehicles is None:
+            if asks:
+                name = min(asks)
+                raise ValueError(
+                    f"trips uses {{{name}}}, so `vehicles` must say where the vehicles are listed"
+                )
+            return
+        wanted = "vehicle" if self.vehicles.batch is None else "vehicles"
+        if asks != {wanted}:
+            batch = "" if self.vehicles.batch is None else " with a batch"
+            raise ValueError(f"vehicles is given{batch}, so trips.path, params or body must use {{{wanted}}}")
+        if self.vehicles.batch is not None and "veiculo_id" not in self.fields:
+            raise ValueError("fields.veiculo_id: a batch needs it, to tell whose a trip is")
+        if used := _VEHICLE & self.vehicles.placeholders():
+            raise ValueError(f"vehicles cannot use {{{min(used)}}} itself")
 
     def _known_placeholders(self) -> None:
         given = set(self.login.gives) if self.login else set()
@@ -551,8 +612,9 @@ class Profile(_Strict):
             raise ValueError(f"login.gives.{min(twice)}: there is a secret of that name; call one otherwise")
         known = given | set(self.secrets)
         used = {
-            "trips": (self.trips.placeholders(), known | _WINDOW | {"vehicle"}),
-            "vehicles": (self.vehicles.placeholders() if self.vehicles else set(), known | _WINDOW | {"vehicle"}),
+            "trips": (self.trips.placeholders(), known | _WINDOW | _VEHICLE),
+            "vehicles": (self.vehicles.placeholders() if self.vehicles else set(), known | _WINDOW),
+            **{f"lookups.{n}": (r.placeholders(), known | _WINDOW) for n, r in self.lookups.items()},
             "headers": (placeholders(self.headers), known),
             "auth": (self.auth.needs if self.sends_auth else set(), known),
         }
@@ -563,8 +625,8 @@ class Profile(_Strict):
             if unknown := names - allowed:
                 name = min(unknown)
                 raise ValueError(
-                    f"{where}: unknown placeholder {{{name}}}; known: {', '.join(sorted(allowed))}. A secret "
-                    f"is named in `secrets` or given by `login`; braces that are meant are written {{{{{name}}}}}"
+                    f"{where}: unknown placeholder {{{name}}}; known: {', '.join(sorted(allowed))}. Name a "
+                    f"secret in `secrets`, or let `login` give it; braces that are meant: {{{{{name}}}}}"
                 )
 
     @property
@@ -572,15 +634,23 @@ class Profile(_Strict):
         """Whether the token travels as `auth` says."""
         if "auth" in self.model_fields_set:
             return True
-        places = [self.headers, *(r.placeholders() for r in (self.trips, self.vehicles) if r)]
-        written = set().union(*(p if isinstance(p, set) else placeholders(p) for p in places))
+        asked = [r.placeholders() for r in (self.trips, self.vehicles, *self.lookups.values()) if r]
+        written = placeholders(self.headers).union(*asked)
         given = set(self.login.gives) if self.login else set()
         return "token" in given | set(self.secrets) and "token" not in written
 
+    @property
+    def joins(self) -> dict[str, Lookup | Vehicles]:
+        """The lists that are joined to the trips' records, by the kind of their pages."""
+        batched = {} if self.vehicles is None or self.vehicles.batch is None else {"vehicles": self.vehicles}
+        return {**batched, **self.lookups}
+
     def listing(self, kind: str) -> Listing:
-        """The listing that a page's `kind` (`trips` or `vehicles`) belongs to."""
+        """The listing that a page's `kind` (`trips`, `vehicles`, or a look-up's name) belongs to."""
         if kind == "vehicles" and self.vehicles is not None:
             return self.vehicles
+        if kind in self.lookups:
+            return self.lookups[kind]
         if kind == "trips":
             return self.trips
         raise ProfileError(f"{self.name}: the profile has no listing of kind {kind!r}")

@@ -36,13 +36,13 @@ def refusal(
         error.wait_s = retry_after_s(response.headers.get("Retry-After"), profile.http.retry_after_cap_s)
         return error
     if status in (401, 403):
-        error = AuthError(
+        refused = AuthError(
             f"the carrier answered {status}: set {token_key} to a token that is valid and may read "
             f"trips (sent as {profile.auth.header}){said}",
             status=status,
         )
-        error.expired = status == 401
-        return error
+        refused.expired = status == 401
+        return refused
     if status < 400:
         target = urljoin(response.url, response.headers.get("Location", "")).split("?")[0]
         return Redirected(

@@ -100,8 +100,8 @@ class Source(BaseModel):
         if unnamed:
             given = ", ".join(sorted(self.secrets))
             raise SourceError(
-                f"the profile {profile.name} needs the secret {unnamed[0]}, and of {self.name} only {given} is "
-                f"named: write {{{unnamed[0]}: THE_VARIABLE}} under `secrets` of the source in sources.yaml"
+                f"the profile {profile.name} needs a secret {unnamed[0]}, and {self.name} names only {given}: "
+                f"write {{{unnamed[0]}: THE_VARIABLE}} under `secrets` of the source in sources.yaml"
             )
         values = {name: os.environ.get(self.secrets[name], "").strip() for name in profile.secrets}
         variables = {self.secrets[name]: value for name, value in values.items()}

@@ -10,8 +10,8 @@ from telemetria_pipeline.carriers import profile as p
 
 PAGE = (Path(__file__).parents[2] / "docs" / "carriers.md").read_text(encoding="utf-8")
 MODELS = [
-    p.Profile, p.Auth, p.Login, p.Http, p.Pacing, p.Window, p.Listing, p.Vehicles, p.PageNumber, p.Offset, p.Cursor,
-    p.Link, p.Truncation, p.FieldMap, p.Times, p.ErrorRule,
+    p.Profile, p.Auth, p.Login, p.Http, p.Pacing, p.Window, p.Listing, p.Vehicles, p.Lookup, p.PageNumber,
+    p.Offset, p.Cursor, p.Link, p.Truncation, p.FieldMap, p.Times, p.ErrorRule,
 ]  # fmt: skip
 
 
