@@ -100,18 +100,29 @@ def same_content(lake: Lake, manifest: FileManifest) -> FileManifest | None:
     """An earlier file with this content, whose trips all count still; None where there is none.
 
     Content that was rejected counts when it comes again, since what was wrong may have been mended elsewhere;
-    so does content whose trips were replaced or taken back since.
+    so does content whose trips were replaced or taken back before it came again.
     """
-    known = lake.read_json(_content_key(manifest))
-    first = read_file_manifest(lake, known["file"]) if known else None
-    if first is None or first.verdict != "accepted" or first.replaced_by or first.withdrawn:
-        return None
-    return first if first.place < manifest.place else None
+    if manifest.duplicate_of:  # when it is judged again: what was replaced since changes nothing
+        first = read_file_manifest(lake, manifest.duplicate_of)
+        return None if first is None or first.withdrawn else first
+    first = _noted(lake, manifest)
+    return first if first and _counts_whole(first) and first.place < manifest.place else None
 
 
 def add_to_content(lake: Lake, manifest: FileManifest) -> None:
-    """Note the file as the one that this content became trips of."""
-    lake.write_json(_content_key(manifest), {"file": manifest.file})
+    """Note the file as the one that this content became trips of, unless those of another count still."""
+    noted = _noted(lake, manifest)
+    if noted is None or not _counts_whole(noted):
+        lake.write_json(_content_key(manifest), {"file": manifest.file})
+
+
+def _noted(lake: Lake, manifest: FileManifest) -> FileManifest | None:
+    known = lake.read_json(_content_key(manifest))
+    return read_file_manifest(lake, known["file"]) if known else None
+
+
+def _counts_whole(manifest: FileManifest) -> bool:
+    return manifest.verdict == "accepted" and not manifest.replaced_by and not manifest.withdrawn
 
 
 def _name_key(key: str) -> str:

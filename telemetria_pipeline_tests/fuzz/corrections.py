@@ -59,6 +59,7 @@ class Sent(File):
 
     file: str = ""
     content: bytes = b""
+    sound: bool = True
     accepted: bool = True
 
 
@@ -109,47 +110,50 @@ class Story:
         """The content of an earlier file, under its own name or another."""
         if self.sent:
             old = self.dice.choice(self.sent)
-            self.take(self.dice.choice([old.name, *NAMES]), old.content, old.trips, old.accepted)
+            self.take(self.dice.choice([old.name, *NAMES]), old.content, old.trips, old.sound)
 
     def send_bad(self) -> None:
         """A correction with one plate that cannot be: it goes back whole."""
         rows = {("ABC1A23", "2026-11-16"): [row("ABC1A23", 16, 0, 1), row("ABCO234", 16, 1, 0)]}
-        self.send(self.dice.choice(NAMES), rows, accepted=False)
+        self.send(self.dice.choice(NAMES), rows, sound=False)
 
-    def send(self, name: str, rows: dict[Pair, list[dict[str, str]]], accepted: bool = True) -> None:
+    def send(self, name: str, rows: dict[Pair, list[dict[str, str]]], sound: bool = True) -> None:
         every = [r for of_pair in rows.values() for r in of_pair]
         self.dice.shuffle(every)
         trips = {
             pair: [(*pair, r["HORÁRIO SAÍDA"], float(r["KM CHEGADA"])) for r in of_pair]
             for pair, of_pair in rows.items()
         }
-        self.take(name, csv_of(*every), trips, accepted)
+        self.take(name, csv_of(*every), trips, sound)
 
-    def take(self, name: str, content: bytes, trips: dict[Pair, list], accepted: bool) -> None:
+    def take(self, name: str, content: bytes, trips: dict[Pair, list], sound: bool) -> None:
         self.inbox.put(name, content)
         (landed,) = self.landed()
         received = receive_file(self.lake, self.inbox, landed.file_id)
         duplicate = self.repeats(content)
         manifest = self.judge(received)
-        expected = "duplicate" if duplicate else "accepted" if accepted else "rejected"
+        expected = "duplicate" if duplicate else "accepted" if sound else "rejected"
         assert manifest.verdict == expected, (manifest.verdict, expected)
         self.fates[expected] += 1
         self.sent.append(Sent(name.casefold(), trips, file=landed.file_id, content=content,
                               accepted=expected == "accepted"))  # fmt: skip
 
     def repeats(self, content: bytes) -> bool:
-        """Whether this content's trips count already, as the file's that last brought them in."""
-        with_content = [s for s in self.words if s.content == content]
-        return bool(with_content) and not (with_content[-1].was_replaced or with_content[-1].withdrawn)
+        """Whether this content's trips count already, as another file's."""
+        return any(s.content == content and not (s.was_replaced or s.withdrawn) for s in self.words)
 
     def judge(self, received: Received):
         judged = judge_file(self.lake, received, RuleSettings(), Reference())
         return archive_file(self.lake, self.inbox, judged, received.data)
 
     def judge_again(self) -> None:
-        """Somebody materialises a file's partition again: nothing changes."""
-        if self.sent:
-            self.judge(receive_file(self.lake, self.inbox, self.dice.choice(self.sent).file))
+        """Somebody materialises a file's partition again: nothing changes.
+
+        (Where it repeats a file that was withdrawn since, it would count from now on.)
+        """
+        withdrawn = [s.content for s in self.words if s.withdrawn]
+        if again := [s for s in self.sent if s.accepted or s.content not in withdrawn]:
+            self.judge(receive_file(self.lake, self.inbox, self.dice.choice(again).file))
 
     def withdraw(self) -> None:
         """Take back a name, or one of its files."""
