@@ -479,6 +479,7 @@ def check(
             "from": since.astimezone(UTC).isoformat(),
             "to": until.astimezone(UTC).isoformat(),
             "records": len(page.records) if page else 0,
+            "left_out": page.left_out if page else 0,
             "skipped": [f"{vehicle.id}: {vehicle.reason}" for vehicle in skipped],
             "values": values,
         }
@@ -487,6 +488,7 @@ def check(
     click.echo(
         f"{asked.name} ({profile.name}), {since.isoformat()} to {until.isoformat()}: "
         f"{len(page.records) if page else 0} records on the first page"
+        + (f", and {page.left_out} that `where` leaves out" if page and page.left_out else "")
     )
     for vehicle in skipped:
         click.echo(f"  skipped: vehicle {vehicle.id}: {vehicle.reason}")

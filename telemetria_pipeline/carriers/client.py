@@ -7,7 +7,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, overload
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
@@ -20,6 +20,7 @@ import urllib3
 from telemetria_pipeline.carriers.credentials import Credentials, SealedHeaders
 from telemetria_pipeline.carriers.decoding import (
     Decoded,
+    counted,
     decode,
     fitting_rule,
     login_document,
@@ -29,6 +30,7 @@ from telemetria_pipeline.carriers.decoding import (
 from telemetria_pipeline.carriers.errors import (
     AuthError,
     BodyTooLarge,
+    BusyInBody,
     CarrierError,
     DeadlineExceeded,
     PermanentError,
@@ -42,7 +44,7 @@ from telemetria_pipeline.carriers.errors import (
 )
 from telemetria_pipeline.carriers.instants import write_instant
 from telemetria_pipeline.carriers.lookups import stamped
-from telemetria_pipeline.carriers.pacing import Scope
+from telemetria_pipeline.carriers.pacing import Scope, rate_limit_pause_s, retry_after_s
 from telemetria_pipeline.carriers.paging import Pager
 from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.placeholders import as_fields, fill, fill_text, placeholders
@@ -81,13 +83,14 @@ class Page:
     """One answer: its body as received (decompressed, the token redacted) and the records found in it.
 
     `kind` is `trips`, `vehicles` or a look-up's name. `stamp` is what the vehicle of a fan-out gives to its
-    trips. `path` holds the query.
+    trips. `path` holds the query. `left_out` counts the records that the listing's `where` does not want.
     """
 
     number: int
     kind: str
     body: bytes = field(repr=False)
     records: list[Any] = field(repr=False)
+    left_out: int
     stamp: dict[str, str]
     path: str
     status: int
@@ -121,6 +124,7 @@ class _Answer:
     status: int = 0
     body: bytes = b""
     link: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -249,13 +253,15 @@ class CarrierClient:
         while not pager.done:
             url, answer, decoded = self._fetch(prepared, kind, pager, first)
             first = False
+            records = counted(listing, decoded.records)
             if found is not None:
-                found += decoded.records
+                found += records
             yield Page(
                 number=next(numbers),
                 kind=kind,
                 body=answer.body,
-                records=decoded.records if kind == "trips" or kind in self.profile.joins else [],
+                records=records if kind == "trips" or kind in self.profile.joins else [],
+                left_out=len(decoded.records) - len(records),
                 stamp=stamp,
                 path=self._redact(_path_of(url)),
                 status=answer.status,
@@ -322,13 +328,16 @@ class CarrierClient:
                 decoded = decode(self.profile, answer.body, kind, answer.status)
                 if first and answer.body.strip():
                     refuse_repeated_keys(answer.body)
-                pager.take(decoded, answer.link)
+                pager.take(replace(decoded, headers=answer.headers), answer.link)
             except CarrierError as error:
                 failure = error
             self._log_line(request, answer, attempts, failure)
             if failure is None:
                 return request.url, answer, decoded
             throttles += isinstance(failure, Throttled)
+            if isinstance(failure, BusyInBody) and failure.wait_s is None:
+                failure.wait_s = retry_after_s(answer.headers.get("retry-after"), http.retry_after_cap_s)
+                self._scope.pause(failure.wait_s or 0)
             if isinstance(failure, AuthError) and failure.expired and not renewed:
                 renewed = self._credentials.renew()
                 if renewed:
@@ -446,7 +455,11 @@ class CarrierClient:
                 answer.status = response.status_code
                 answer.body = self._redact(self._read(response, deadline))
                 # Redacted before it is followed: urllib3's own log shows the addresses asked.
+                answer.headers = {n.lower(): self._redact(v) for n, v in response.headers.items()}
                 answer.link = self._redact(response.links.get("next", {}).get("url", ""))
+                cap = self.profile.http.retry_after_cap_s
+                if pause := rate_limit_pause_s(answer.headers, cap):
+                    self._scope.pause(pause)
                 if answer.status >= 300:
                     trouble = self._refused(response, answer.body, kind)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:

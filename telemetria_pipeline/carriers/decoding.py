@@ -1,7 +1,8 @@
 """From a body's bytes to its records: used when a page arrives, and again when it is re-read from raw."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -22,19 +23,27 @@ from telemetria_pipeline.carriers.profile import ErrorRule, Listing, Profile
 
 @dataclass(frozen=True)
 class Decoded:
-    """A body read as JSON, and the records in it."""
+    """A body read as JSON, and the records in it; `headers` came with it, their names in small letters."""
 
     document: Any
     records: list[Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def decode_page(profile: Profile, body: bytes, kind: str = "trips", status: int = 200) -> list[Any]:
-    """The records of a page kept as received.
+    """The records that count of a page kept as received.
 
     Raises what the capture would have raised: `NotJson`, `UnexpectedBody`, `ErrorInBody`, `BusyInBody`,
     `TruncatedListing`.
     """
-    return decode(profile, body, kind, status).records
+    return counted(profile.listing(kind), decode(profile, body, kind, status).records)
+
+
+def counted(listing: Listing, records: list[Any]) -> list[Any]:
+    """The records that a listing's `where` leaves; paging goes by all of them."""
+    if listing.where is None:
+        return records
+    return [record for record in records if truth(search(listing.where, record))]
 
 
 def decode(profile: Profile, body: bytes, kind: str, status: int = 200) -> Decoded:

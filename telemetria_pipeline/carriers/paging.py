@@ -73,10 +73,12 @@ class Pager:
         paging, count = self._paging, len(decoded.records)
         if isinstance(paging, NoPaging):
             return None
-        more = truth(search(paging.has_more, decoded.document)) if paging.has_more else None
+        more = truth(_at(paging.has_more, decoded)) if paging.has_more else None
         if more is False:
             return None
         if isinstance(paging, Cursor | Link):
+            if isinstance(paging, Cursor) and paging.last_page and not self._goes_on(count):
+                return None
             given = link if isinstance(paging, Link) and paging.next is None else self._given(decoded)
             if given in (None, ""):
                 if more:
@@ -102,16 +104,18 @@ class Pager:
 
     def _given(self, decoded: Decoded) -> Any:
         path = self._paging.cursor if isinstance(self._paging, Cursor) else self._paging.next  # type: ignore[union-attr]
-        return search(path, decoded.document) if path else None
+        return _at(path, decoded) if path else None
 
     def _total(self, decoded: Decoded) -> int | None:
         path = getattr(self._paging, "total", None)
-        total = search(path, decoded.document) if path else None
+        total = _at(path, decoded) if path else None
+        if isinstance(total, str) and total.isdecimal() and path and path.startswith("header:"):
+            return int(total)
         return total if isinstance(total, int) and not isinstance(total, bool) else None
 
     def _goes_on(self, count: int) -> bool:
         paging = self._paging
-        if isinstance(paging, PageNumber | Offset) and paging.last_page == "short":
+        if isinstance(paging, PageNumber | Offset | Cursor) and paging.last_page == "short":
             return count >= (paging.size or 1)
         return count > 0
 
@@ -148,6 +152,13 @@ class Pager:
             for key in above:
                 holder = holder.setdefault(key, {})
         holder[name] = value
+
+
+def _at(place: str, decoded: Decoded) -> Any:
+    """What the body holds at a path, or the header that the place names."""
+    if place.startswith("header:"):
+        return decoded.headers.get(place.removeprefix("header:").lower())
+    return search(place, decoded.document)
 
 
 def _fingerprint(records: list[Any]) -> bytes:

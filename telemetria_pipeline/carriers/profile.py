@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from telemetria_pipeline.carriers.documents import NotYaml, load_yaml, problem_text
+from telemetria_pipeline.carriers.instants import names_a_clock
 from telemetria_pipeline.carriers.placeholders import placeholders
 from telemetria_pipeline.carriers.units import UNITS, dimension
 from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS, TEXT
@@ -45,6 +46,34 @@ def _path(value: str) -> str:
     return value
 
 
+def _place(value: str) -> str:
+    name = value.removeprefix("header:")
+    if name == value:
+        return _path(value)
+    if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+        raise ValueError(f"{name!r} is no name of a header; write one like header:X-Total-Count")
+    return value
+
+
+def _window_format(value: str) -> str:
+    return _time_format(value, WINDOW_FORMATS)
+
+
+def _record_format(value: str) -> str:
+    value = _time_format(value, RECORD_FORMATS)
+    if "%" in value and not names_a_clock(value):
+        raise ValueError(f"{value!r} names a day only, and a trip departs at an hour: add one, as %H:%M:%S")
+    return value
+
+
+def _time_format(value: str, known: tuple[str, ...]) -> str:
+    if value not in known and "%" not in value:
+        raise ValueError(
+            f"{value!r} is no time format; write {', '.join(known)}, or a pattern such as %d/%m/%Y %H:%M:%S"
+        )
+    return value
+
+
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -61,7 +90,12 @@ def _column(value: str) -> str:
     return value
 
 
+WINDOW_FORMATS = ("iso_utc", "iso_offset", "iso_local", "epoch_s", "epoch_ms", "date")
+RECORD_FORMATS = ("iso", "iso_utc", "iso_local", "epoch_s", "epoch_ms", "json_date")
 Path_ = Annotated[str, AfterValidator(_path)]
+Place = Annotated[str, AfterValidator(_place)]
+WindowFormat = Annotated[str, AfterValidator(_window_format)]
+RecordFormat = Annotated[str, AfterValidator(_record_format)]
 Zone = Annotated[str, AfterValidator(_zone)]
 ColumnName = Annotated[str, AfterValidator(_column)]
 # What a request itself fills in; a secret cannot take one of these names.
@@ -180,11 +214,15 @@ class Window(_Strict):
         description="Minutes after the hour until each trip that departs in it is listed, whole: the longest "
         "trip, the latest upload. The hour is then captured once more.",
     )
-    format: Literal["iso_utc", "iso_offset", "iso_local", "epoch_s", "epoch_ms", "date"] = Field(
-        default="iso_utc", description="How `{start}` and `{end}` are written; `date` counts the last day in."
+    format: WindowFormat = Field(
+        default="iso_utc",
+        description="How `{start}` and `{end}` are written: `iso_utc`, `iso_offset`, `iso_local`, `epoch_s`, "
+        "`epoch_ms`, `date`, or a pattern such as `%d/%m/%Y %H:%M:%S`; one without a clock, as `date`, "
+        "counts the last day in.",
     )
     zone: Zone = Field(
-        default="UTC", description="Zone of `iso_offset`, `iso_local` (no offset written) and `date`."
+        default="UTC",
+        description="Zone of `iso_offset`, `iso_local` (no offset written), `date` and patterns.",
     )
 
     @property
@@ -202,11 +240,18 @@ class NoPaging(_Strict):
 
 
 class _Sized(_Strict):
-    size_param: str | None = Field(default=None, description="Parameter of the page's size.")
+    size_param: str | None = Field(
+        default=None,
+        description="Parameter of the page's size. All of paging's parameters go to the body where there is "
+        "one; there a dotted name, as `params.search.after`, is a place within.",
+    )
     size: int | None = Field(default=None, ge=1, description="Records asked a page.")
-    has_more: Path_ | None = Field(default=None, description="Where the body says whether more follows.")
-    total: Path_ | None = Field(
-        default=None, description="Where the body gives the number of records in all."
+    has_more: Place | None = Field(
+        default=None, description="Where the body says whether more follows; `header:Name` for a header."
+    )
+    total: Place | None = Field(
+        default=None,
+        description="Where the body gives the number of records in all; `header:Name` for a header.",
     )
 
     @model_validator(mode="after")
@@ -246,19 +291,33 @@ class Offset(_Counted):
 
 
 class Cursor(_Sized):
-    """Pages by a cursor; keyset paging too, with a cursor such as `data[-1].id`."""
+    """Pages by a cursor; keyset paging too, with a cursor such as `data[-1].id`, and feeds by version."""
 
     style: Literal["cursor"]
     cursor_param: str = Field(default="cursor", description="Parameter of the cursor.")
-    cursor: Path_ = Field(description="Where the body gives the next; none, null or empty ends the listing.")
+    cursor: Place = Field(
+        description="Where the body gives the next, or `header:Name`; none, null or empty ends the listing."
+    )
+    last_page: Literal["empty", "short"] | None = Field(
+        default=None,
+        description="For a feed that always gives a next version: what ends it too, an `empty` page or one "
+        "`short` of the size.",
+    )
+
+    @model_validator(mode="after")
+    def _short_of_something(self) -> "Cursor":
+        if self.last_page == "short" and self.size is None:
+            raise ValueError("last_page: short needs size and size_param")
+        return self
 
 
 class Link(_Sized):
     """Pages by the address of the next one."""
 
     style: Literal["link"]
-    next: Path_ | None = Field(
-        default=None, description="Where the body gives it; unless said, the Link header's rel=next."
+    next: Place | None = Field(
+        default=None,
+        description="Where the body gives it, or `header:Name`; unless said, the Link header's rel=next.",
     )
 
 
@@ -365,6 +424,9 @@ class Listing(_Request):
         default="@", description="Where the body holds the array of records; `@` is the body."
     )
     unwrap: str | None = Field(default=None, description="Key that wraps each single record.")
+    where: Path_ | None = Field(
+        default=None, description="True in the (unwrapped) records that count; the others are left out."
+    )
     single_object: bool = Field(
         default=False, description="A single result may come as an object, not an array."
     )
@@ -444,10 +506,11 @@ def _short_field(value: object) -> object:
 class Times(_Strict):
     """How the records write instants."""
 
-    format: Literal["iso", "iso_utc", "iso_local", "epoch_s", "epoch_ms"] = Field(
+    format: RecordFormat = Field(
         default="iso",
         description="`iso`: an offset or Z is always there; without one `iso_utc` means UTC and `iso_local` "
-        "the vehicle's zone.",
+        "the vehicle's zone. `epoch_s`, `epoch_ms`; `json_date`: `/Date(1773136800000)/`; or a pattern "
+        "such as `%d/%m/%Y %H:%M:%S`, in the vehicle's zone unless it has %z.",
     )
     zone: Zone = Field(
         default="America/Sao_Paulo", description="The vehicles' zone, where `fields.fuso` does not give it."

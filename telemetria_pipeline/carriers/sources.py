@@ -100,7 +100,7 @@ class Source(BaseModel):
         if unnamed:
             given = ", ".join(sorted(self.secrets))
             raise SourceError(
-                f"the profile {profile.name} needs a secret {unnamed[0]}, and {self.name} names only {given}: "
+                f"the profile {profile.name} needs the secret {unnamed[0]}; {self.name} names only {given}: "
                 f"write {{{unnamed[0]}: THE_VARIABLE}} under `secrets` of the source in sources.yaml"
             )
         values = {name: os.environ.get(self.secrets[name], "").strip() for name in profile.secrets}

@@ -18,6 +18,7 @@ class RawPage(BaseModel):
     fetched_at: datetime
     stamp: dict[str, str] = {}
     status: int = 200
+    left_out: int = 0  # records of another kind, by the profile's `where`
 
 
 class SkippedVehicle(BaseModel):

@@ -103,6 +103,7 @@ def raw_metadata(manifest: HourManifest, uri: str) -> dict[str, Any]:
         "retries": capture.retries,
         "bytes": capture.bytes,
         "pages": len(capture.pages),
+        **({"records_left_out": left_out} if (left_out := sum(p.left_out for p in capture.pages)) else {}),
         **({"vehicles_skipped": _skipped(capture)} if capture.skipped else {}),
         "capture": capture.id,
         "captures_kept": len(manifest.captures),

@@ -83,6 +83,7 @@ def capture_hour(
                     fetched_at=page.fetched_at,
                     stamp=page.stamp,
                     status=page.status,
+                    left_out=page.left_out,
                 )
             )
             if page.kind in profile.joins:

@@ -26,7 +26,7 @@ def load(tmp_path):
 
 
 def test_the_shipped_profiles_load():
-    assert shipped_profiles() == ["motive", "samsara", "simulator", "traccar"]
+    assert shipped_profiles() == ["geotab", "motive", "navixy", "samsara", "simulator", "traccar"]
     for name in shipped_profiles():
         assert load_profile(name).name == name
 
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_profile_says_so(load, text, says):
 
 
 def test_a_profile_that_does_not_exist_names_those_that_do(tmp_path):
-    with pytest.raises(ProfileError, match="motive, samsara, simulator, traccar"):
+    with pytest.raises(ProfileError, match="geotab, motive, navixy, samsara, simulator, traccar"):
         load_profile("sansara")
     with pytest.raises(ProfileError, match="cannot be read"):
         load_profile(tmp_path)
