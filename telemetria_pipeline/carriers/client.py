@@ -383,6 +383,8 @@ class CarrierClient:
                 status=failure.status,
             )
         said = f"{path.split('?')[0]}: {failure.message}" if path else failure.message
+        if isinstance(failure, AuthError) and self._credentials.variables not in said:
+            said += f"; look at {self._credentials.variables}"
         failure.args = (self._redact(said),)
         failure.attempts = attempts
         # Raised here, not in the handler, so that no context carries a request with its headers.
