@@ -15,7 +15,7 @@ from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.carriers import published
-from telemetria_pipeline_tests.carriers.conftest import Server
+from telemetria_pipeline_tests.carriers.conftest import Answer, Server
 from telemetria_pipeline_tests.carriers.published import (
     AUTOMILE,
     GEOTAB,
@@ -204,6 +204,20 @@ def test_a_wrong_password_is_a_missing_hour_that_names_the_variables(house, monk
     assert "Incorrect login credentials" in manifest.failure.error
     assert len(geotab.server.asked) == 1
     no_secret_is_kept(geotab, "not the password")
+
+
+def test_a_geotab_that_echoes_the_request_leaves_no_secret(house, caplog):
+    api = Geotab(DEVICES, USERS, GEOTAB_TRIPS)
+
+    def echoing(asked: Any) -> Any:
+        said = api(asked).body
+        return Answer({**said, "echo": asked.json, "again": asked.body.decode()}, headers={"X-Echo": "1"})
+
+    geotab = house("geotab", echoing)
+    assert geotab.run(HOUR).success
+    same(geotab.trips(HOUR), GEOTAB_TRUTH)
+    assert b'"sessionId":"***"' in geotab.everything()
+    no_secret_is_kept(geotab, *api.sessions, output=caplog.text)
 
 
 def test_an_error_of_geotabs_in_a_200_is_no_empty_hour(house):
