@@ -499,6 +499,17 @@ def check(
         )
 
 
+@carrier.command()
+def schema() -> None:
+    """Print the profile language as JSON Schema, for an editor to complete and check a profile.
+
+    A profile names the file in its first line: # yaml-language-server: $schema=profile.schema.json
+    """
+    from telemetria_pipeline.carriers.profile import profile_schema
+
+    click.echo(json.dumps(profile_schema(), ensure_ascii=False, indent=2))
+
+
 @main.group()
 def storage() -> None:
     """The lake and the inbox."""

@@ -3,7 +3,7 @@
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jmespath
@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     JsonValue,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -74,6 +75,10 @@ def _time_format(value: str, known: tuple[str, ...]) -> str:
     return value
 
 
+def _format_schema(known: tuple[str, ...]) -> dict[str, Any]:
+    return {"anyOf": [{"enum": list(known)}, {"type": "string", "pattern": "%"}]}
+
+
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -94,10 +99,12 @@ WINDOW_FORMATS = ("iso_utc", "iso_offset", "iso_local", "epoch_s", "epoch_ms", "
 RECORD_FORMATS = ("iso", "iso_utc", "iso_local", "epoch_s", "epoch_ms", "json_date")
 Path_ = Annotated[str, AfterValidator(_path)]
 Place = Annotated[str, AfterValidator(_place)]
-WindowFormat = Annotated[str, AfterValidator(_window_format)]
-RecordFormat = Annotated[str, AfterValidator(_record_format)]
+WindowFormat = Annotated[str, AfterValidator(_window_format), WithJsonSchema(_format_schema(WINDOW_FORMATS))]
+RecordFormat = Annotated[str, AfterValidator(_record_format), WithJsonSchema(_format_schema(RECORD_FORMATS))]
 Zone = Annotated[str, AfterValidator(_zone)]
-ColumnName = Annotated[str, AfterValidator(_column)]
+ColumnName = Annotated[
+    str, AfterValidator(_column), WithJsonSchema({"type": "string", "enum": list(COLUMNS)})
+]
 # What a request itself fills in; a secret cannot take one of these names.
 _WINDOW = {"start", "end", "days_back"}
 _VEHICLE = {"vehicle", "vehicles"}
@@ -503,6 +510,11 @@ def _short_field(value: object) -> object:
     return {"path": value} if isinstance(value, str | list) else value
 
 
+_Field = Annotated[
+    FieldMap, BeforeValidator(_short_field, json_schema_input_type=Path_ | list[Path_] | FieldMap)
+]
+
+
 class Times(_Strict):
     """How the records write instants."""
 
@@ -586,9 +598,7 @@ class Profile(_Strict):
     errors: list[ErrorRule] = Field(
         default_factory=list, description="What answers mean that are not what they look like."
     )
-    fields: dict[ColumnName, Annotated[FieldMap, BeforeValidator(_short_field)]] = Field(
-        description="Our column <- where it is in a record."
-    )
+    fields: dict[ColumnName, _Field] = Field(description="Our column <- where it is in a record.")
     times: Times = Field(default=Times(), description="How records write instants.")
     sentinels: dict[ColumnName, list[Scalar]] = Field(
         default_factory=dict, description="Values, as received, that mean `none` in a column."
@@ -717,6 +727,11 @@ class Profile(_Strict):
         if kind == "trips":
             return self.trips
         raise ProfileError(f"{self.name}: the profile has no listing of kind {kind!r}")
+
+
+def profile_schema() -> dict[str, Any]:
+    """The profile language as JSON Schema, for editors; what contradicts itself only `load_profile` tells."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Profile.model_json_schema()}
 
 
 def shipped_profiles() -> list[str]:
