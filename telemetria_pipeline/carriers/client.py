@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, overload
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 
 import orjson
@@ -20,8 +20,10 @@ import urllib3
 from telemetria_pipeline.carriers.credentials import Credentials, SealedHeaders
 from telemetria_pipeline.carriers.decoding import (
     Decoded,
+    as_utf8,
     counted,
     decode,
+    encoding_of,
     fitting_rule,
     login_document,
     refuse_repeated_keys,
@@ -327,7 +329,7 @@ class CarrierClient:
                 self._ask(request, deadline, answer, kind)
                 decoded = decode(self.profile, answer.body, kind, answer.status)
                 if first and answer.body.strip():
-                    refuse_repeated_keys(answer.body)
+                    refuse_repeated_keys(as_utf8(self.profile, answer.body))
                 pager.take(replace(decoded, headers=answer.headers), answer.link)
             except CarrierError as error:
                 failure = error
@@ -455,7 +457,7 @@ class CarrierClient:
                 allow_redirects=False,
             ) as response:
                 answer.status = response.status_code
-                answer.body = self._redact(self._read(response, deadline))
+                answer.body = self._redacted(self._read(response, deadline))
                 # Redacted before it is followed: urllib3's own log shows the addresses asked.
                 answer.headers = {n.lower(): self._redact(v) for n, v in response.headers.items()}
                 answer.link = self._redact(response.links.get("next", {}).get("url", ""))
@@ -499,22 +501,27 @@ class CarrierClient:
         rule = fitting_rule(self.profile, body, kind, response.status_code)
         if rule is not None and rule.outcome == "empty":
             return None
-        error = refusal(response, body, self.profile, self._url_key, self._credentials.variables)
+        error = refusal(
+            response, as_utf8(self.profile, body), self.profile, self._url_key, self._credentials.variables
+        )
         if rule is not None:
-            error = ruled(rule, body, response.status_code, error)
+            error = ruled(self.profile, rule, body, response.status_code, error)
         if isinstance(error, TransientError) and error.wait_s:
             self._scope.pause(error.wait_s)
         self.stats.throttled += isinstance(error, Throttled)
         return error
 
-    @overload
-    def _redact(self, data: str) -> str: ...
+    def _redact(self, text: str) -> str:
+        return self._credentials.redact(text)
 
-    @overload
-    def _redact(self, data: bytes) -> bytes: ...
-
-    def _redact(self, data: str | bytes) -> str | bytes:
-        return self._credentials.redact(data)
+    def _redacted(self, body: bytes) -> bytes:
+        """The body as received, but for secrets, which two bytes a letter would hide from a look at bytes."""
+        encoding = encoding_of(self.profile, body)
+        if not encoding.lower().startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
+            return self._credentials.redact(body)
+        text = body.decode(encoding, "replace")
+        clean = self._credentials.redact(text)
+        return body if clean == text else clean.encode(encoding)
 
     def _same_origin(self, url: str) -> str:
         if urlsplit(url)[:2] != urlsplit(self._base)[:2]:

@@ -1,5 +1,6 @@
 """From a body's bytes to its records: used when a page arrives, and again when it is re-read from raw."""
 
+import codecs
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,12 +49,12 @@ def counted(listing: Listing, records: list[Any]) -> list[Any]:
 
 def decode(profile: Profile, body: bytes, kind: str, status: int = 200) -> Decoded:
     """The body as JSON, checked for errors and truncation, and its records unwrapped."""
-    listing = profile.listing(kind)
+    listing, body = profile.listing(kind), as_utf8(profile, body)
     rule = fitting_rule(profile, body, kind, status)
     if rule is not None:
         if rule.outcome == "empty":
             return Decoded(None, [])
-        raise ruled(rule, body, status)
+        raise ruled(profile, rule, body, status)
     if listing.no_records == "empty" and not body.strip():
         return Decoded(None, [])
     try:
@@ -83,16 +84,18 @@ def fitting_rule(profile: Profile, body: bytes, kind: str, status: int) -> Error
         rules = [r for r in rules if r.outcome != "skip" and (kind != "login" or r.outcome != "empty")]
     if not rules:
         return None
-    document = _json_or_none(body)
+    document = _json_or_none(profile, body)
     for rule in rules:
         if rule.when is None or (document is not None and truth(search(rule.when, document))):
             return rule
     return None
 
 
-def ruled(rule: ErrorRule, body: bytes, status: int, plain: CarrierError | None = None) -> CarrierError:
+def ruled(
+    profile: Profile, rule: ErrorRule, body: bytes, status: int, plain: CarrierError | None = None
+) -> CarrierError:
     """The error that a rule makes of an answer; `plain` is what it would be without the rule."""
-    document = _json_or_none(body)
+    document = _json_or_none(profile, body)
     said = search(rule.message, document) if rule.message else None
     text = plain.message if plain and not said else f"the carrier answered {status} with an error: "
     if said or not plain:
@@ -114,16 +117,31 @@ def login_document(profile: Profile, body: bytes, status: int) -> Any:
     """The answer of a login as JSON; no error repeats it, since it may hold a session."""
     rule = fitting_rule(profile, body, "login", status)
     if rule is not None:
-        raise ruled(rule, body, status)
-    document = _json_or_none(body)
+        raise ruled(profile, rule, body, status)
+    document = _json_or_none(profile, body)
     if document is None:
         raise NotJson("its answer is not JSON; look at the source's address and at login.path in the profile")
     return document
 
 
-def _json_or_none(body: bytes) -> Any:
+def as_utf8(profile: Profile, body: bytes) -> bytes:
+    """The body in UTF-8 and without a byte order mark, whatever `encoding` it came in."""
+    encoding = encoding_of(profile, body)
+    return body if encoding == "utf-8" else body.decode(encoding, "replace").encode()
+
+
+def encoding_of(profile: Profile, body: bytes) -> str:
+    """The encoding that a byte order mark tells, else the profile's."""
+    if body.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return profile.encoding
+
+
+def _json_or_none(profile: Profile, body: bytes) -> Any:
     try:
-        return orjson.loads(body)
+        return orjson.loads(as_utf8(profile, body))
     except orjson.JSONDecodeError:
         return None
 

@@ -1,5 +1,6 @@
 """A carrier described without code: the profile's keys, read from YAML and checked on load."""
 
+import codecs
 import difflib
 import re
 from pathlib import Path
@@ -119,6 +120,15 @@ def _secret_name(value: str) -> str:
     return value
 
 
+def _encoding(value: str) -> str:
+    try:
+        codec = codecs.lookup(value)
+        "{}".encode(value).decode(value)
+    except (LookupError, UnicodeError):
+        raise ValueError(f"{value!r} is no encoding; write one like latin-1, cp1252 or utf-8") from None
+    return codec.name
+
+
 def _text_columns(stamp: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
     for name in stamp:
         if COLUMNS[name].type != TEXT:
@@ -132,6 +142,7 @@ def _lookup_name(value: str) -> str:
     return value
 
 
+Encoding = Annotated[str, AfterValidator(_encoding)]
 SecretName = Annotated[str, AfterValidator(_secret_name)]
 LookupName = Annotated[str, AfterValidator(_lookup_name)]
 Stamp = Annotated[dict[ColumnName, Path_ | list[Path_]], AfterValidator(_text_columns)]
@@ -584,6 +595,9 @@ class Profile(_Strict):
     )
     headers: dict[str, str] = Field(
         default_factory=dict, description="Further headers; a secret only in braces, by its name."
+    )
+    encoding: Encoding = Field(
+        default="utf-8", description="Of the bodies, as `latin-1`; a byte order mark goes before it."
     )
     http: Http = Field(default=Http(), description="Timeouts, deadlines and budgets.")
     pacing: Pacing = Field(default=Pacing(), description="How fast requests may follow.")

@@ -1,6 +1,7 @@
 """What a profile can say of a request, a login and an answer, over a real socket."""
 
 import base64
+import json
 import logging
 import time
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import yaml
 
 from telemetria_pipeline.carriers import errors
 from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.decoding import decode_page
 from telemetria_pipeline.carriers.lookups import add_entries
 from telemetria_pipeline.carriers.mapping import map_pages
 from telemetria_pipeline.carriers.pacing import rate_limit_pause_s
@@ -517,6 +519,33 @@ def test_windows_are_written_by_pattern(serve):
         assert server.asked[-1].query == {"from": start, "to": end}
 
 
+# ---------------------------------------------------------------- encodings
+
+
+@pytest.mark.parametrize(
+    ("encoding", "sent"),
+    [
+        ("utf-8", "utf-8-sig"), ("latin-1", "latin-1"), ("cp1252", "cp1252"), ("utf-8", "utf-16"),
+        ("utf-16-le", "utf-16-le"), ("latin-1", "utf-8-sig"),
+    ],
+)  # fmt: skip
+def test_a_body_is_read_in_its_encoding_and_kept_as_received(serve, encoding, sent):
+    rows = [ROW | {"v": "Ônibus São João", "echo": ""}, ROW | {"v": "2", "echo": TOKEN}]
+    profile = make_profile(encoding=encoding)
+    for row in rows:
+        body = json.dumps({"data": [row]}, ensure_ascii=False).encode(sent)
+        (page,), _ = capture(serve([Answer(body)]), profile)
+        assert page.records[0]["v"] == row["v"] and TOKEN not in str(page.records)
+        assert (page.body == body) is (not row["echo"])
+        assert decode_page(profile, page.body) == page.records
+
+
+def test_an_error_with_a_byte_order_mark_is_told_by_the_table(serve):
+    profile = make_profile(errors=[{"when": "busy", "message": "busy", "means": "retry"}])
+    body = b"\xef\xbb\xbf" + b'{"busy": "later"}'
+    assert "later" in str(failure(serve([Answer(body)]), profile, kind=errors.BusyInBody))
+
+
 # ---------------------------------------------------------------- what is refused on load
 
 BASE = {
@@ -582,6 +611,8 @@ BASE = {
             "trips.paging.total: 'a b' is no name of a header",
         ),
         ({"fields": {"veiculo_id": "v", "saida_utc": "t"}}, "positions only"),
+        ({"encoding": "latin-99"}, "encoding: 'latin-99' is no encoding"),
+        ({"encoding": "base64"}, "encoding: 'base64' is no encoding"),
     ],
 )
 def test_what_contradicts_is_refused_with_its_key(tmp_path, changes, says):
