@@ -448,7 +448,7 @@ def check(
 
     Without a window: the last full hour.
     """
-    from telemetria_pipeline.carriers.inspection import inspect
+    from telemetria_pipeline.carriers.inspection import inspect, positions_only
     from telemetria_pipeline.carriers.lookups import Tables, add_entries
 
     settings = Settings.load()
@@ -472,6 +472,7 @@ def check(
             page = None
         skipped = client.skipped
     values = inspect(profile, page, len(page.records) if as_json else records, tables) if page else []
+    warning = positions_only(profile, page) if page else None
     if as_json:
         found: dict[str, Any] = {
             "source": asked.name,
@@ -479,6 +480,7 @@ def check(
             "from": since.astimezone(UTC).isoformat(),
             "to": until.astimezone(UTC).isoformat(),
             "records": len(page.records) if page else 0,
+            "warning": warning,
             "left_out": page.left_out if page else 0,
             "skipped": [f"{vehicle.id}: {vehicle.reason}" for vehicle in skipped],
             "values": values,
@@ -490,6 +492,8 @@ def check(
         f"{len(page.records) if page else 0} records on the first page"
         + (f", and {page.left_out} that `where` leaves out" if page and page.left_out else "")
     )
+    if warning:
+        click.echo(f"  {warning}")
     for vehicle in skipped:
         click.echo(f"  skipped: vehicle {vehicle.id}: {vehicle.reason}")
     for value in values:

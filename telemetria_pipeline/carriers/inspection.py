@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 
 from telemetria_pipeline.carriers.lookups import Tables
-from telemetria_pipeline.carriers.mapping import PageLike, map_pages, shown
+from telemetria_pipeline.carriers.mapping import PageLike, map_pages, seen_fields, shown
 from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
 from telemetria_pipeline.contracts.base import NUMBER
+
+_LATITUDE, _LONGITUDE = {"lat", "latitude"}, {"lon", "lng", "long", "longitude"}
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,20 @@ def inspect(
             }
         )
     return entries
+
+
+def positions_only(profile: Profile, page: PageLike) -> str | None:
+    """What to say where the records are positions (a place, one instant) and no trips; None where not."""
+    seen = {name.rpartition(".")[2].lower() for name in seen_fields(page.records)}
+    if not seen & _LATITUDE or not seen & _LONGITUDE:
+        return None
+    frame = map_pages(profile, [page])
+    if bool((frame["chegada_utc"] > frame["saida_utc"]).any()):
+        return None
+    return (
+        "these look like positions, not trips: each has a place, and none an arrival after its departure. "
+        "Look for the API's list of trips; a carrier that lists positions only cannot be read yet"
+    )
 
 
 def _note(profile: Profile, name: str, page: PageLike, received: object, mapped: object) -> str:
