@@ -44,7 +44,7 @@ from telemetria_pipeline.carriers.errors import (
     TransientError,
     UnexpectedBody,
 )
-from telemetria_pipeline.carriers.instants import write_instant
+from telemetria_pipeline.carriers.instants import Edge
 from telemetria_pipeline.carriers.lookups import stamped
 from telemetria_pipeline.carriers.pacing import Scope, rate_limit_pause_s, retry_after_s
 from telemetria_pipeline.carriers.paging import Pager
@@ -223,17 +223,16 @@ class CarrierClient:
             )
 
     def _edges(self, start: datetime, end: datetime) -> dict[str, Any]:
-        """What the window's placeholders stand for; a number where the profile writes epochs."""
+        """What the window's placeholders stand for."""
         window = self.profile.window
         start -= timedelta(minutes=window.pad_before_min)
         end += timedelta(minutes=window.after_min)
-        edges: dict[str, Any] = {
-            "start": write_instant(start, window.format, window.zone),
-            "end": write_instant(end, window.format, window.zone, end=True),
+        days_back = max(1, math.ceil((datetime.now(UTC) - start) / timedelta(days=1)))
+        return {
+            "start": Edge(start, window.format, window.zone),
+            "end": Edge(end, window.format, window.zone, end=True),
+            "days_back": days_back,
         }
-        if window.format.startswith("epoch"):
-            edges = {name: int(text) for name, text in edges.items()}
-        return {**edges, "days_back": max(1, math.ceil((datetime.now(UTC) - start) / timedelta(days=1)))}
 
     def _listing(
         self,
@@ -276,7 +275,6 @@ class CarrierClient:
     ) -> _Prepared:
         """The request with everything filled in; `sent` stands in for `asked.sent`, `at` is a next page."""
         values = {**values, **self._credentials.values}
-        texts = {name: fill_text(f"{{{name}}}", values) for name in values}
         params, body, form = asked.params, asked.body, asked.form
         if isinstance(body, dict):
             body = sent
@@ -285,14 +283,14 @@ class CarrierClient:
         else:
             params = sent
         if at is None:
-            path = fill_text(asked.path, {name: quote(text, safe="") for name, text in texts.items()})
+            path = fill_text(asked.path, values, lambda text: quote(text, safe=""))
             at = path if path.startswith("https://") else self._base + path
-            query = as_fields(fill(params, texts))
+            query = as_fields(params, values)
         else:
             # What a carrier repeats of our secrets was redacted as it came.
             secret = self._credentials.values.keys()
             ours = {name: value for name, value in params.items() if placeholders(value) & secret}
-            query = {**dict(parse_qsl(urlsplit(at).query)), **as_fields(fill(ours, texts))} if ours else {}
+            query = {**dict(parse_qsl(urlsplit(at).query)), **as_fields(ours, values)} if ours else {}
             at = self._same_origin(at).split("?")[0] if ours else self._same_origin(at)
         if query:
             at += "?" + urlencode(query, doseq=True)
@@ -300,10 +298,10 @@ class CarrierClient:
         content: bytes | None = None
         if body is not None:
             content = orjson.dumps(fill(body, values))
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         elif form is not None:
-            content = urlencode(as_fields(fill(form, texts)), doseq=True).encode()
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            content = urlencode(as_fields(form, values), doseq=True).encode()
+            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
         return _Prepared(asked.method, at, headers, content)
 
     def _fetch(
@@ -397,11 +395,13 @@ class CarrierClient:
         login = self.profile.login
         if login is None or not self._credentials.must_log_in:
             return
+        self._session.cookies.clear()
         request, answer = self._prepared(login, {}, login.sent), _Answer()
         failure: CarrierError | None = None
         try:
             self._ask(request, deadline, answer, "login")
-            host = self._credentials.log_in(login_document(self.profile, answer.body, answer.status))
+            document = login_document(self.profile, answer.body, answer.status)
+            host = self._credentials.log_in(document, self._session.cookies.values())
             if host is not None:
                 self._move_to(host)
         except CarrierError as error:

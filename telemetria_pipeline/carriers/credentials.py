@@ -2,7 +2,7 @@
 
 import base64
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
 
 from requests import PreparedRequest
@@ -28,8 +28,11 @@ class Credentials:
         self, profile: Profile, given: Callable[[], Mapping[str, str]], keys: Mapping[str, str]
     ) -> None:
         self._profile, self._given, self._keys = profile, given, keys
+        self._in_headers = placeholders(profile.headers) | (
+            profile.auth.needs if profile.sends_auth else set()
+        )
         self._own: dict[str, str] = {}
-        self._session: dict[str, str] = {}
+        self._session: dict[str, str] | None = None  # what the login gave; None before it and after a refusal
         self._expires = float("inf")
         self._known: list[Secrets] = []
         self.variables = " and ".join(keys.get(name, name) for name in profile.secrets)
@@ -38,7 +41,7 @@ class Credentials:
     @property
     def values(self) -> dict[str, str]:
         """What stands for each name in braces."""
-        return {**self._own, **self._session}
+        return {**self._own, **(self._session or {})}
 
     @property
     def scope(self) -> str:
@@ -71,20 +74,20 @@ class Credentials:
         """Whether the login is due: it never was, it was refused, or what it gave is about to expire."""
         if self._profile.login is None:
             return False
-        return not self._session or time.monotonic() >= self._expires
+        return self._session is None or time.monotonic() >= self._expires
 
     def renew(self) -> bool:
         """After a refusal: forget the session, or ask for another token; False where there is none."""
         if self._profile.login is not None:
-            renewed = bool(self._session)
-            self._session = {}
+            renewed = self._session is not None
+            self._session = None
             return renewed
         before = self._own
         self._take_own()
         return self._own != before
 
-    def log_in(self, document: Any) -> str | None:
-        """Take what the login's answer gives; returns the host that it names, if any.
+    def log_in(self, document: Any, cookies: Iterable[str]) -> str | None:
+        """Take what the login's answer gives, and its cookies; returns the host that it names, if any.
 
         Raises `AuthError` where the answer lacks it.
         """
@@ -98,8 +101,9 @@ class Credentials:
                     f"the login's answer holds no {name} at `{path}`; look at login.gives in the profile, "
                     f"and at {self.variables}"
                 )
-            session[name] = str(value)
-            self._keep(str(value), f"the {name} that the login gave")
+            session[name] = self._keep(str(value), f"the {name} that the login gave", name)
+        for cookie in filter(None, cookies):
+            self._keep(cookie, "a cookie of the login")
         lasts = search(login.expires_in, document) if login.expires_in else login.lasts_s
         self._expires = float("inf")
         if isinstance(lasts, int | float) or (isinstance(lasts, str) and lasts.isdigit()):
@@ -123,12 +127,12 @@ class Credentials:
     def _take_own(self) -> None:
         given = self._given()
         self._own = {
-            name: self._keep(given.get(name, ""), self._keys.get(name, name))
+            name: self._keep(given.get(name, ""), self._keys.get(name, name), name)
             for name in self._profile.secrets
         }
 
-    def _keep(self, value: str, key: str) -> str:
-        secrets = Secrets(value, key)
+    def _keep(self, value: str, key: str, name: str = "") -> str:
+        secrets = Secrets(value, key, in_header=name in self._in_headers)
         if all(known.token != secrets.token for known in self._known):
             # The longest first: one may be the beginning of another.
             self._known = sorted([*self._known, secrets], key=lambda s: len(s.token), reverse=True)

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from telemetria_pipeline.carriers.errors import (
 )
 from telemetria_pipeline.carriers.paths import search, truth
 from telemetria_pipeline.carriers.profile import ErrorRule, Listing, Profile
+
+_WORD = re.compile(rb"[!-;=?-~]{8,8192}")  # a bare token: no blank, and no < or > as a page has
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,9 @@ def login_document(profile: Profile, body: bytes, status: int) -> Any:
     if rule is not None:
         raise ruled(profile, rule, body, status)
     document = _json_or_none(profile, body)
-    if document is None:
+    if document is None and _WORD.fullmatch(body.strip()):
+        return body.strip().decode()
+    if document is None and profile.login and profile.login.gives:
         raise NotJson("its answer is not JSON; look at the source's address and at login.path in the profile")
     return document
 

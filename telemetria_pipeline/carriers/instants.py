@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -101,6 +102,26 @@ def _iso_micros(value: object, naive: tzinfo | None) -> int:
         return _micros(datetime.fromisoformat(value.strip()), naive)
     except (ValueError, OverflowError):
         return _NONE
+
+
+@dataclass(frozen=True)
+class Edge:
+    """An edge of the window asked, which requests write as the profile says, or by a pattern of their own."""
+
+    instant: datetime
+    format: str
+    zone: str
+    end: bool = False
+
+    @property
+    def value(self) -> str | int:
+        """As the profile writes windows; an epoch is a number."""
+        text = write_instant(self.instant, self.format, self.zone, end=self.end)
+        return int(text) if self.format.startswith("epoch") else text
+
+    def by(self, pattern: str) -> str:
+        """The instant itself, by a pattern: the day of `{end:%d/%m}` is that of `{end:%H:%M}`."""
+        return write_instant(self.instant, pattern, self.zone)
 
 
 def write_instant(instant: datetime, format: str, zone: str, *, end: bool = False) -> str:

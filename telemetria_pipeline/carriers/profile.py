@@ -24,7 +24,7 @@ from pydantic import (
 
 from telemetria_pipeline.carriers.documents import NotYaml, load_yaml, problem_text
 from telemetria_pipeline.carriers.instants import names_a_clock
-from telemetria_pipeline.carriers.placeholders import placeholders
+from telemetria_pipeline.carriers.placeholders import patterns, placeholders
 from telemetria_pipeline.carriers.units import UNITS, dimension
 from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS, TEXT
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
@@ -387,6 +387,10 @@ class _Request(_Strict):
         """Names in braces, wherever they stand."""
         return placeholders([self.path, self.params, self.body, self.form])
 
+    def patterns(self) -> set[tuple[str, str]]:
+        """The names that are written by a pattern of their own, as `{start:%H:%M}`."""
+        return patterns([self.path, self.params, self.body, self.form])
+
 
 class Login(_Request):
     """A request whose answer gives a token or a session; asked before the first other one.
@@ -402,8 +406,8 @@ class Login(_Request):
         default=None, description="How the login's own secrets travel, if in a header (OAuth: `basic`)."
     )
     gives: dict[SecretName, Path_] = Field(
-        min_length=1,
-        description="Secrets that the answer gives <- where it holds them; each may then stand in braces.",
+        description="Secrets that the answer gives <- where it holds them (`@` is the answer, also a bare "
+        "text); each may then stand in braces. `{}` where the session is a cookie: it goes back by itself.",
     )
     expires_in: Path_ | None = Field(
         default=None, description="Where the answer says for how many seconds they hold."
@@ -708,6 +712,11 @@ class Profile(_Strict):
         if self.login:
             of_login = self.login.placeholders() | (self.login.auth.needs if self.login.auth else set())
             used["login"] = (of_login, set(self.secrets))
+        for request in filter(None, (self.login, self.trips, self.vehicles, *self.lookups.values())):
+            for name, pattern in request.patterns():
+                if name not in ("start", "end"):
+                    raise ValueError(f"{{{name}:{pattern}}}: only start and end are written by a pattern")
+                _window_format(pattern)
         for where, (names, allowed) in used.items():
             if unknown := names - allowed:
                 name = min(unknown)

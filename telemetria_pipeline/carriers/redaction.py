@@ -16,14 +16,15 @@ _LONG = 6  # a shorter token is told from data only where it stands as a word of
 class Secrets:
     """A token (for Basic: `user:secret`) and every form it takes on the way.
 
-    `key` is where it is set. Raises `AuthError` for a token that cannot be sent.
+    `key` is where it is set. Raises `AuthError` for a token that cannot be sent: `in_header` says whether it
+    goes into a header, which carries less than a body.
     """
 
-    def __init__(self, token: str, key: str = "TELEMETRIA_API_TOKEN") -> None:
+    def __init__(self, token: str, key: str = "TELEMETRIA_API_TOKEN", in_header: bool = True) -> None:
         self.token = token.strip()
         if not self.token:
             raise AuthError(f"{key} is empty. Set the token that the carrier issued.")
-        if not self.token.isascii() or not self.token.isprintable():
+        if in_header and not (self.token.isascii() and self.token.isprintable()):
             raise AuthError(
                 f"{key} holds a line break or a character that no HTTP header can carry; "
                 "paste the token again."
@@ -36,11 +37,6 @@ class Secrets:
         words = "|".join(re.escape(part) for part in parts if len(part) < _LONG)
         self._words = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])") if words else None
         self._byte_words = re.compile(self._words.pattern.encode()) if self._words else None
-
-    def render(self, template: str) -> str:
-        """The header's value: `{token}` as it is, `{basic}` in base64 as HTTP Basic wants it."""
-        basic = base64.b64encode(self.token.encode()).decode()
-        return template.replace("{token}", self.token).replace("{basic}", basic)
 
     @overload
     def redact(self, data: str) -> str: ...

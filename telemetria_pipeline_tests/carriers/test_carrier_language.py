@@ -209,6 +209,29 @@ def test_a_token_is_renewed_before_it_expires(serve, monkeypatch):
     assert len(tokens) == 2 and c.stats.retries == 0
 
 
+def test_a_session_may_be_a_cookie_and_a_password_anything(serve, caplog):
+    password, seen = "senha dé ferro", []
+
+    def respond(asked):
+        if asked.path == "/session":
+            assert asked.form == {"password": password}
+            seen.append(f"sessao-{len(seen) + 1:08d}")
+            return Answer(b"", 204, {"Set-Cookie": f"JSESSIONID={seen[-1]}; Path=/", "Content-Length": "0"})
+        if f"JSESSIONID={seen[-1]}" not in asked.headers.get("Cookie", "") or len(seen) == 1:
+            return Answer("no session", 401)
+        return Answer({"data": [ROW | {"echo": asked.headers["Cookie"]}]})
+
+    login = {"method": "POST", "path": "/session", "form": {"password": "{password}"}, "gives": {}}
+    profile = make_profile(secrets=["password"], login=login)
+    (page,), _ = capture(serve(respond), profile, {"password": password})
+    assert len(seen) == 2 and page.records[0]["echo"] == "JSESSIONID=***"
+    assert seen[1] not in caplog.text
+    keys = {"password": "ALFA_PASSWORD"}
+    in_header = make_profile(secrets=["password"], auth={"template": "{password}"})
+    with pytest.raises(errors.AuthError, match="ALFA_PASSWORD holds"):
+        CarrierClient(in_header, "http://localhost", {"password": password}, secret_keys=keys)
+
+
 def test_a_renewed_session_that_is_refused_again_fails_for_good(serve):
     tokens = {}
     error = failure(serve(oauth(lasts=0, tokens=tokens)), oauth_profile(), CLIENT, errors.AuthError)
@@ -226,7 +249,7 @@ def test_a_renewed_session_that_is_refused_again_fails_for_good(serve):
         ),
         (Answer({"error": "invalid_client"}, 400), errors.RejectedRequest, "invalid_client"),
         (Answer({"token": "abcdef-secret"}), errors.AuthError, "no token at `access_token`"),
-        (Answer(b"<html>abcdef-secret"), errors.NotJson, "the login failed: its answer is not JSON"),
+        (Answer(b"<html>abcdef-secret</html>"), errors.NotJson, "the login failed: its answer is not JSON"),
         (Answer({"error": {"message": "locked"}}), errors.ErrorInBody, "locked"),
         (Answer("down", 503), errors.ServerError, "503"),
     ],
@@ -238,6 +261,12 @@ def test_a_login_that_fails_says_so_and_never_what_it_was_told(serve, answer, ki
     )
     assert says in str(error) and "abcdef-secret" not in str(error)
     assert len(server.asked) == (3 if kind in (errors.ServerError, errors.NotJson) else 1)
+
+
+def test_a_login_may_answer_with_a_bare_token(serve):
+    server = serve(lambda asked: Answer(b"bare.t0ken-0001\n") if asked.path == "/token" else GOOD)
+    capture(server, oauth_profile(login=LOGIN | {"gives": {"token": "@"}}, trips={}), CLIENT)
+    assert server.asked[1].headers["Authorization"] == "Bearer bare.t0ken-0001"
 
 
 def test_the_variables_of_the_secrets_are_named(serve):
@@ -546,6 +575,15 @@ def test_an_error_with_a_byte_order_mark_is_told_by_the_table(serve):
     assert "later" in str(failure(serve([Answer(body)]), profile, kind=errors.BusyInBody))
 
 
+def test_day_and_hour_may_be_asked_apart(serve):
+    server = serve([GOOD])
+    params = {"d1": "{start:%d/%m/%Y}", "h1": "{start:%H:%M}", "d2": "{end:%d/%m/%Y}", "h2": "{end:%H:%M}"}
+    window = {"zone": "America/Sao_Paulo", "pad_after_min": 16 * 60}
+    capture(server, make_profile(window=window, trips={"path": "/t/{start:epoch_s}/x", "params": params}))
+    assert server.asked[0].path == "/t/1773136800/x"
+    assert server.asked[0].query == {"d1": "10/03/2026", "h1": "07:00", "d2": "11/03/2026", "h2": "00:00"}
+
+
 # ---------------------------------------------------------------- what is refused on load
 
 BASE = {
@@ -611,6 +649,8 @@ BASE = {
             "trips.paging.total: 'a b' is no name of a header",
         ),
         ({"fields": {"veiculo_id": "v", "saida_utc": "t"}}, "positions only"),
+        ({"trips": {"path": "/t/{start:soon}"}}, "'soon' is no time format"),
+        ({"trips": {"path": "/t/{token:%H}"}}, "only start and end are written by a pattern"),
         ({"encoding": "latin-99"}, "encoding: 'latin-99' is no encoding"),
         ({"encoding": "base64"}, "encoding: 'base64' is no encoding"),
     ],
