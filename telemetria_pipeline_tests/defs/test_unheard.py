@@ -62,14 +62,14 @@ class FanOut(World):
 
 @pytest.fixture
 def buses() -> list[Bus]:
-    """Three that declare a trip at seven; the silent one never drove it, though its device lives."""
+    """Three that declare a trip at seven; only the honest one drove it, and all devices live."""
     made = [Bus(REFUSED), Bus(SILENT), Bus(HONEST)]
     for bus in made:
         bus.hear(-1, 20, 10)
-        if bus.plate == SILENT:
-            bus.declare(0, 7, 40)
-        else:
+        if bus.plate == HONEST:
             bus.drive(0, 7, 40)
+        else:
+            bus.declare(0, 7, 40)
         bus.hear(1, 5, 10)
     return made
 
@@ -79,7 +79,7 @@ def test_without_a_refusal_all_are_judged(tmp_path, buses):
     world.hear_all()
     world.take("a.csv", [row for bus in buses for row in bus.rows])
     audit_day(world.lake, THURSDAY, SETTINGS)
-    assert world.verdicts() == {REFUSED: "ok", SILENT: "divergente", HONEST: "ok"}
+    assert world.verdicts() == {REFUSED: "divergente", SILENT: "divergente", HONEST: "ok"}
 
 
 def test_a_refused_vehicle_is_inconclusive_and_the_others_are_judged(tmp_path, buses):
@@ -129,4 +129,4 @@ def test_a_refusal_that_passes_makes_the_day_stale(tmp_path, buses):
     world.hear_all([seven])
     assert stale_days(world.lake, [THURSDAY], SETTINGS) == [THURSDAY]
     audit_day(world.lake, THURSDAY, SETTINGS)
-    assert world.verdicts() == {REFUSED: "ok", SILENT: "divergente", HONEST: "ok"}
+    assert world.verdicts() == {REFUSED: "divergente", SILENT: "divergente", HONEST: "ok"}
