@@ -25,6 +25,7 @@ from telemetria_pipeline.carriers.decoding import (
     decode,
     encoding_of,
     fitting_rule,
+    json_or_none,
     login_document,
     refuse_repeated_keys,
     ruled,
@@ -498,14 +499,15 @@ class CarrierClient:
 
     def _refused(self, response: requests.Response, body: bytes, kind: str) -> CarrierError | None:
         """The error that the answer stands for; a pause that it asks for holds for the whole scope."""
-        rule = fitting_rule(self.profile, body, kind, response.status_code)
+        document = json_or_none(self.profile, body)
+        rule = fitting_rule(self.profile, document, kind, response.status_code)
         if rule is not None and rule.outcome == "empty":
             return None
         error = refusal(
             response, as_utf8(self.profile, body), self.profile, self._url_key, self._credentials.variables
         )
         if rule is not None:
-            error = ruled(self.profile, rule, body, response.status_code, error)
+            error = ruled(rule, document, response.status_code, error)
         if isinstance(error, TransientError) and error.wait_s:
             self._scope.pause(error.wait_s)
         self.stats.throttled += isinstance(error, Throttled)

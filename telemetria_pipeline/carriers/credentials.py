@@ -1,6 +1,7 @@
 """What a client may send and nobody may see: a source's secrets, and what its login gave."""
 
 import base64
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, overload
@@ -14,6 +15,9 @@ from telemetria_pipeline.carriers.placeholders import fill_text, placeholders
 from telemetria_pipeline.carriers.profile import Auth, Profile
 from telemetria_pipeline.carriers.redaction import Secrets
 
+# A shorter number is an id of the account; masked in the data, it would mask vehicles and kilometres too.
+_LONG_NUMBER = 10
+_SESSION_COOKIE = re.compile(r"(?=.*[0-9]).{16,}")  # and no language, zone or flag
 _EARLY_S = 60  # a session is renewed before it expires, so that no request meets its end
 
 
@@ -101,9 +105,12 @@ class Credentials:
                     f"the login's answer holds no {name} at `{path}`; look at login.gives in the profile, "
                     f"and at {self.variables}"
                 )
-            session[name] = self._keep(str(value), f"the {name} that the login gave", name)
-        for cookie in filter(None, cookies):
-            self._keep(cookie, "a cookie of the login")
+            session[name] = str(value)
+            if not session[name].isdigit() or len(session[name]) >= _LONG_NUMBER:
+                self._keep(str(value), f"the {name} that the login gave", name)
+        for cookie in cookies:
+            if _SESSION_COOKIE.fullmatch(cookie):
+                self._keep(cookie, "a cookie of the login")
         lasts = search(login.expires_in, document) if login.expires_in else login.lasts_s
         self._expires = float("inf")
         if isinstance(lasts, int | float) or (isinstance(lasts, str) and lasts.isdigit()):

@@ -53,52 +53,48 @@ def counted(listing: Listing, records: list[Any]) -> list[Any]:
 def decode(profile: Profile, body: bytes, kind: str, status: int = 200) -> Decoded:
     """The body as JSON, checked for errors and truncation, and its records unwrapped."""
     listing, body = profile.listing(kind), as_utf8(profile, body)
-    rule = fitting_rule(profile, body, kind, status)
-    if rule is not None:
-        if rule.outcome == "empty":
-            return Decoded(None, [])
-        raise ruled(profile, rule, body, status)
-    if listing.no_records == "empty" and not body.strip():
-        return Decoded(None, [])
+    document, trouble = None, ""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        trouble = NotJson(
+        trouble = (
             f"the answer is not JSON ({error}); {_start(body)}. A login page or another service may stand "
             f"at that address: look at the source's address and at {profile.name}'s base_path"
         )
-    else:
-        if listing.truncation.when and search(listing.truncation.when, document):
-            raise TruncatedListing(
-                f"the carrier says that it cut the listing ({kind}.truncation.when is true): rows are "
-                "missing. Ask for smaller pages or windows in the profile"
-            )
-        return Decoded(document, _records(listing, kind, document))
-    raise trouble  # outside of the handler: the parser's own exception holds the whole body
+    rule = fitting_rule(profile, document, kind, status)
+    if rule is not None:
+        if rule.outcome == "empty":
+            return Decoded(None, [])
+        raise ruled(rule, document, status)
+    if listing.no_records == "empty" and not body.strip():
+        return Decoded(None, [])
+    if trouble:
+        raise NotJson(trouble)  # outside of the handler: the parser's own exception holds the whole body
+    if listing.truncation.when and search(listing.truncation.when, document):
+        raise TruncatedListing(
+            f"the carrier says that it cut the listing ({kind}.truncation.when is true): rows are "
+            "missing. Ask for smaller pages or windows in the profile"
+        )
+    return Decoded(document, _records(listing, kind, document))
 
 
-def fitting_rule(profile: Profile, body: bytes, kind: str, status: int) -> ErrorRule | None:
+def fitting_rule(profile: Profile, document: Any, kind: str, status: int) -> ErrorRule | None:
     """The first of the profile's `errors` that fits an answer; None where it is what it looks like.
 
-    Only a vehicle of a fan-out can be skipped, and only a listing be empty.
+    Only a vehicle of a fan-out can be skipped, and only a listing be empty. `document` is None where the
+    body is no JSON.
     """
-    rules = [rule for rule in profile.errors if rule.fits(status)]
-    if kind != "trips":
-        rules = [r for r in rules if r.outcome != "skip" and (kind != "login" or r.outcome != "empty")]
-    if not rules:
-        return None
-    document = _json_or_none(profile, body)
-    for rule in rules:
+    for rule in profile.errors:
+        skips, empty = rule.outcome == "skip", rule.outcome == "empty"
+        if not rule.fits(status) or (skips and kind != "trips") or (empty and kind == "login"):
+            continue
         if rule.when is None or (document is not None and truth(search(rule.when, document))):
             return rule
     return None
 
 
-def ruled(
-    profile: Profile, rule: ErrorRule, body: bytes, status: int, plain: CarrierError | None = None
-) -> CarrierError:
+def ruled(rule: ErrorRule, document: Any, status: int, plain: CarrierError | None = None) -> CarrierError:
     """The error that a rule makes of an answer; `plain` is what it would be without the rule."""
-    document = _json_or_none(profile, body)
     said = search(rule.message, document) if rule.message else None
     text = plain.message if plain and not said else f"the carrier answered {status} with an error: "
     if said or not plain:
@@ -118,10 +114,10 @@ def ruled(
 
 def login_document(profile: Profile, body: bytes, status: int) -> Any:
     """The answer of a login as JSON; no error repeats it, since it may hold a session."""
-    rule = fitting_rule(profile, body, "login", status)
+    document = json_or_none(profile, body)
+    rule = fitting_rule(profile, document, "login", status)
     if rule is not None:
-        raise ruled(profile, rule, body, status)
-    document = _json_or_none(profile, body)
+        raise ruled(rule, document, status)
     if document is None and _WORD.fullmatch(body.strip()):
         return body.strip().decode()
     if document is None and profile.login and profile.login.gives:
@@ -144,7 +140,8 @@ def encoding_of(profile: Profile, body: bytes) -> str:
     return profile.encoding
 
 
-def _json_or_none(profile: Profile, body: bytes) -> Any:
+def json_or_none(profile: Profile, body: bytes) -> Any:
+    """The body as JSON; None where it is none."""
     try:
         return orjson.loads(as_utf8(profile, body))
     except orjson.JSONDecodeError:

@@ -10,6 +10,7 @@ from urllib.parse import quote, quote_plus
 from telemetria_pipeline.carriers.errors import AuthError
 
 MASK = "***"
+_START, _END = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 _LONG = 6  # a shorter token is told from data only where it stands as a word of its own
 
 
@@ -34,9 +35,14 @@ class Secrets:
         forms = {form for part in parts if len(part) >= _LONG for form in _forms(part)}
         self._text = sorted(forms, key=len, reverse=True)  # the longest first, so that no tail is left
         self._bytes = [form.encode() for form in self._text]
-        words = "|".join(re.escape(part) for part in parts if len(part) < _LONG)
-        self._words = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])") if words else None
-        self._byte_words = re.compile(self._words.pattern.encode()) if self._words else None
+        short = [part for part in parts if len(part) < _LONG]
+        words = "|".join(map(re.escape, short))
+        self._words = re.compile(rf"{_START}(?:{words}){_END}") if words else None
+        # In a body a short number is masked as a text only: as a number it is data, and *** would be no JSON.
+        in_body = [
+            rf'(?<="){part}(?=")' if part.isdigit() else rf"{_START}{re.escape(part)}{_END}" for part in short
+        ]
+        self._byte_words = re.compile("|".join(in_body).encode()) if in_body else None
 
     @overload
     def redact(self, data: str) -> str: ...

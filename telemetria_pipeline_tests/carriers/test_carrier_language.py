@@ -215,7 +215,7 @@ def test_a_session_may_be_a_cookie_and_a_password_anything(serve, caplog):
     def respond(asked):
         if asked.path == "/session":
             assert asked.form == {"password": password}
-            seen.append(f"sessao-{len(seen) + 1:08d}")
+            seen.append(f"sessao-{len(seen) + 1:012d}")
             return Answer(b"", 204, {"Set-Cookie": f"JSESSIONID={seen[-1]}; Path=/", "Content-Length": "0"})
         if f"JSESSIONID={seen[-1]}" not in asked.headers.get("Cookie", "") or len(seen) == 1:
             return Answer("no session", 401)
@@ -261,6 +261,19 @@ def test_a_login_that_fails_says_so_and_never_what_it_was_told(serve, answer, ki
     )
     assert says in str(error) and "abcdef-secret" not in str(error)
     assert len(server.asked) == (3 if kind in (errors.ServerError, errors.NotJson) else 1)
+
+
+def test_an_accounts_id_that_a_login_gives_is_no_secret_that_masks_the_data(serve):
+    def respond(asked):
+        if asked.path == "/token":
+            return Answer({"access_token": "access-token-1", "user": {"id": 42}})
+        return Answer({"data": [ROW | {"km": 42, "user": asked.query["u"]}]})
+
+    login = LOGIN | {"gives": {"token": "access_token", "user": "user.id"}}
+    (page,), _ = capture(
+        serve(respond), oauth_profile(login=login, trips={"params": {"u": "{user}"}}), CLIENT
+    )
+    assert page.records[0]["km"] == 42 and page.records[0]["user"] == "42"
 
 
 def test_a_login_may_answer_with_a_bare_token(serve):

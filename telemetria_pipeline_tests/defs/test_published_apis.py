@@ -216,7 +216,7 @@ def test_a_geotab_that_echoes_the_request_leaves_no_secret(house, caplog):
     geotab = house("geotab", echoing)
     assert geotab.run(HOUR).success
     same(geotab.trips(HOUR), GEOTAB_TRUTH)
-    assert b'"sessionId":"***"' in geotab.everything()
+    assert b'"sessionId": "***"' in geotab.everything()
     no_secret_is_kept(geotab, *api.sessions, output=caplog.text)
 
 
