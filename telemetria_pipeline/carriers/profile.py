@@ -177,7 +177,7 @@ class Auth(_Strict):
 
     @model_validator(mode="after")
     def _one_way(self) -> "Auth":
-        if self.basic and "template" in self.model_fields_set:
+        if self.basic and self.template != Auth.model_fields["template"].default:
             raise ValueError("basic and template exclude each other; keep one")
         return self
 
@@ -675,7 +675,7 @@ class Profile(_Strict):
         self._fans_out()
         for i, rule in enumerate(self.errors):
             if rule.outcome == "skip" and self.vehicles is None:
-                raise ValueError(f"errors[{i}]: means: skip is for a fan-out, and there are no `vehicles`")
+                raise ValueError(f"errors.{i}: means: skip is for a fan-out, and there are no `vehicles`")
         self._known_placeholders()
         return self
 
@@ -734,6 +734,10 @@ class Profile(_Strict):
         written = placeholders(self.headers).union(*asked)
         given = set(self.login.gives) if self.login else set()
         return "token" in given | set(self.secrets) and "token" not in written
+
+    def kept(self) -> bytes:
+        """The profile as a capture keeps it, to be read again with: `Profile.model_validate_json`."""
+        return self.model_dump_json(exclude=None if self.sends_auth else {"auth"}).encode()
 
     @property
     def joins(self) -> dict[str, Lookup | Vehicles]:

@@ -107,7 +107,7 @@ def capture_hour(
         )
         write_manifest(lake, hour, manifest)
         raise
-    lake.put_raw(_profile_key(hour, capture_id), profile.model_dump_json().encode())
+    lake.put_raw(_profile_key(hour, capture_id), profile.kept())
     capture = Capture(
         id=capture_id,
         run_id=run_id,

@@ -31,6 +31,15 @@ def test_the_shipped_profiles_load():
         assert load_profile(name).name == name
 
 
+def test_a_profile_is_the_same_when_a_capture_kept_it(load):
+    own = load({**SMALL, "secrets": ["u", "p"], "auth": {"basic": ["u", "p"]}})
+    login = {"path": "/l", "auth": {"basic": ["u", "p"]}, "gives": {"token": "t"}}
+    oauth = load({**SMALL, "secrets": ["u", "p"], "login": login})
+    for profile in (own, oauth, *map(load_profile, shipped_profiles())):
+        again = Profile.model_validate_json(profile.kept())
+        assert again == profile and again.sends_auth == profile.sends_auth
+
+
 def test_a_file_of_ones_own_loads_with_defaults(load):
     profile = load(SMALL)
     assert profile.auth.template == "Bearer {token}"
