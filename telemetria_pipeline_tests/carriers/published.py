@@ -10,6 +10,7 @@ from telemetria_pipeline_tests.carriers.conftest import Answer, Asked
 
 GEOTAB = {"database": "usina_bom_jesus", "username": "api@usina.example", "password": "s3nha / do+Geotab="}
 NAVIXY = {"token": "22eac1c27af4be7b9d04da2ce1af111b"}
+NAVIXY_USER = {"username": "api@navixy.example", "password": "s3nha do Navixy"}
 AUTOMILE = {
     "client_id": "cl13nt-0042", "client_secret": "cl13nt/s3cr3t+7", "username": "api@automile.example",
     "password": "s3nha do Automile",
@@ -75,19 +76,30 @@ class Geotab:
 
 @dataclass
 class Navixy:
-    """Navixy's backend API; `blocked` trackers answer 403, and a key in `ended` is known no more."""
+    """Navixy's backend API: `blocked` trackers answer 403; a key is known no more once `ended`, a session
+    after `lasts` calls."""
 
     trackers: list[dict] = field(default_factory=list)
     vehicles: list[dict] = field(default_factory=list)
     tracks: dict[int, list[dict]] = field(default_factory=dict)
     blocked: set[int] = field(default_factory=set)
     ended: bool = False
+    lasts: int = 1_000_000
+    sessions: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, asked: Asked) -> Answer:
         given = asked.json
         assert asked.method == "POST" and "Authorization" not in asked.headers
-        if given["hash"] != NAVIXY["token"] or self.ended:
+        if asked.path == "/v2/user/auth":
+            if given != {"login": NAVIXY_USER["username"], "password": NAVIXY_USER["password"]}:
+                return self.error(400, 102, "Wrong login or password")
+            self.sessions[f"a6aa75587e5c59c32d347da438505f{len(self.sessions):02d}"] = 0
+            return Answer({"success": True, "hash": [*self.sessions][-1]})
+        known = given["hash"] == NAVIXY["token"] and not self.ended
+        if not known and self.sessions.get(given["hash"], self.lasts) >= self.lasts:
             return self.error(400, 4, "User or API key not found or session ended")
+        if not known:
+            self.sessions[given["hash"]] += 1
         if asked.path == "/v2/tracker/list":
             return Answer({"success": True, "list": self.trackers})
         if asked.path == "/v2/vehicle/list":

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from telemetria_pipeline.carriers.profile import SHIPPED
 from telemetria_pipeline.contracts.telemetry import QUARANTINE, TRIPS
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.steps.hours import read_manifest
@@ -20,6 +21,7 @@ from telemetria_pipeline_tests.carriers.published import (
     AUTOMILE,
     GEOTAB,
     NAVIXY,
+    NAVIXY_USER,
     Automile,
     Geotab,
     Navixy,
@@ -28,7 +30,7 @@ from telemetria_pipeline_tests.carriers.published import (
 from telemetria_pipeline_tests.one_source import hour_of
 
 HOUR, LATER = "2026-03-10-07:00", "2026-03-10-08:00"  # of São Paulo: 10:00 and 11:00 UTC
-SECRETS = {"geotab": GEOTAB, "navixy": NAVIXY, "automile": AUTOMILE}
+SECRETS = {"geotab": GEOTAB, "navixy": NAVIXY, "navixy_user": NAVIXY_USER, "automile": AUTOMILE}
 PROFILES = {"automile": str(Path(published.__file__).with_name("automile.yaml"))}
 
 
@@ -320,6 +322,22 @@ def test_a_navixy_key_that_is_known_no_more_is_a_missing_hour(house):
     assert manifest.state == "missing" and "session ended" in manifest.failure.error
     assert "NAVIXY_TOKEN" in manifest.failure.error
     no_secret_is_kept(navixy)
+
+
+def test_navixy_by_a_session_that_ends(house, tmp_path, monkeypatch):
+    """The shipped profile with the login that docs/carriers.md shows, in place of the API key."""
+    text = (SHIPPED / "navixy.yaml").read_text(encoding="utf-8").replace("{token}", "{session}")
+    body = {"login": "{username}", "password": "{password}"}
+    login = {"method": "POST", "path": "/user/auth", "body": body, "gives": {"session": "hash"}}
+    profile = yaml.safe_load(text) | {"secrets": ["username", "password"], "login": login}
+    (tmp_path / "navixy_user.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    monkeypatch.setitem(PROFILES, "navixy_user", str(tmp_path / "navixy_user.yaml"))
+    api = Navixy(TRACKERS, FLEET, TRACKS, lasts=2)
+    navixy = house("navixy_user", api, "/v2")
+    assert navixy.run(HOUR).success
+    same(navixy.trips(HOUR), NAVIXY_TRUTH)
+    assert len(api.sessions) == 3
+    no_secret_is_kept(navixy, *api.sessions)
 
 
 # ---------------------------------------------------------------- Automile
