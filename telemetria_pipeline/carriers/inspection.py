@@ -95,11 +95,11 @@ def _note(profile: Profile, name: str, page: PageLike, received: object, mapped:
         if is_sentinel:
             return "means none (sentinels)"
         return "missing in the record" if received in (None, "", [], {}) else "cannot be read"
-    if name == "fuso" and (received is None or is_sentinel):
-        return "the profile's zone"
     if received is None or is_sentinel:
-        if name in page.stamp:
-            return "from the vehicles' list"
         given = [lookup for lookup, of in profile.joins.items() if name in of.stamp]
-        return f"from {' or '.join(given)}" if given else "from the description"
+        if name in page.stamp:
+            given = ["the vehicles' list"]
+        if name == "fuso":
+            given += ["the profile's zone"]
+        return f"from {', else '.join(given) or 'the description'}"
     return ""
