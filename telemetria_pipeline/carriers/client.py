@@ -1,6 +1,7 @@
 """The carrier's API over HTTP: every page as it arrives, every failure with a type, no token anywhere."""
 
 import hashlib
+import ipaddress
 import itertools
 import logging
 import math
@@ -47,12 +48,13 @@ from telemetria_pipeline.carriers.errors import (
 )
 from telemetria_pipeline.carriers.instants import Edge
 from telemetria_pipeline.carriers.lookups import stamped
-from telemetria_pipeline.carriers.pacing import Scope, rate_limit_pause_s, retry_after_s
+from telemetria_pipeline.carriers.pacing import Scope, rate_limit_pause_s
 from telemetria_pipeline.carriers.paging import Pager
 from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.placeholders import as_fields, fill, fill_text, placeholders
 from telemetria_pipeline.carriers.profile import Listing, Login, Profile, Vehicles
-from telemetria_pipeline.carriers.refusals import connection_trouble, refusal
+from telemetria_pipeline.carriers.refusals import connection_trouble, pause_asked, refusal
+from telemetria_pipeline.carriers.wire import DeadlineAdapter
 
 _CHUNK = 256 * 1024
 
@@ -160,11 +162,14 @@ class CarrierClient:
         self._credentials = Credentials(
             profile, lambda: _by_name(secrets), secret_keys or {"token": "TELEMETRIA_API_TOKEN"}
         )
-        self._url = _checked(base_url, url_key, self._credentials.variables)
+        self._url = _checked(base_url, profile, url_key, self._credentials.variables)
         self._base = self._url + profile.base_path
         self._log: _Log = log or logging.getLogger(__name__)
         self._sleep = sleep
         self._session = requests.Session()
+        self._wire = DeadlineAdapter()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, self._wire)
         self._session.headers.update({"Accept": "application/json"})
         self._session.headers["X-Request-ID"] = self.correlation
         self._scope = Scope.of(self._base, self._credentials.scope, profile.pacing.requests_per_second)
@@ -215,6 +220,9 @@ class CarrierClient:
                     continue
                 refused = refused or error
                 self.skipped.append(SkippedVehicle(str(keys[0]), stamps[keys[0]], error.message))
+            except CarrierError as error:
+                error.args = (f"vehicle {', '.join(map(str, keys))}: {error.message}",)
+                raise
         if refused is not None and len(self.skipped) == len(stamps):
             kind = AuthError if refused.status in (401, 403) else RejectedRequest
             raise kind(
@@ -246,15 +254,14 @@ class CarrierClient:
         """One listing's pages, each as it arrives; their records are added to `found`."""
         listing = self.profile.listing(kind)
         pager = Pager(listing)
-        url, first = "", True
+        url = ""
 
         def prepared() -> _Prepared:
             at = urljoin(url, pager.url) if pager.url is not None else None
             return self._prepared(listing, values, pager.sent, at)
 
         while not pager.done:
-            url, answer, decoded = self._fetch(prepared, kind, pager, first)
-            first = False
+            url, answer, decoded = self._fetch(prepared, kind, pager)
             records = counted(listing, decoded.records)
             if found is not None:
                 found += records
@@ -306,7 +313,7 @@ class CarrierClient:
         return _Prepared(asked.method, at, headers, content)
 
     def _fetch(
-        self, prepare: Callable[[], _Prepared], kind: str, pager: Pager, first: bool
+        self, prepare: Callable[[], _Prepared], kind: str, pager: Pager
     ) -> tuple[str, "_Answer", Decoded]:
         """Send, read, decode and account for one page, again and again within the budgets."""
         http = self.profile.http
@@ -327,7 +334,7 @@ class CarrierClient:
             try:
                 self._ask(request, deadline, answer, kind)
                 decoded = decode(self.profile, answer.body, kind, answer.status)
-                if first and answer.body.strip():
+                if answer.body.strip():
                     refuse_repeated_keys(as_utf8(self.profile, answer.body))
                 pager.take(replace(decoded, headers=answer.headers), answer.link)
             except CarrierError as error:
@@ -337,7 +344,8 @@ class CarrierClient:
                 return request.url, answer, decoded
             throttles += isinstance(failure, Throttled)
             if isinstance(failure, BusyInBody) and failure.wait_s is None:
-                failure.wait_s = retry_after_s(answer.headers.get("retry-after"), http.retry_after_cap_s)
+                failure.wait_s, beyond = pause_asked(answer.headers.get("retry-after"), self.profile)
+                failure.args = (failure.message + beyond,)
                 self._scope.pause(failure.wait_s or 0)
             if isinstance(failure, AuthError) and failure.expired and not renewed:
                 renewed = self._credentials.renew()
@@ -346,8 +354,9 @@ class CarrierClient:
             raise failure  # outside of the handler, so that no context carries a request with its headers
 
         def wait(state: tenacity.RetryCallState) -> float:
-            asked = getattr(_error_of(state), "wait_s", None)
-            return backoff(state) if asked is None else asked
+            asked = getattr(_error_of(state), "wait_s", None) or 0.0
+            # "At once" is no licence to hammer: what is shorter than the first wait of our own gets ours.
+            return asked if asked >= http.backoff_s else max(asked, backoff(state))
 
         def stop(state: tenacity.RetryCallState) -> bool:
             nonlocal out_of
@@ -447,6 +456,7 @@ class CarrierClient:
         timeout = (min(http.connect_timeout_s, left), min(http.read_timeout_s, left))
         trouble: CarrierError | None = None
         self.stats.requests += 1
+        self._wire.deadline = deadline
         try:
             with self._session.request(
                 request.method,
@@ -457,6 +467,10 @@ class CarrierClient:
                 stream=True,
                 allow_redirects=False,
             ) as response:
+                if time.monotonic() >= deadline:  # where headers are cut, what came looks like all of them
+                    raise DeadlineExceeded(
+                        "the headers were still coming when the deadline (http.deadline_s) passed"
+                    )
                 answer.status = response.status_code
                 answer.body = self._redacted(self._read(response, deadline))
                 # Redacted before it is followed: urllib3's own log shows the addresses asked.
@@ -492,7 +506,7 @@ class CarrierClient:
                 )
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(
-                    f"the body was still coming when the deadline passed ({size} bytes so far)",
+                    f"the body was still coming when the deadline (http.deadline_s) passed ({size} bytes so far)",
                     status=response.status_code,
                 )
         return b"".join(chunks)
@@ -504,7 +518,12 @@ class CarrierClient:
         if rule is not None and rule.outcome == "empty":
             return None
         error = refusal(
-            response, as_utf8(self.profile, body), self.profile, self._url_key, self._credentials.variables
+            response,
+            as_utf8(self.profile, body),
+            self.profile,
+            self._url_key,
+            self._credentials.variables,
+            of_vehicle=kind == "trips" and self.profile.vehicles is not None,
         )
         if rule is not None:
             error = ruled(rule, document, response.status_code, error)
@@ -541,7 +560,7 @@ def _by_name(secrets: Any) -> Mapping[str, str]:
     return {"token": given} if isinstance(given, str) else given
 
 
-def _checked(base_url: str, url_key: str, token_key: str) -> str:
+def _checked(base_url: str, profile: Profile, url_key: str, token_key: str) -> str:
     try:
         parts = urlsplit(base_url.strip())
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -552,7 +571,19 @@ def _checked(base_url: str, url_key: str, token_key: str) -> str:
             f"{url_key} must be https://host[:port][/path] and no more: the token goes to {token_key}, "
             "parameters go to the profile"
         )
+    if parts.scheme == "http" and not profile.http.allow_plain and not _is_loopback(parts.hostname or ""):
+        raise PermanentError(
+            f"{url_key} is {parts.scheme}://{parts.hostname}: without TLS whoever is on the way reads "
+            f"{token_key}. Write https://, or set http.allow_plain: true in the profile where the way is safe"
+        )
     return base_url.strip().rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _stamps(fan_out: Vehicles, vehicles: list[Any]) -> dict[str | int, dict[str, str]]:

@@ -35,6 +35,10 @@ class Credentials:
         self._in_headers = placeholders(profile.headers) | (
             profile.auth.needs if profile.sends_auth else set()
         )
+        # In base64 a blank is harmless.
+        self._in_words = self._in_headers - (
+            {"token"} if "{basic}" in profile.auth.template else set(profile.auth.basic or ())
+        )
         self._own: dict[str, str] = {}
         self._session: dict[str, str] | None = None  # what the login gave; None before it and after a refusal
         self._expires = float("inf")
@@ -139,6 +143,11 @@ class Credentials:
         }
 
     def _keep(self, value: str, key: str, name: str = "") -> str:
+        if name in self._in_words and any(c.isspace() for c in value.strip()):
+            raise AuthError(
+                f"{key} holds a space or a line break inside; paste the token alone, without a word such as "
+                "Bearer before it: auth.template in the profile writes that."
+            )
         secrets = Secrets(value, key, in_header=name in self._in_headers)
         if all(known.token != secrets.token for known in self._known):
             # The longest first: one may be the beginning of another.

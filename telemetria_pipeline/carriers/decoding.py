@@ -22,6 +22,25 @@ from telemetria_pipeline.carriers.errors import (
 from telemetria_pipeline.carriers.paths import search, truth
 from telemetria_pipeline.carriers.profile import ErrorRule, Listing, Profile
 
+# What an object says at its top where it is no good answer, whatever the profile knows of it; names are in
+# small letters, without _ and -.
+_SUCCEEDED = {"success", "ok", "succeeded", "issuccess"}
+_FAILED = {
+    "error",
+    "errors",
+    "fault",
+    "exception",
+    "errorcode",
+    "errcode",
+    "haserror",
+    "haserrors",
+    "iserror",
+}
+_CUT = {"truncated", "istruncated", "incomplete", "partial", "limitexceeded"}
+_NO_FAILURE = {"ok", "none", "null", "success", "200"}
+_FAILURES = {"error", "err", "fail", "failed", "failure"}
+_PASSWORD = re.compile(rb"<input[^>]*type\s*=\s*[\"']?password|\b(?:log|sign)[ -]?(?:in|on)\b", re.IGNORECASE)
+_PAGE = re.compile(rb"\s*<(?:!doctype\s+html|html|head|body|form)\b", re.IGNORECASE)
 _WORD = re.compile(rb"[!-;=?-~]{8,8192}")  # a bare token: no blank, and no < or > as a page has
 
 
@@ -53,29 +72,76 @@ def counted(listing: Listing, records: list[Any]) -> list[Any]:
 def decode(profile: Profile, body: bytes, kind: str, status: int = 200) -> Decoded:
     """The body as JSON, checked for errors and truncation, and its records unwrapped."""
     listing, body = profile.listing(kind), as_utf8(profile, body)
-    document, trouble = None, ""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        trouble = (
-            f"the answer is not JSON ({error}); {_start(body)}. A login page or another service may stand "
-            f"at that address: look at the source's address and at {profile.name}'s base_path"
-        )
+    document, trouble = _parsed(body)
     rule = fitting_rule(profile, document, kind, status)
     if rule is not None:
         if rule.outcome == "empty":
             return Decoded(None, [])
         raise ruled(rule, document, status)
-    if listing.no_records == "empty" and not body.strip():
-        return Decoded(None, [])
-    if trouble:
-        raise NotJson(trouble)  # outside of the handler: the parser's own exception holds the whole body
-    if listing.truncation.when and search(listing.truncation.when, document):
+    if not body.strip():
+        if listing.no_records == "empty":
+            return Decoded(None, [])
+        raise NotJson(
+            f"the answer ({status}) is empty; where that means that there are none, set {kind}.no_records: "
+            "empty in the profile"
+        )
+    if trouble:  # not raised by the parser's handler: its own exception holds the whole body
+        raise NotJson(f"the answer is not JSON ({trouble}); {_start(profile, body)}")
+    if listing.truncation.when and truth(search(listing.truncation.when, document)):
         raise TruncatedListing(
             f"the carrier says that it cut the listing ({kind}.truncation.when is true): rows are "
             "missing. Ask for smaller pages or windows in the profile"
         )
-    return Decoded(document, _records(listing, kind, document))
+    records = _records(listing, kind, document)
+    if not records:
+        _refuse_no_good_answer(kind, document)
+    return Decoded(document, records)
+
+
+def _parsed(body: bytes) -> tuple[Any, str]:
+    """The document, and what is wrong with it as JSON, if anything.
+
+    `NaN`, `Infinity` and numbers beyond any float are read: each is no value in the column that it goes to,
+    and spoils nothing beside it.
+    """
+    try:
+        return orjson.loads(body), ""
+    except orjson.JSONDecodeError as error:
+        trouble = str(error)
+    try:
+        document = json.loads(body)
+        orjson.dumps(document)  # json also reads texts and integers that nothing after this could write
+    except (ValueError, TypeError, RecursionError):
+        return None, trouble
+    return document, ""
+
+
+def _refuse_no_good_answer(kind: str, document: Any) -> None:
+    """Without records, an object that calls itself failed or cut does not say that there are none."""
+    if not isinstance(document, dict):
+        return
+    for name, value in document.items():
+        plain = re.sub(r"[_-]", "", name.lower())
+        if plain in _CUT and truth(value):
+            raise TruncatedListing(
+                f"the answer has no records, and says `{name}`: it was cut. Ask for smaller windows in the "
+                f"profile, or say in {kind}.truncation what cuts it"
+            )
+        if (
+            (plain in _SUCCEEDED and truth(value) is False)
+            or (plain in _FAILED and _says_failure(value))
+            or (plain in ("status", "result") and str(value).strip().lower() in _FAILURES)
+        ):
+            raise ErrorInBody(
+                f"the answer has no records, and its `{name}` calls it an error: nothing is known. Say in "
+                f"`errors` of the profile what it means ({_keys(document)})"
+            )
+
+
+def _says_failure(value: Any) -> bool:
+    if isinstance(value, dict) and value.get("code") is not None:
+        value = value["code"]
+    return bool(truth(value)) and str(value).strip().lower() not in _NO_FAILURE
 
 
 def fitting_rule(profile: Profile, document: Any, kind: str, status: int) -> ErrorRule | None:
@@ -142,22 +208,15 @@ def encoding_of(profile: Profile, body: bytes) -> str:
 
 def json_or_none(profile: Profile, body: bytes) -> Any:
     """The body as JSON; None where it is none."""
-    try:
-        return orjson.loads(as_utf8(profile, body))
-    except orjson.JSONDecodeError:
-        return None
+    return _parsed(as_utf8(profile, body))[0]
 
 
 def refuse_repeated_keys(body: bytes) -> None:
-    """Raise `UnexpectedBody` when an object names a key twice: which value counts is then a guess.
-
-    Much slower than reading the body; a carrier that does this does it in every record, so one page will
-    do.
-    """
+    """Raise `UnexpectedBody` when an object names a key twice: which value counts is then a guess."""
 
     def unique(pairs: list[tuple[str, Any]]) -> None:
-        names = [name for name, _ in pairs]
-        if len(set(names)) < len(names):
+        if len(dict(pairs)) < len(pairs):
+            names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
             raise UnexpectedBody(
                 f"the answer holds an object with the key {twice!r} twice, so that its value is anyone's "
@@ -172,10 +231,15 @@ def excerpt(body: bytes, length: int = 120) -> str:
     return " ".join(body[: length * 4].decode("utf-8", "replace").split())[:length]
 
 
-def _start(body: bytes) -> str:
-    """How a body begins; JSON that was cut holds records, and they hold names: it is not repeated."""
-    cut = body.lstrip()[:1] in (b"[", b"{")
-    return "it was cut, or is no JSON further on" if cut else f"it starts with {excerpt(body)!r}"
+def _start(profile: Profile, body: bytes) -> str:
+    """What a body may be instead; only of a web page its text is repeated: records hold names."""
+    look = f"look at the source's address and at {profile.name}'s base_path"
+    if _PAGE.match(body):
+        page = "a login page" if _PASSWORD.search(body) else "a web page"
+        return f"it is {page}, and starts with {excerpt(body)!r}: {look}"
+    if any(mark in body[:200] for mark in b"[{"):
+        return "it was cut, or is no JSON further on"
+    return f"it is {len(body)} bytes of something else; another service may stand there: {look}"
 
 
 def _keys(document: Any) -> str:

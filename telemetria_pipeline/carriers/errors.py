@@ -113,6 +113,14 @@ class ErrorInBody(PermanentError):
     """An answer that the profile calls an error for good."""
 
 
+class EndlessListing(PermanentError):
+    """The pages go on for ever, and hold nothing."""
+
+
+class OutsideWindow(PermanentError):
+    """Rows of another time than was asked for: the window or the times are not what the profile says."""
+
+
 class TruncatedListing(PermanentError):
     """The carrier cut the listing: rows are missing and cannot be told."""
 

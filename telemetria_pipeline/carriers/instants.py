@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from telemetria_pipeline.carriers.units import read_numbers
 
@@ -17,6 +18,7 @@ _US = timedelta(microseconds=1)
 _FIRST_US = (datetime(1970, 1, 2, tzinfo=UTC) - _EPOCH) // _US
 _LAST_US = (datetime(2200, 1, 1, tzinfo=UTC) - _EPOCH) // _US
 _NONE = np.iinfo("int64").min  # numpy's NaT
+_SHORTEST = "2026-03-10T07:00"  # a date alone is no instant
 _JSON_DATE = re.compile(r"\\?/Date\((-?[0-9]{1,17})(?:[+-][0-9]{4})?\)\\?/")
 _CLOCK = ("%H", "%I", "%X", "%c")
 
@@ -80,6 +82,8 @@ def _iso(values: Sequence[object], format: str, zones: Sequence[ZoneInfo | None]
         # Arrow reads a clean column some ten times faster, but one bad value fails it as a whole.
         try:
             texts = pa.array(values, pa.string())
+            if (pc.min(pc.utf8_length(texts)).as_py() or len(_SHORTEST)) < len(_SHORTEST):
+                raise pa.ArrowInvalid("a date without a time, which Arrow reads as midnight")
             try:
                 stamps = texts.cast(pa.timestamp("us", "UTC"))
             except pa.ArrowInvalid:
@@ -96,10 +100,11 @@ def _iso(values: Sequence[object], format: str, zones: Sequence[ZoneInfo | None]
 
 
 def _iso_micros(value: object, naive: tzinfo | None) -> int:
-    if not isinstance(value, str) or len(value) < len("2026-03-10T07:00"):
+    text = value.strip() if isinstance(value, str) else ""
+    if len(text) < len(_SHORTEST) or text[10] in "+-":  # Python takes any sign between date and time
         return _NONE
     try:
-        return _micros(datetime.fromisoformat(value.strip()), naive)
+        return _micros(datetime.fromisoformat(text), naive)
     except (ValueError, OverflowError):
         return _NONE
 

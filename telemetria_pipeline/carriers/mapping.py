@@ -77,7 +77,7 @@ def map_pages(profile: Profile, pages: Sequence[PageLike], tables: Tables | None
         name, field = column.name, profile.fields.get(column.name)
         raw = batch.column(name) if column.type in (NUMBER, INSTANT) else []
         if column.type == NUMBER:
-            unit, decimal = (field.unit, field.decimal) if field else (None, ".")
+            unit, decimal = (field.unit, field.decimal) if field else (None, None)
             arrays[name], bad = read_numbers(raw, name, unit, decimal)
             note(name, bad, raw)
         elif column.type == INSTANT:

@@ -60,8 +60,8 @@ class Scope:
                 )
 
 
-def retry_after_s(header: str | None, cap_s: float, now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After asks for (integer, fraction or HTTP date), at most `cap_s`.
+def retry_after_s(header: str | None, now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After asks for (integer, fraction or HTTP date).
 
     None without the header or for one that cannot be read; a date gone by is 0.
     """
@@ -75,7 +75,7 @@ def retry_after_s(header: str | None, cap_s: float, now: datetime | None = None)
             seconds = (date - (now or datetime.now(UTC))).total_seconds()
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
-    return min(max(0.0, seconds), cap_s) if not math.isnan(seconds) else None
+    return max(0.0, seconds) if not math.isnan(seconds) else None
 
 
 def rate_limit_pause_s(headers: Mapping[str, str], cap_s: float, now: datetime | None = None) -> float | None:
@@ -94,7 +94,7 @@ def rate_limit_pause_s(headers: Mapping[str, str], cap_s: float, now: datetime |
     if remaining is None or reset is None or not _NOTHING.fullmatch(remaining.strip()):
         return None
     now = now or datetime.now(UTC)
-    seconds = retry_after_s(reset, math.inf, now)
+    seconds = retry_after_s(reset, now)
     if seconds is not None and seconds > 1e9:  # an epoch, in seconds or milliseconds
         seconds = (seconds / 1000 if seconds > 1e12 else seconds) - now.timestamp()
     return None if seconds is None or seconds <= 0 else min(seconds, cap_s)

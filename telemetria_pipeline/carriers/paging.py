@@ -7,6 +7,7 @@ import orjson
 
 from telemetria_pipeline.carriers.decoding import Decoded
 from telemetria_pipeline.carriers.errors import (
+    EndlessListing,
     IncompleteListing,
     RepeatedPage,
     TruncatedListing,
@@ -16,6 +17,7 @@ from telemetria_pipeline.carriers.paths import search, truth
 from telemetria_pipeline.carriers.profile import Cursor, Link, Listing, NoPaging, Offset, PageNumber
 
 Params = dict[str, Any]
+_EMPTY_PAGES = 20  # in a row: a feed may have some
 
 
 class Pager:
@@ -39,7 +41,7 @@ class Pager:
             self._put(paging.offset_param, 0)
         self.url: str | None = None
         self.done = False
-        self._rows = 0
+        self._rows = self._empty_pages = 0
         self._pages_seen: set[bytes] = set()
         self._nexts_seen: set[str] = set()
 
@@ -65,6 +67,7 @@ class Pager:
                 "loop. If it persists, look at the profile's paging keys"
             )
         self._rows = rows
+        self._empty_pages = 0 if records else self._empty_pages + 1
         self._pages_seen.add(page)
         self._move(following)
 
@@ -80,6 +83,12 @@ class Pager:
             if isinstance(paging, Cursor) and paging.last_page and not self._goes_on(count):
                 return None
             given = link if isinstance(paging, Link) and paging.next is None else self._given(decoded)
+            if given not in (None, "") and not count and self._empty_pages >= _EMPTY_PAGES:
+                raise EndlessListing(
+                    f"the carrier gave {_EMPTY_PAGES + 1} empty pages in a row, each with another next page: the "
+                    "listing has no end. If it ends where a page is empty, set paging.last_page: empty (of a "
+                    "cursor), or say where has_more is"
+                )
             if given in (None, ""):
                 if more:
                     raise IncompleteListing(

@@ -204,6 +204,11 @@ class Http(_Strict):
     backoff_cap_s: float = Field(default=30, gt=0, description="Longest such wait.")
     retry_after_cap_s: float = Field(default=120, gt=0, description="Longest Retry-After that is honoured.")
     max_body_mb: float = Field(default=64, gt=0, description="Largest body, decompressed.")
+    allow_plain: bool = Field(
+        default=False,
+        description="Whether an `http://` address beyond this machine is asked: whoever is on the way can read "
+        "the secrets.",
+    )
 
 
 class Pacing(_Strict):
@@ -513,7 +518,11 @@ class FieldMap(_Strict):
     unit: str | None = Field(
         default=None, description="Unit received; unless said, the column's own (km, km/h, s)."
     )
-    decimal: Literal[".", ","] = Field(default=".", description="Decimal mark of numbers that come as text.")
+    decimal: Literal[".", ","] | None = Field(
+        default=None,
+        description="Decimal mark of numbers that come as text; unless said `.`, and a text that is one number "
+        "or another by it, as `1,234`, is not read.",
+    )
 
     @property
     def paths(self) -> list[str]:
