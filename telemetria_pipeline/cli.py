@@ -448,7 +448,8 @@ def check(
 
     Without a window: the last full hour.
     """
-    from telemetria_pipeline.carriers.inspection import inspect
+    from telemetria_pipeline.carriers.inspection import inspect, positions_only
+    from telemetria_pipeline.carriers.lookups import Tables, add_entries
 
     settings = Settings.load()
     asked = _source(source, settings)
@@ -460,8 +461,18 @@ def check(
         raise click.BadParameter("--to must be after --from")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with asked.client(profile, log=logging.getLogger("telemetria"), correlation="check") as client:
-        page = next((p for p in client.pages(since, until) if p.kind == "trips"), None)
-    values = inspect(profile, page, len(page.records) if as_json else records) if page else []
+        tables: Tables = {}
+        page = None
+        for page in client.pages(since, until):
+            if page.kind in profile.joins:
+                add_entries(profile, tables, page.kind, page.records)
+            if page.kind == "trips":
+                break
+        else:
+            page = None
+        skipped = client.skipped
+    values = inspect(profile, page, len(page.records) if as_json else records, tables) if page else []
+    warning = positions_only(profile, page) if page else None
     if as_json:
         found: dict[str, Any] = {
             "source": asked.name,
@@ -469,6 +480,9 @@ def check(
             "from": since.astimezone(UTC).isoformat(),
             "to": until.astimezone(UTC).isoformat(),
             "records": len(page.records) if page else 0,
+            "warning": warning,
+            "left_out": page.left_out if page else 0,
+            "skipped": [f"{vehicle.id}: {vehicle.reason}" for vehicle in skipped],
             "values": values,
         }
         click.echo(json.dumps(found, ensure_ascii=False, indent=2, default=str))
@@ -476,7 +490,12 @@ def check(
     click.echo(
         f"{asked.name} ({profile.name}), {since.isoformat()} to {until.isoformat()}: "
         f"{len(page.records) if page else 0} records on the first page"
+        + (f", and {page.left_out} that `where` leaves out" if page and page.left_out else "")
     )
+    if warning:
+        click.echo(f"  {warning}")
+    for vehicle in skipped:
+        click.echo(f"  skipped: vehicle {vehicle.id}: {vehicle.reason}")
     for value in values:
         click.echo(
             f"  {value['record']}  {value['column']:<26} {value['mapped']!s:<32} <- {value['path']}: "
@@ -521,6 +540,17 @@ def carrier_new(
     click.echo(f"{output}: {len(found.guesses)} columns guessed from {len(found.rows)} records")
     for said in found.open:
         click.echo(f"  open: {said}")
+
+
+@carrier.command()
+def schema() -> None:
+    """Print the profile language as JSON Schema, for an editor to complete and check a profile.
+
+    A profile names the file in its first line: # yaml-language-server: $schema=profile.schema.json
+    """
+    from telemetria_pipeline.carriers.profile import profile_schema
+
+    click.echo(json.dumps(profile_schema(), ensure_ascii=False, indent=2))
 
 
 @main.group()

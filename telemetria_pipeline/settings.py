@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = Field(None, description="The carrier's token. Never logged, never stored.")
     api_profile: str = Field(
         "simulator",
-        description="Carrier profile: `simulator`, `traccar`, `samsara`, `motive`, or a YAML file's path.",
+        description="Carrier profile: a shipped profile's name, or a YAML file's path.",
     )
     timezone: ZoneInfo = Field(
         ZoneInfo("America/Sao_Paulo"),

@@ -1,43 +1,71 @@
 """The carrier's API over HTTP: every page as it arrives, every failure with a type, no token anywhere."""
 
 import hashlib
+import ipaddress
 import itertools
 import logging
-import re
+import math
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 
+import orjson
 import requests
 import tenacity
 import urllib3
-from requests.auth import AuthBase
 
-from telemetria_pipeline.carriers.decoding import Decoded, decode, refuse_repeated_keys
+from telemetria_pipeline.carriers.credentials import Credentials, SealedHeaders
+from telemetria_pipeline.carriers.decoding import (
+    Decoded,
+    as_utf8,
+    counted,
+    decode,
+    encoding_of,
+    fitting_rule,
+    json_or_none,
+    login_document,
+    refuse_repeated_keys,
+    ruled,
+)
 from telemetria_pipeline.carriers.errors import (
+    AuthError,
     BodyTooLarge,
+    BusyInBody,
     CarrierError,
     DeadlineExceeded,
     PermanentError,
+    RejectedRequest,
     ServerError,
+    Skipped,
     Throttled,
     ThrottledTooLong,
     TransientError,
     UnexpectedBody,
 )
-from telemetria_pipeline.carriers.instants import write_instant
-from telemetria_pipeline.carriers.pacing import Scope
+from telemetria_pipeline.carriers.instants import Edge
+from telemetria_pipeline.carriers.lookups import stamped
+from telemetria_pipeline.carriers.pacing import Scope, rate_limit_pause_s
 from telemetria_pipeline.carriers.paging import Pager
 from telemetria_pipeline.carriers.paths import search
-from telemetria_pipeline.carriers.profile import Listing, Profile, Vehicles
-from telemetria_pipeline.carriers.redaction import Secrets
-from telemetria_pipeline.carriers.refusals import connection_trouble, refusal
+from telemetria_pipeline.carriers.placeholders import as_fields, fill, fill_text, placeholders
+from telemetria_pipeline.carriers.profile import Listing, Login, Profile, Vehicles
+from telemetria_pipeline.carriers.refusals import connection_trouble, pause_asked, refusal
+from telemetria_pipeline.carriers.wire import DeadlineAdapter
 
 _CHUNK = 256 * 1024
+
+
+class _NoAddresses(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return '"%s %s' not in str(record.msg) and "url=" not in str(record.msg)
+
+
+# It writes whole addresses, and a profile may have a secret in the query.
+logging.getLogger("urllib3.connectionpool").addFilter(_NoAddresses())
 
 
 class _Log(Protocol):
@@ -59,19 +87,39 @@ class Stats:
 class Page:
     """One answer: its body as received (decompressed, the token redacted) and the records found in it.
 
-    `kind` is `trips` or `vehicles`; a page of vehicles holds no records. `stamp` is what the vehicle of a
-    fan-out gives to its trips. `path` holds the query.
+    `kind` is `trips`, `vehicles` or a look-up's name. `stamp` is what the vehicle of a fan-out gives to its
+    trips. `path` holds the query. `left_out` counts the records that the listing's `where` does not want.
     """
 
     number: int
     kind: str
     body: bytes = field(repr=False)
     records: list[Any] = field(repr=False)
+    left_out: int
     stamp: dict[str, str]
     path: str
     status: int
     fetched_at: datetime
     sha256: str
+
+
+@dataclass(frozen=True)
+class SkippedVehicle:
+    """A vehicle of a fan-out that could not be asked: its id, what the list says of it, and why."""
+
+    id: str
+    stamp: dict[str, str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A request as it is sent, its placeholders filled; it holds secrets."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
 
 
 @dataclass
@@ -81,25 +129,27 @@ class _Answer:
     status: int = 0
     body: bytes = b""
     link: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
 class CarrierClient:
     """Asks one carrier's API for a window, page by page. Not for use by two threads at once.
 
-    `token` may be a function: it is asked again when the carrier answers 401, for tokens that expire.
-    `url_key` and `token_key` are where address and token are set, as errors name them.
-    Raises `CarrierError`s only; their text, like the log and the pages, never holds the token.
+    `secrets` are those that the profile names; a text alone is the `token`. A function is asked again when
+    the carrier answers 401, for tokens that expire. `url_key` and `secret_keys` are where address and secrets
+    are set, as errors name them.
+    Raises `CarrierError`s only; their text, like the log and the pages, never holds a secret.
     """
 
     def __init__(
         self,
         profile: Profile,
         base_url: str,
-        token: str | Callable[[], str],
+        secrets: str | Mapping[str, str] | Callable[[], str | Mapping[str, str]],
         *,
         url_key: str = "TELEMETRIA_API_URL",
-        token_key: str = "TELEMETRIA_API_TOKEN",
+        secret_keys: Mapping[str, str] | None = None,
         log: _Log | None = None,
         correlation: str = "",
         sleep: Callable[[float], None] = time.sleep,
@@ -107,16 +157,22 @@ class CarrierClient:
         self.profile = profile
         self.stats = Stats()
         self.correlation = correlation or uuid.uuid4().hex
-        self._token = token if callable(token) else lambda: token
-        self._url_key, self._token_key = url_key, token_key
-        self._base = _checked(base_url, url_key, token_key) + profile.base_path
+        self.skipped: list[SkippedVehicle] = []
+        self._url_key = url_key
+        self._credentials = Credentials(
+            profile, lambda: _by_name(secrets), secret_keys or {"token": "TELEMETRIA_API_TOKEN"}
+        )
+        self._url = _checked(base_url, profile, url_key, self._credentials.variables)
+        self._base = self._url + profile.base_path
         self._log: _Log = log or logging.getLogger(__name__)
         self._sleep = sleep
-        self._old_secrets: list[Secrets] = []
         self._session = requests.Session()
-        self._session.headers.update({"Accept": "application/json", **profile.headers})
+        self._wire = DeadlineAdapter()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, self._wire)
+        self._session.headers.update({"Accept": "application/json"})
         self._session.headers["X-Request-ID"] = self.correlation
-        self._use(Secrets(self._token(), self._token_key))
+        self._scope = Scope.of(self._base, self._credentials.scope, profile.pacing.requests_per_second)
         self._capture_ends = float("inf")
 
     def __enter__(self) -> "CarrierClient":
@@ -138,92 +194,169 @@ class CarrierClient:
         if start.tzinfo is None or end.tzinfo is None or start >= end:
             raise ValueError(f"start must be before end, both with a time zone: {start} to {end}")
         self._capture_ends = time.monotonic() + self.profile.http.capture_deadline_s
-        window = self.profile.window
-        edges = {
-            "start": write_instant(
-                start - timedelta(minutes=window.pad_before_min), window.format, window.zone
-            ),
-            "end": write_instant(
-                end + timedelta(minutes=window.after_min), window.format, window.zone, end=True
-            ),
-        }
+        self.skipped = []
+        edges = self._edges(start, end)
         numbers = itertools.count(1)
         fan_out = self.profile.vehicles
+        for name in self.profile.lookups:
+            yield from self._listing(name, edges, {}, numbers)
         if fan_out is None:
-            for page, _ in self._listing("trips", edges, {}, numbers):
-                yield page
+            yield from self._listing("trips", edges, {}, numbers)
             return
         vehicles: list[Any] = []
-        for page, found in self._listing("vehicles", edges, {}, numbers):
-            vehicles += found
-            yield page
-        for key, stamp in _stamps(fan_out, vehicles).items():
-            for page, _ in self._listing("trips", {**edges, "vehicle": key}, stamp, numbers):
-                yield page
+        yield from self._listing("vehicles", edges, {}, numbers, vehicles)
+        stamps = _stamps(fan_out, vehicles)
+        refused: Skipped | None = None
+        waiting = _batches(list(stamps), fan_out.batch or 1)
+        while waiting:
+            keys = waiting.pop(0)
+            one = {"vehicle": keys[0]} if fan_out.batch is None else {"vehicles": keys}
+            stamp = stamps[keys[0]] if fan_out.batch is None else {}
+            try:
+                yield from self._listing("trips", {**edges, **one}, stamp, numbers)
+            except Skipped as error:
+                if len(keys) > 1:  # which of them it is, only asking each can tell
+                    waiting = [[key] for key in keys] + waiting
+                    continue
+                refused = refused or error
+                self.skipped.append(SkippedVehicle(str(keys[0]), stamps[keys[0]], error.message))
+            except CarrierError as error:
+                error.args = (f"vehicle {', '.join(map(str, keys))}: {error.message}",)
+                raise
+        if refused is not None and len(self.skipped) == len(stamps):
+            kind = AuthError if refused.status in (401, 403) else RejectedRequest
+            raise kind(
+                f"none of the {len(stamps)} vehicles could be asked, so nothing is known of the hour; the "
+                f"first: {refused.message}",
+                status=refused.status,
+            )
+
+    def _edges(self, start: datetime, end: datetime) -> dict[str, Any]:
+        """What the window's placeholders stand for."""
+        window = self.profile.window
+        start -= timedelta(minutes=window.pad_before_min)
+        end += timedelta(minutes=window.after_min)
+        days_back = max(1, math.ceil((datetime.now(UTC) - start) / timedelta(days=1)))
+        return {
+            "start": Edge(start, window.format, window.zone),
+            "end": Edge(end, window.format, window.zone, end=True),
+            "days_back": days_back,
+        }
 
     def _listing(
-        self, kind: str, values: dict[str, str], stamp: dict[str, str], numbers: Iterator[int]
-    ) -> Iterator[tuple[Page, list[Any]]]:
-        """One listing's pages, each with the records or vehicles in it."""
+        self,
+        kind: str,
+        values: dict[str, Any],
+        stamp: dict[str, str],
+        numbers: Iterator[int],
+        found: list[Any] | None = None,
+    ) -> Iterator[Page]:
+        """One listing's pages, each as it arrives; their records are added to `found`."""
         listing = self.profile.listing(kind)
-        pager = Pager(listing, _filled(listing, values))
-        path = _replaced(listing.path, {name: quote(value, safe="") for name, value in values.items()})
-        address = self._base + path
-        url, first = address, True
+        pager = Pager(listing)
+        url = ""
+
+        def prepared() -> _Prepared:
+            at = urljoin(url, pager.url) if pager.url is not None else None
+            return self._prepared(listing, values, pager.sent, at)
+
         while not pager.done:
-            if pager.url is not None:
-                url = self._same_origin(urljoin(url, pager.url))
-            elif pager.params:
-                url = f"{address}?{urlencode(pager.params, doseq=True)}"
-            status, body, decoded = self._fetch(url, kind, pager, first)
-            first = False
-            page = Page(
+            url, answer, decoded = self._fetch(prepared, kind, pager)
+            records = counted(listing, decoded.records)
+            if found is not None:
+                found += records
+            yield Page(
                 number=next(numbers),
                 kind=kind,
-                body=body,
-                records=decoded.records if kind == "trips" else [],
+                body=answer.body,
+                records=records if kind == "trips" or kind in self.profile.joins else [],
+                left_out=len(decoded.records) - len(records),
                 stamp=stamp,
                 path=self._redact(_path_of(url)),
-                status=status,
+                status=answer.status,
                 fetched_at=datetime.now(UTC),
-                sha256=hashlib.sha256(body).hexdigest(),
+                sha256=hashlib.sha256(answer.body).hexdigest(),
             )
-            yield page, decoded.records
 
-    def _fetch(self, url: str, kind: str, pager: Pager, first: bool) -> tuple[int, bytes, Decoded]:
+    def _prepared(
+        self, asked: Listing | Login, values: Mapping[str, Any], sent: dict[str, Any], at: str | None = None
+    ) -> _Prepared:
+        """The request with everything filled in; `sent` stands in for `asked.sent`, `at` is a next page."""
+        values = {**values, **self._credentials.values}
+        params, body, form = asked.params, asked.body, asked.form
+        if isinstance(body, dict):
+            body = sent
+        elif form is not None:
+            form = sent
+        else:
+            params = sent
+        if at is None:
+            path = fill_text(asked.path, values, lambda text: quote(text, safe=""))
+            at = path if path.startswith("https://") else self._base + path
+            query = as_fields(params, values)
+        else:
+            # What a carrier repeats of our secrets was redacted as it came.
+            secret = self._credentials.values.keys()
+            ours = {name: value for name, value in params.items() if placeholders(value) & secret}
+            query = {**dict(parse_qsl(urlsplit(at).query)), **as_fields(ours, values)} if ours else {}
+            at = self._same_origin(at).split("?")[0] if ours else self._same_origin(at)
+        if query:
+            at += "?" + urlencode(query, doseq=True)
+        headers = self._credentials.headers(login=isinstance(asked, Login))
+        content: bytes | None = None
+        if body is not None:
+            content = orjson.dumps(fill(body, values))
+            headers.setdefault("Content-Type", "application/json")
+        elif form is not None:
+            content = urlencode(as_fields(form, values), doseq=True).encode()
+            headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
+        return _Prepared(asked.method, at, headers, content)
+
+    def _fetch(
+        self, prepare: Callable[[], _Prepared], kind: str, pager: Pager
+    ) -> tuple[str, "_Answer", Decoded]:
         """Send, read, decode and account for one page, again and again within the budgets."""
         http = self.profile.http
         deadline = min(time.monotonic() + http.deadline_s, self._capture_ends)
         attempts = throttles = 0
         grows = tenacity.wait_exponential(multiplier=http.backoff_s, max=http.backoff_cap_s)
         backoff = grows + tenacity.wait_random(0, http.backoff_s)
-        out_of = ""
+        out_of = path = ""
+        renewed = False
 
-        def attempt() -> tuple[int, bytes, Decoded]:
-            nonlocal attempts, throttles
+        def attempt() -> tuple[str, "_Answer", Decoded]:
+            nonlocal attempts, throttles, path, renewed
             attempts += 1
-            answer = _Answer()
-            trouble = ""
+            self._log_in(deadline, attempts)
+            request, answer = prepare(), _Answer()
+            path = _path_of(request.url)
+            failure: CarrierError | None = None
             try:
-                self._ask(url, deadline, answer)
-                decoded = decode(self.profile, answer.body, kind)
-                if first and answer.body.strip():
-                    refuse_repeated_keys(answer.body)
-                pager.take(decoded, answer.link)
+                self._ask(request, deadline, answer, kind)
+                decoded = decode(self.profile, answer.body, kind, answer.status)
+                if answer.body.strip():
+                    refuse_repeated_keys(as_utf8(self.profile, answer.body))
+                pager.take(replace(decoded, headers=answer.headers), answer.link)
             except CarrierError as error:
-                trouble = f" {type(error).__name__}"
-                throttles += isinstance(error, Throttled)
-                raise
-            finally:
-                self._log.info(
-                    f"GET {self._redact(_path_of(url))} {answer.status or '-'} attempt={attempts} "
-                    f"ms={answer.seconds * 1000:.0f} bytes={len(answer.body)} id={self.correlation}{trouble}"
-                )
-            return answer.status, answer.body, decoded
+                failure = error
+            self._log_line(request, answer, attempts, failure)
+            if failure is None:
+                return request.url, answer, decoded
+            throttles += isinstance(failure, Throttled)
+            if isinstance(failure, BusyInBody) and failure.wait_s is None:
+                failure.wait_s, beyond = pause_asked(answer.headers.get("retry-after"), self.profile)
+                failure.args = (failure.message + beyond,)
+                self._scope.pause(failure.wait_s or 0)
+            if isinstance(failure, AuthError) and failure.expired and not renewed:
+                renewed = self._credentials.renew()
+                if renewed:
+                    failure = ServerError("the token had expired and was renewed", status=failure.status)
+            raise failure  # outside of the handler, so that no context carries a request with its headers
 
         def wait(state: tenacity.RetryCallState) -> float:
-            asked = getattr(_error_of(state), "wait_s", None)
-            return backoff(state) if asked is None else asked
+            asked = getattr(_error_of(state), "wait_s", None) or 0.0
+            # "At once" is no licence to hammer: what is shorter than the first wait of our own gets ours.
+            return asked if asked >= http.backoff_s else max(asked, backoff(state))
 
         def stop(state: tenacity.RetryCallState) -> bool:
             nonlocal out_of
@@ -259,12 +392,60 @@ class CarrierClient:
                 f"the profile or ask the carrier for its limit. The last: {failure.message}",
                 status=failure.status,
             )
-        failure.args = (self._redact(f"{_path_of(url).split('?')[0]}: {failure.message}"),)
+        said = f"{path.split('?')[0]}: {failure.message}" if path else failure.message
+        if isinstance(failure, AuthError) and self._credentials.variables not in said:
+            said += f"; look at {self._credentials.variables}"
+        failure.args = (self._redact(said),)
         failure.attempts = attempts
         # Raised here, not in the handler, so that no context carries a request with its headers.
         raise failure
 
-    def _ask(self, url: str, deadline: float, answer: "_Answer") -> None:
+    def _log_in(self, deadline: float, attempt: int) -> None:
+        """Get a token or a session where one is due; its answer is read and forgotten."""
+        login = self.profile.login
+        if login is None or not self._credentials.must_log_in:
+            return
+        self._session.cookies.clear()
+        request, answer = self._prepared(login, {}, login.sent), _Answer()
+        failure: CarrierError | None = None
+        try:
+            self._ask(request, deadline, answer, "login")
+            document = login_document(self.profile, answer.body, answer.status)
+            host = self._credentials.log_in(document, self._session.cookies.values())
+            if host is not None:
+                self._move_to(host)
+        except CarrierError as error:
+            failure = error
+        self._log_line(request, answer, attempt, failure)
+        if failure is not None:
+            failure.args = (f"the login failed: {failure.message}",)
+            if isinstance(failure, AuthError):
+                failure.expired = False  # what was refused are the secrets themselves
+            raise failure
+
+    def _move_to(self, host: str) -> None:
+        """Ask the host that the login names from now on."""
+        domain = self.profile.login and self.profile.login.domain
+        name = urlsplit(f"//{host}").hostname or ""
+        if not domain or not (name == domain or name.endswith("." + domain)):
+            raise PermanentError(
+                f"the login names {host} as the host to ask, which is not within login.domain = {domain}: it "
+                "is not asked, the session would go with it"
+            )
+        parts = urlsplit(self._url)
+        self._base = f"{parts.scheme}://{host}{parts.path}{self.profile.base_path}"
+
+    def _log_line(
+        self, request: _Prepared, answer: "_Answer", attempt: int, failure: CarrierError | None
+    ) -> None:
+        trouble = f" {type(failure).__name__}" if failure else ""
+        self._log.info(
+            f"{request.method} {self._redact(_path_of(request.url))} {answer.status or '-'} "
+            f"attempt={attempt} ms={answer.seconds * 1000:.0f} bytes={len(answer.body)} "
+            f"id={self.correlation}{trouble}"
+        )
+
+    def _ask(self, request: _Prepared, deadline: float, answer: "_Answer", kind: str) -> None:
         """One request, its answer filled in as far as it came; raises a `CarrierError` for any but 2xx."""
         self._scope.wait_turn(self._sleep, deadline)
         began = time.monotonic()
@@ -275,16 +456,33 @@ class CarrierClient:
         timeout = (min(http.connect_timeout_s, left), min(http.read_timeout_s, left))
         trouble: CarrierError | None = None
         self.stats.requests += 1
+        self._wire.deadline = deadline
         try:
-            with self._session.get(url, timeout=timeout, stream=True, allow_redirects=False) as response:
+            with self._session.request(
+                request.method,
+                request.url,
+                data=request.body,
+                auth=SealedHeaders(request.headers),
+                timeout=timeout,
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                if time.monotonic() >= deadline:  # where headers are cut, what came looks like all of them
+                    raise DeadlineExceeded(
+                        "the headers were still coming when the deadline (http.deadline_s) passed"
+                    )
                 answer.status = response.status_code
-                answer.body = self._redact_bytes(self._read(response, deadline))
+                answer.body = self._redacted(self._read(response, deadline))
                 # Redacted before it is followed: urllib3's own log shows the addresses asked.
+                answer.headers = {n.lower(): self._redact(v) for n, v in response.headers.items()}
                 answer.link = self._redact(response.links.get("next", {}).get("url", ""))
+                cap = self.profile.http.retry_after_cap_s
+                if pause := rate_limit_pause_s(answer.headers, cap):
+                    self._scope.pause(pause)
                 if answer.status >= 300:
-                    trouble = self._refused(response, answer.body)
+                    trouble = self._refused(response, answer.body, kind)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            trouble = connection_trouble(error, timeout, urlsplit(url).netloc, self._url_key)
+            trouble = connection_trouble(error, timeout, urlsplit(request.url).netloc, self._url_key)
         finally:
             answer.seconds = time.monotonic() - began
             self.stats.seconds += answer.seconds
@@ -308,45 +506,43 @@ class CarrierClient:
                 )
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(
-                    f"the body was still coming when the deadline passed ({size} bytes so far)",
+                    f"the body was still coming when the deadline (http.deadline_s) passed ({size} bytes so far)",
                     status=response.status_code,
                 )
         return b"".join(chunks)
 
-    def _refused(self, response: requests.Response, body: bytes) -> CarrierError:
+    def _refused(self, response: requests.Response, body: bytes, kind: str) -> CarrierError | None:
         """The error that the answer stands for; a pause that it asks for holds for the whole scope."""
-        if response.status_code == 401 and self._renewed():
-            return ServerError("the token had expired and was renewed", status=401)
-        error = refusal(response, body, self.profile, self._url_key, self._token_key)
+        document = json_or_none(self.profile, body)
+        rule = fitting_rule(self.profile, document, kind, response.status_code)
+        if rule is not None and rule.outcome == "empty":
+            return None
+        error = refusal(
+            response,
+            as_utf8(self.profile, body),
+            self.profile,
+            self._url_key,
+            self._credentials.variables,
+            of_vehicle=kind == "trips" and self.profile.vehicles is not None,
+        )
+        if rule is not None:
+            error = ruled(rule, document, response.status_code, error)
         if isinstance(error, TransientError) and error.wait_s:
             self._scope.pause(error.wait_s)
         self.stats.throttled += isinstance(error, Throttled)
         return error
 
-    def _use(self, secrets: Secrets) -> None:
-        self._secrets = secrets
-        auth = self.profile.auth
-        # An auth object, not a plain header: requests would replace that by what ~/.netrc says.
-        self._session.auth = _HeaderAuth(auth.header, secrets.render(auth.template))
-        self._scope = Scope.of(self._base, secrets.token, self.profile.pacing.requests_per_second)
-
-    def _renewed(self) -> bool:
-        fresh = Secrets(self._token(), self._token_key)
-        if fresh.token == self._secrets.token:
-            return False
-        self._old_secrets.append(self._secrets)
-        self._use(fresh)
-        return True
-
     def _redact(self, text: str) -> str:
-        for secrets in (self._secrets, *self._old_secrets):
-            text = secrets.redact(text)
-        return text
+        return self._credentials.redact(text)
 
-    def _redact_bytes(self, body: bytes) -> bytes:
-        for secrets in (self._secrets, *self._old_secrets):
-            body = secrets.redact(body)
-        return body
+    def _redacted(self, body: bytes) -> bytes:
+        """The body as received, but for secrets, which two bytes a letter would hide from a look at bytes."""
+        encoding = encoding_of(self.profile, body)
+        if not encoding.lower().startswith(("utf-16", "utf-32", "utf_16", "utf_32")):
+            return self._credentials.redact(body)
+        text = body.decode(encoding, "replace")
+        clean = self._credentials.redact(text)
+        return body if clean == text else clean.encode(encoding)
 
     def _same_origin(self, url: str) -> str:
         if urlsplit(url)[:2] != urlsplit(self._base)[:2]:
@@ -359,17 +555,12 @@ class CarrierClient:
         return url
 
 
-class _HeaderAuth(AuthBase):
-    def __init__(self, header: str, value: str) -> None:
-        self._header = header
-        self._value = value
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers[self._header] = self._value
-        return request
+def _by_name(secrets: Any) -> Mapping[str, str]:
+    given = secrets() if callable(secrets) else secrets
+    return {"token": given} if isinstance(given, str) else given
 
 
-def _checked(base_url: str, url_key: str, token_key: str) -> str:
+def _checked(base_url: str, profile: Profile, url_key: str, token_key: str) -> str:
     try:
         parts = urlsplit(base_url.strip())
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -380,36 +571,36 @@ def _checked(base_url: str, url_key: str, token_key: str) -> str:
             f"{url_key} must be https://host[:port][/path] and no more: the token goes to {token_key}, "
             "parameters go to the profile"
         )
+    if parts.scheme == "http" and not profile.http.allow_plain and not _is_loopback(parts.hostname or ""):
+        raise PermanentError(
+            f"{url_key} is {parts.scheme}://{parts.hostname}: without TLS whoever is on the way reads "
+            f"{token_key}. Write https://, or set http.allow_plain: true in the profile where the way is safe"
+        )
     return base_url.strip().rstrip("/")
 
 
-def _stamps(fan_out: Vehicles, vehicles: list[Any]) -> dict[str, dict[str, str]]:
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _stamps(fan_out: Vehicles, vehicles: list[Any]) -> dict[str | int, dict[str, str]]:
     """What each vehicle, by its id, gives to its trips."""
-    stamps = {}
+    stamps: dict[str | int, dict[str, str]] = {}
     for vehicle in vehicles:
         key = search(fan_out.id, vehicle)
         if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
             raise UnexpectedBody(
                 f"a vehicle of the list has no id at `{fan_out.id}`; correct vehicles.id in the profile"
             )
-        found = {column: search(path, vehicle) for column, path in fan_out.stamp.items()}
-        stamps[str(key)] = {c: str(v) for c, v in found.items() if isinstance(v, str | int) and v != ""}
+        stamps[key] = stamped(fan_out.stamp, vehicle)
     return stamps
 
 
-def _filled(listing: Listing, values: dict[str, str]) -> dict[str, Any]:
-    def fill(value: Any) -> Any:
-        if isinstance(value, list):
-            return [fill(v) for v in value]
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        return _replaced(value, values) if isinstance(value, str) else value
-
-    return {name: fill(value) for name, value in listing.params.items()}
-
-
-def _replaced(template: str, values: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: values[match[1]], template)
+def _batches(keys: list[str | int], size: int) -> list[list[str | int]]:
+    return [keys[i : i + size] for i in range(0, len(keys), size)]
 
 
 def _path_of(url: str) -> str:

@@ -74,11 +74,17 @@ class IncompleteListing(TransientError):
 
 
 class BusyInBody(TransientError):
-    """A 200 whose body is an error that the profile calls passing (`retry: true`)."""
+    """An answer that the profile calls a passing error (`means: retry`)."""
 
 
 class AuthError(PermanentError):
-    """401 or 403: the token is missing, wrong, expired or not allowed."""
+    """401 or 403: the token is missing, wrong, expired or not allowed. `expired`: a new one may do."""
+
+    expired = False
+
+
+class Skipped(PermanentError):
+    """One vehicle of a fan-out cannot be asked, as the profile's `errors` say (`means: skip`)."""
 
 
 class NotFoundError(PermanentError):
@@ -104,7 +110,15 @@ class UnexpectedBody(PermanentError):
 
 
 class ErrorInBody(PermanentError):
-    """A 200 whose body is an error."""
+    """An answer that the profile calls an error for good."""
+
+
+class EndlessListing(PermanentError):
+    """The pages go on for ever, and hold nothing."""
+
+
+class OutsideWindow(PermanentError):
+    """Rows of another time than was asked for: the window or the times are not what the profile says."""
 
 
 class TruncatedListing(PermanentError):

@@ -6,10 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from telemetria_pipeline.carriers.mapping import PageLike, map_pages, shown
+from telemetria_pipeline.carriers.lookups import Tables
+from telemetria_pipeline.carriers.mapping import PageLike, map_pages, seen_fields, shown
 from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
 from telemetria_pipeline.contracts.base import NUMBER
+
+_LATITUDE, _LONGITUDE = {"lat", "latitude"}, {"lon", "lng", "long", "longitude"}
 
 
 @dataclass(frozen=True)
@@ -21,14 +24,16 @@ class _Few:
     stamp: Mapping[str, str]
 
 
-def inspect(profile: Profile, page: PageLike, most: int) -> list[dict[str, Any]]:
-    """One entry a column of each of the first `most` records.
+def inspect(
+    profile: Profile, page: PageLike, most: int, tables: Tables | None = None
+) -> list[dict[str, Any]]:
+    """One entry a column of each of the first `most` records; `tables` are what look-ups said.
 
     Keys: `record` (from 1), `column`, `path` (JMESPath), `received`, `mapped` (None = missing), `note`.
     Drivers' names are among them, so that a person sees whether they are right: not for a log.
     """
     few = _Few(page.number, page.records[:most], page.stamp)
-    frame = map_pages(profile, [few])
+    frame = map_pages(profile, [few], tables)
     entries = []
     for i, record in enumerate(few.records):
         row = frame.iloc[i]
@@ -65,18 +70,36 @@ def inspect(profile: Profile, page: PageLike, most: int) -> list[dict[str, Any]]
     return entries
 
 
+def positions_only(profile: Profile, page: PageLike) -> str | None:
+    """What to say where the records are positions (a place, one instant) and no trips; None where not."""
+    seen = {name.rpartition(".")[2].lower() for name in seen_fields(page.records)}
+    if not seen & _LATITUDE or not seen & _LONGITUDE:
+        return None
+    frame = map_pages(profile, [page])
+    if bool((frame["chegada_utc"] > frame["saida_utc"]).any()):
+        return None
+    return (
+        "these look like positions, not trips: each has a place, and none an arrival after its departure. "
+        "Look for the API's list of trips; a carrier that lists positions only cannot be read yet"
+    )
+
+
 def _note(profile: Profile, name: str, page: PageLike, received: object, mapped: object) -> str:
     """Why the mapped value is what it is, where that is not plain."""
     sentinels = profile.sentinels.get(name, [])
     is_sentinel = isinstance(received, str | int | float) and received in sentinels
     if mapped is None:
-        if name not in profile.fields and name not in page.stamp:
+        joined = any(name in lookup.stamp for lookup in profile.joins.values())
+        if name not in profile.fields and name not in page.stamp and not joined:
             return "not in the profile"
         if is_sentinel:
             return "means none (sentinels)"
         return "missing in the record" if received in (None, "", [], {}) else "cannot be read"
-    if name == "fuso" and (received is None or is_sentinel):
-        return "the profile's zone"
     if received is None or is_sentinel:
-        return "from the vehicles' list" if name in page.stamp else "from the description"
+        given = [lookup for lookup, of in profile.joins.items() if name in of.stamp]
+        if name in page.stamp:
+            given = ["the vehicles' list"]
+        if name == "fuso":
+            given += ["the profile's zone"]
+        return f"from {', else '.join(given) or 'the description'}"
     return ""

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from telemetria_pipeline.carriers.instants import read_instants
+from telemetria_pipeline.carriers.lookups import Tables, fill_from_tables
 from telemetria_pipeline.carriers.paths import Names, NamesEqual, compile_path, truth
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
 from telemetria_pipeline.carriers.units import read_numbers
@@ -42,9 +43,10 @@ class PageLike(Protocol):
         """Columns that the page's vehicle gives to all its records."""
 
 
-def map_pages(profile: Profile, pages: Sequence[PageLike]) -> pd.DataFrame:
+def map_pages(profile: Profile, pages: Sequence[PageLike], tables: Tables | None = None) -> pd.DataFrame:
     """The records of all pages under `MAPPED_TRIPS`: its columns, order and dtypes.
 
+    `tables` are what the profile's look-ups said.
     A value that cannot be read is missing and named in `ilegivel`. Never raises on what a record holds.
     """
     received = [record for page in pages for record in page.records]
@@ -64,6 +66,7 @@ def map_pages(profile: Profile, pages: Sequence[PageLike]) -> pd.DataFrame:
         texts[name], bad = _texts(raw)
         note(name, bad, raw)
     _fill_stamps(texts, pages)
+    fill_from_tables(profile, tables or {}, texts)
     _fill_from_description(profile, texts)
     zones, bad = _zones(texts["fuso"], profile.times.zone)
     note("fuso", bad, texts["fuso"])
@@ -74,7 +77,7 @@ def map_pages(profile: Profile, pages: Sequence[PageLike]) -> pd.DataFrame:
         name, field = column.name, profile.fields.get(column.name)
         raw = batch.column(name) if column.type in (NUMBER, INSTANT) else []
         if column.type == NUMBER:
-            unit, decimal = (field.unit, field.decimal) if field else (None, ".")
+            unit, decimal = (field.unit, field.decimal) if field else (None, None)
             arrays[name], bad = read_numbers(raw, name, unit, decimal)
             note(name, bad, raw)
         elif column.type == INSTANT:

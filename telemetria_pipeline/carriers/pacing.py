@@ -5,7 +5,7 @@ import math
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -14,6 +14,9 @@ from pyrate_limiter import Limiter, Rate, SingleBucketFactory, StateBucket
 from telemetria_pipeline.carriers.errors import DeadlineExceeded
 
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
+_LIMITS = ("x-ratelimit", "x-rate-limit", "ratelimit")
+_RATE_LIMIT = re.compile(r"\b(?:r|remaining)=([0-9]+)\b.*\b(?:t|reset)=([0-9]+)")
+_NOTHING = re.compile(r"0+(?:\.0+)?")
 _SCOPES: dict[tuple[str, str, float | None], "Scope"] = {}
 _SCOPES_LOCK = threading.Lock()
 
@@ -57,8 +60,8 @@ class Scope:
                 )
 
 
-def retry_after_s(header: str | None, cap_s: float, now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After asks for (integer, fraction or HTTP date), at most `cap_s`.
+def retry_after_s(header: str | None, now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After asks for (integer, fraction or HTTP date).
 
     None without the header or for one that cannot be read; a date gone by is 0.
     """
@@ -72,4 +75,26 @@ def retry_after_s(header: str | None, cap_s: float, now: datetime | None = None)
             seconds = (date - (now or datetime.now(UTC))).total_seconds()
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
-    return min(max(0.0, seconds), cap_s) if not math.isnan(seconds) else None
+    return max(0.0, seconds) if not math.isnan(seconds) else None
+
+
+def rate_limit_pause_s(headers: Mapping[str, str], cap_s: float, now: datetime | None = None) -> float | None:
+    """Seconds until a used-up limit is renewed, at most `cap_s`; None while requests are left.
+
+    Reads `X-RateLimit-Remaining` and `-Reset` (seconds from now, an epoch or a date), the same with
+    `X-Rate-Limit` and `RateLimit`, and `RateLimit: "default";r=0;t=30`.
+    """
+    told = {name.lower(): value for name, value in headers.items()}
+    remaining, reset = (
+        next((told[f"{family}-{what}"] for family in _LIMITS if f"{family}-{what}" in told), None)
+        for what in ("remaining", "reset")
+    )
+    if remaining is None and (both := _RATE_LIMIT.search(told.get("ratelimit", ""))):
+        remaining, reset = both.groups()
+    if remaining is None or reset is None or not _NOTHING.fullmatch(remaining.strip()):
+        return None
+    now = now or datetime.now(UTC)
+    seconds = retry_after_s(reset, now)
+    if seconds is not None and seconds > 1e9:  # an epoch, in seconds or milliseconds
+        seconds = (seconds / 1000 if seconds > 1e12 else seconds) - now.timestamp()
+    return None if seconds is None or seconds <= 0 else min(seconds, cap_s)

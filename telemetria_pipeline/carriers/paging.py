@@ -1,11 +1,13 @@
 """What to ask next: one `Pager` a listing, which never asks the same twice and never stops early."""
 
+import copy
 from typing import Any
 
 import orjson
 
 from telemetria_pipeline.carriers.decoding import Decoded
 from telemetria_pipeline.carriers.errors import (
+    EndlessListing,
     IncompleteListing,
     RepeatedPage,
     TruncatedListing,
@@ -15,24 +17,31 @@ from telemetria_pipeline.carriers.paths import search, truth
 from telemetria_pipeline.carriers.profile import Cursor, Link, Listing, NoPaging, Offset, PageNumber
 
 Params = dict[str, Any]
+_EMPTY_PAGES = 20  # in a row: a feed may have some
 
 
 class Pager:
-    """Walks one listing: `params` (or the whole address `url`) of the next request until `done`."""
+    """Walks one listing: what the next request sends (or the whole address `url`) until `done`.
 
-    def __init__(self, listing: Listing, params: Params) -> None:
+    `sent` is the listing's query, or its body, with the parameters of paging in it; a dotted one is a place
+    within a JSON body.
+    """
+
+    def __init__(self, listing: Listing) -> None:
         self._listing = listing
         self._paging = paging = listing.paging
-        self.params: Params = dict(params)
+        self.sent: Params = copy.deepcopy(listing.sent)
+        self._page = 0
         if not isinstance(paging, NoPaging) and paging.size_param is not None:
-            self.params[paging.size_param] = paging.size
+            self._put(paging.size_param, paging.size)
         if isinstance(paging, PageNumber):
-            self.params[paging.page_param] = paging.first
+            self._page = paging.first
+            self._put(paging.page_param, paging.first)
         elif isinstance(paging, Offset):
-            self.params[paging.offset_param] = 0
+            self._put(paging.offset_param, 0)
         self.url: str | None = None
         self.done = False
-        self._rows = 0
+        self._rows = self._empty_pages = 0
         self._pages_seen: set[bytes] = set()
         self._nexts_seen: set[str] = set()
 
@@ -58,6 +67,7 @@ class Pager:
                 "loop. If it persists, look at the profile's paging keys"
             )
         self._rows = rows
+        self._empty_pages = 0 if records else self._empty_pages + 1
         self._pages_seen.add(page)
         self._move(following)
 
@@ -66,11 +76,19 @@ class Pager:
         paging, count = self._paging, len(decoded.records)
         if isinstance(paging, NoPaging):
             return None
-        more = truth(search(paging.has_more, decoded.document)) if paging.has_more else None
+        more = truth(_at(paging.has_more, decoded)) if paging.has_more else None
         if more is False:
             return None
         if isinstance(paging, Cursor | Link):
+            if isinstance(paging, Cursor) and paging.last_page and not self._goes_on(count):
+                return None
             given = link if isinstance(paging, Link) and paging.next is None else self._given(decoded)
+            if given not in (None, "") and not count and self._empty_pages >= _EMPTY_PAGES:
+                raise EndlessListing(
+                    f"the carrier gave {_EMPTY_PAGES + 1} empty pages in a row, each with another next page: the "
+                    "listing has no end. If it ends where a page is empty, set paging.last_page: empty (of a "
+                    "cursor), or say where has_more is"
+                )
             if given in (None, ""):
                 if more:
                     raise IncompleteListing(
@@ -91,20 +109,22 @@ class Pager:
             raise IncompleteListing(
                 f"the carrier sent an empty page although more records should follow ({rows} received)"
             )
-        return rows if isinstance(paging, Offset) else int(self.params[paging.page_param]) + 1
+        return rows if isinstance(paging, Offset) else self._page + 1
 
     def _given(self, decoded: Decoded) -> Any:
         path = self._paging.cursor if isinstance(self._paging, Cursor) else self._paging.next  # type: ignore[union-attr]
-        return search(path, decoded.document) if path else None
+        return _at(path, decoded) if path else None
 
     def _total(self, decoded: Decoded) -> int | None:
         path = getattr(self._paging, "total", None)
-        total = search(path, decoded.document) if path else None
+        total = _at(path, decoded) if path else None
+        if isinstance(total, str) and total.isdecimal() and path and path.startswith("header:"):
+            return int(total)
         return total if isinstance(total, int) and not isinstance(total, bool) else None
 
     def _goes_on(self, count: int) -> bool:
         paging = self._paging
-        if isinstance(paging, PageNumber | Offset) and paging.last_page == "short":
+        if isinstance(paging, PageNumber | Offset | Cursor) and paging.last_page == "short":
             return count >= (paging.size or 1)
         return count > 0
 
@@ -126,12 +146,28 @@ class Pager:
             self.url = str(following)
             self._nexts_seen.add(self.url)
         elif isinstance(paging, Cursor):
-            self.params[paging.cursor_param] = following
+            self._put(paging.cursor_param, following)
             self._nexts_seen.add(str(following))
         elif isinstance(paging, PageNumber):
-            self.params[paging.page_param] = following
+            self._page = int(following)
+            self._put(paging.page_param, following)
         elif isinstance(paging, Offset):
-            self.params[paging.offset_param] = following
+            self._put(paging.offset_param, following)
+
+    def _put(self, name: str, value: Any) -> None:
+        holder = self.sent
+        if self._listing.body is not None:
+            *above, name = name.split(".")
+            for key in above:
+                holder = holder.setdefault(key, {})
+        holder[name] = value
+
+
+def _at(place: str, decoded: Decoded) -> Any:
+    """What the body holds at a path, or the header that the place names."""
+    if place.startswith("header:"):
+        return decoded.headers.get(place.removeprefix("header:").lower())
+    return search(place, decoded.document)
 
 
 def _fingerprint(records: list[Any]) -> bytes:

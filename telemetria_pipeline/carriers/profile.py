@@ -1,9 +1,10 @@
 """A carrier described without code: the profile's keys, read from YAML and checked on load."""
 
+import codecs
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import jmespath
@@ -14,12 +15,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from telemetria_pipeline.carriers.documents import NotYaml, load_yaml, problem_text
+from telemetria_pipeline.carriers.instants import names_a_clock
+from telemetria_pipeline.carriers.placeholders import patterns, placeholders
 from telemetria_pipeline.carriers.units import UNITS, dimension
 from telemetria_pipeline.contracts.base import LONGEST_TRIP_HOURS, TEXT
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
@@ -43,6 +48,38 @@ def _path(value: str) -> str:
     return value
 
 
+def _place(value: str) -> str:
+    name = value.removeprefix("header:")
+    if name == value:
+        return _path(value)
+    if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+        raise ValueError(f"{name!r} is no name of a header; write one like header:X-Total-Count")
+    return value
+
+
+def _window_format(value: str) -> str:
+    return _time_format(value, WINDOW_FORMATS)
+
+
+def _record_format(value: str) -> str:
+    value = _time_format(value, RECORD_FORMATS)
+    if "%" in value and not names_a_clock(value):
+        raise ValueError(f"{value!r} names a day only, and a trip departs at an hour: add one, as %H:%M:%S")
+    return value
+
+
+def _time_format(value: str, known: tuple[str, ...]) -> str:
+    if value not in known and "%" not in value:
+        raise ValueError(
+            f"{value!r} is no time format; write {', '.join(known)}, or a pattern such as %d/%m/%Y %H:%M:%S"
+        )
+    return value
+
+
+def _format_schema(known: tuple[str, ...]) -> dict[str, Any]:
+    return {"anyOf": [{"enum": list(known)}, {"type": "string", "pattern": "%"}]}
+
+
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -59,9 +96,56 @@ def _column(value: str) -> str:
     return value
 
 
+WINDOW_FORMATS = ("iso_utc", "iso_offset", "iso_local", "epoch_s", "epoch_ms", "date")
+RECORD_FORMATS = ("iso", "iso_utc", "iso_local", "epoch_s", "epoch_ms", "json_date")
 Path_ = Annotated[str, AfterValidator(_path)]
+Place = Annotated[str, AfterValidator(_place)]
+WindowFormat = Annotated[str, AfterValidator(_window_format), WithJsonSchema(_format_schema(WINDOW_FORMATS))]
+RecordFormat = Annotated[str, AfterValidator(_record_format), WithJsonSchema(_format_schema(RECORD_FORMATS))]
 Zone = Annotated[str, AfterValidator(_zone)]
-ColumnName = Annotated[str, AfterValidator(_column)]
+ColumnName = Annotated[
+    str, AfterValidator(_column), WithJsonSchema({"type": "string", "enum": list(COLUMNS)})
+]
+# What a request itself fills in; a secret cannot take one of these names.
+_WINDOW = {"start", "end", "days_back"}
+_VEHICLE = {"vehicle", "vehicles"}
+_OF_A_REQUEST = {*_WINDOW, *_VEHICLE, "basic"}
+
+
+def _secret_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        raise ValueError(f"{value!r} is no name for a secret; use small letters, digits and _")
+    if value in _OF_A_REQUEST:
+        raise ValueError(f"{{{value}}} already means something in a request; call the secret otherwise")
+    return value
+
+
+def _encoding(value: str) -> str:
+    try:
+        codec = codecs.lookup(value)
+        "{}".encode(value).decode(value)
+    except (LookupError, UnicodeError):
+        raise ValueError(f"{value!r} is no encoding; write one like latin-1, cp1252 or utf-8") from None
+    return codec.name
+
+
+def _text_columns(stamp: dict[str, str | list[str]]) -> dict[str, str | list[str]]:
+    for name in stamp:
+        if COLUMNS[name].type != TEXT:
+            raise ValueError(f"{name} is not a text column")
+    return stamp
+
+
+def _lookup_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value) or value in ("trips", "vehicles", "login"):
+        raise ValueError(f"{value!r} is no name for a look-up; write one like devices or drivers")
+    return value
+
+
+Encoding = Annotated[str, AfterValidator(_encoding)]
+SecretName = Annotated[str, AfterValidator(_secret_name)]
+LookupName = Annotated[str, AfterValidator(_lookup_name)]
+Stamp = Annotated[dict[ColumnName, Path_ | list[Path_]], AfterValidator(_text_columns)]
 Scalar = str | int | float | bool
 
 
@@ -77,15 +161,32 @@ class Auth(_Strict):
     )
     template: str = Field(
         default="Bearer {token}",
-        description="Its value: `{token}` as it was issued, `{basic}` the same in base64.",
+        description="Its value: `{token}` as it was issued (or another secret by its name), `{basic}` the "
+        "token in base64.",
+    )
+    basic: tuple[SecretName, SecretName] | None = Field(
+        default=None, description="In place of a template: the two secrets of HTTP Basic, user and password."
     )
 
     @field_validator("template")
     @classmethod
     def _names_the_token(cls, value: str) -> str:
-        if "{token}" not in value and "{basic}" not in value:
+        if not placeholders(value):
             raise ValueError("write {token} (or {basic}) where the token goes; never the token itself")
         return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Auth":
+        if self.basic and self.template != Auth.model_fields["template"].default:
+            raise ValueError("basic and template exclude each other; keep one")
+        return self
+
+    @property
+    def needs(self) -> set[str]:
+        """The secrets that it sends."""
+        if self.basic:
+            return set(self.basic)
+        return {"token" if name == "basic" else name for name in placeholders(self.template)}
 
 
 class Http(_Strict):
@@ -103,6 +204,11 @@ class Http(_Strict):
     backoff_cap_s: float = Field(default=30, gt=0, description="Longest such wait.")
     retry_after_cap_s: float = Field(default=120, gt=0, description="Longest Retry-After that is honoured.")
     max_body_mb: float = Field(default=64, gt=0, description="Largest body, decompressed.")
+    allow_plain: bool = Field(
+        default=False,
+        description="Whether an `http://` address beyond this machine is asked: whoever is on the way can read "
+        "the secrets.",
+    )
 
 
 class Pacing(_Strict):
@@ -131,11 +237,15 @@ class Window(_Strict):
         description="Minutes after the hour until each trip that departs in it is listed, whole: the longest "
         "trip, the latest upload. The hour is then captured once more.",
     )
-    format: Literal["iso_utc", "iso_offset", "iso_local", "epoch_s", "epoch_ms", "date"] = Field(
-        default="iso_utc", description="How `{start}` and `{end}` are written; `date` counts the last day in."
+    format: WindowFormat = Field(
+        default="iso_utc",
+        description="How `{start}` and `{end}` are written: `iso_utc`, `iso_offset`, `iso_local`, `epoch_s`, "
+        "`epoch_ms`, `date`, or a pattern such as `%d/%m/%Y %H:%M:%S`; one without a clock, as `date`, "
+        "counts the last day in.",
     )
     zone: Zone = Field(
-        default="UTC", description="Zone of `iso_offset`, `iso_local` (no offset written) and `date`."
+        default="UTC",
+        description="Zone of `iso_offset`, `iso_local` (no offset written), `date` and patterns.",
     )
 
     @property
@@ -153,11 +263,18 @@ class NoPaging(_Strict):
 
 
 class _Sized(_Strict):
-    size_param: str | None = Field(default=None, description="Parameter of the page's size.")
+    size_param: str | None = Field(
+        default=None,
+        description="Parameter of the page's size. All of paging's parameters go to the body where there is "
+        "one; there a dotted name, as `params.search.after`, is a place within.",
+    )
     size: int | None = Field(default=None, ge=1, description="Records asked a page.")
-    has_more: Path_ | None = Field(default=None, description="Where the body says whether more follows.")
-    total: Path_ | None = Field(
-        default=None, description="Where the body gives the number of records in all."
+    has_more: Place | None = Field(
+        default=None, description="Where the body says whether more follows; `header:Name` for a header."
+    )
+    total: Place | None = Field(
+        default=None,
+        description="Where the body gives the number of records in all; `header:Name` for a header.",
     )
 
     @model_validator(mode="after")
@@ -197,19 +314,33 @@ class Offset(_Counted):
 
 
 class Cursor(_Sized):
-    """Pages by a cursor; keyset paging too, with a cursor such as `data[-1].id`."""
+    """Pages by a cursor; keyset paging too, with a cursor such as `data[-1].id`, and feeds by version."""
 
     style: Literal["cursor"]
     cursor_param: str = Field(default="cursor", description="Parameter of the cursor.")
-    cursor: Path_ = Field(description="Where the body gives the next; none, null or empty ends the listing.")
+    cursor: Place = Field(
+        description="Where the body gives the next, or `header:Name`; none, null or empty ends the listing."
+    )
+    last_page: Literal["empty", "short"] | None = Field(
+        default=None,
+        description="For a feed that always gives a next version: what ends it too, an `empty` page or one "
+        "`short` of the size.",
+    )
+
+    @model_validator(mode="after")
+    def _short_of_something(self) -> "Cursor":
+        if self.last_page == "short" and self.size is None:
+            raise ValueError("last_page: short needs size and size_param")
+        return self
 
 
 class Link(_Sized):
     """Pages by the address of the next one."""
 
     style: Literal["link"]
-    next: Path_ | None = Field(
-        default=None, description="Where the body gives it; unless said, the Link header's rel=next."
+    next: Place | None = Field(
+        default=None,
+        description="Where the body gives it, or `header:Name`; unless said, the Link header's rel=next.",
     )
 
 
@@ -225,18 +356,104 @@ class Truncation(_Strict):
     )
 
 
-class Listing(_Strict):
+class _Request(_Strict):
+    method: Literal["GET", "POST"] = Field(default="GET", description="GET, or POST.")
+    path: str = Field(description="Path after the base path; `{vehicle}` where a fan-out's id goes.")
+    params: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Query; texts may hold `{start}`, `{end}`, `{vehicle}` and secrets by their names. An "
+        "object is sent as JSON.",
+    )
+    body: JsonValue = Field(
+        default=None,
+        description="Body of a POST, sent as JSON; texts may hold the same placeholders, and one that is "
+        "nothing but a placeholder becomes a number where the value is one.",
+    )
+    form: dict[str, JsonValue] | None = Field(
+        default=None, description="Body of a POST, sent as a form, in place of `body`."
+    )
+
+    @model_validator(mode="after")
+    def _one_body_of_a_post(self) -> "_Request":
+        if self.body is not None and self.form is not None:
+            raise ValueError("body and form exclude each other; keep one")
+        if self.method == "GET" and (self.body is not None or self.form is not None):
+            raise ValueError("a body goes with `method: POST`")
+        return self
+
+    @property
+    def sent(self) -> dict[str, JsonValue]:
+        """What paging adds its parameters to: the body where there is one, else the query."""
+        if isinstance(self.body, dict):
+            return self.body
+        return self.params if self.form is None else self.form
+
+    def placeholders(self) -> set[str]:
+        """Names in braces, wherever they stand."""
+        return placeholders([self.path, self.params, self.body, self.form])
+
+    def patterns(self) -> set[tuple[str, str]]:
+        """The names that are written by a pattern of their own, as `{start:%H:%M}`."""
+        return patterns([self.path, self.params, self.body, self.form])
+
+
+class Login(_Request):
+    """A request whose answer gives a token or a session; asked before the first other one.
+
+    It is asked again when the carrier answers 401 or what `errors` calls `auth`, and before what it gave
+    expires. Its answer is never kept.
+    """
+
+    path: str = Field(
+        description="Path after the base path; a whole https:// address where another server signs in."
+    )
+    auth: Auth | None = Field(
+        default=None, description="How the login's own secrets travel, if in a header (OAuth: `basic`)."
+    )
+    gives: dict[SecretName, Path_] = Field(
+        description="Secrets that the answer gives <- where it holds them (`@` is the answer, also a bare "
+        "text); each may then stand in braces. `{}` where the session is a cookie: it goes back by itself.",
+    )
+    expires_in: Path_ | None = Field(
+        default=None, description="Where the answer says for how many seconds they hold."
+    )
+    lasts_s: float | None = Field(
+        default=None, gt=0, description="For how many seconds they hold, where the answer does not say."
+    )
+    host: Path_ | None = Field(
+        default=None,
+        description="Where the answer names the host that is to be asked from then on; a text without a dot "
+        "means the same one.",
+    )
+    domain: str | None = Field(
+        default=None, description="The domain that such a host must be in; no other gets the session."
+    )
+
+    @model_validator(mode="after")
+    def _within_a_domain(self) -> "Login":
+        if (self.host is None) != (self.domain is None):
+            raise ValueError("host and domain go together")
+        return self
+
+    @field_validator("path")
+    @classmethod
+    def _encrypted(cls, value: str) -> str:
+        if value.startswith("http:"):
+            raise ValueError("secrets go there: write an https:// address")
+        return value
+
+
+class Listing(_Request):
     """One list of the API: where it is asked, how it is paged, where its records are."""
 
-    path: str = Field(description="Path after the base path; `{vehicle}` where a fan-out's id goes.")
-    params: dict[str, Scalar | list[Scalar]] = Field(
-        default_factory=dict, description="Query; texts may hold `{start}`, `{end}` and `{vehicle}`."
-    )
     paging: Paging = Field(default=NoPaging(), description="Paging style and its keys.")
     records: Path_ = Field(
         default="@", description="Where the body holds the array of records; `@` is the body."
     )
     unwrap: str | None = Field(default=None, description="Key that wraps each single record.")
+    where: Path_ | None = Field(
+        default=None, description="True in the (unwrapped) records that count; the others are left out."
+    )
     single_object: bool = Field(
         default=False, description="A single result may come as an object, not an array."
     )
@@ -246,36 +463,50 @@ class Listing(_Strict):
     truncation: Truncation = Field(default=Truncation(), description="Signs of a cut listing.")
 
     @model_validator(mode="after")
-    def _known_placeholders(self) -> "Listing":
-        unknown = self.placeholders() - {"start", "end", "vehicle"}
-        if unknown:
-            hint = "the token travels by `auth`" if "token" in unknown else "known: start, end, vehicle"
-            raise ValueError(f"unknown placeholder {{{min(unknown)}}}; {hint}")
+    def _pages_a_body(self) -> "Listing":
+        if self.body is not None and not isinstance(self.body, dict) and self.paging.style != "none":
+            raise ValueError("paging changes a key of the body, so the body must be an object")
         return self
-
-    def placeholders(self) -> set[str]:
-        """Names in braces in path and parameters."""
-        texts = [self.path]
-        for value in self.params.values():
-            texts += [v for v in (value if isinstance(value, list) else [value]) if isinstance(v, str)]
-        return {name for text in texts for name in re.findall(r"\{(\w+)\}", text)}
 
 
 class Vehicles(Listing):
-    """The list of vehicles of a fan-out: the trips are then asked once a vehicle."""
+    """The list of vehicles of a fan-out: the trips are then asked once a vehicle, or once a batch of them."""
 
+    by: ClassVar = "veiculo_id"
     id: Path_ = Field(description="Where a vehicle holds the id that goes to `{vehicle}`.")
-    stamp: dict[ColumnName, Path_] = Field(
+    stamp: Stamp = Field(
         default_factory=dict,
-        description="Text columns <- JMESPath of the vehicle, where the trip's record omits them.",
+        description="Text columns <- JMESPath of the vehicle (of several, the texts joined by spaces), where "
+        "the trip's record omits them. In a batch the record's `veiculo_id` says whose it is.",
+    )
+    batch: int | None = Field(
+        default=None,
+        ge=1,
+        description="Ask for so many vehicles at once: their ids go to `{vehicles}`, with commas between "
+        "them, or as an array where it stands alone in a JSON body.",
     )
 
-    @model_validator(mode="after")
-    def _text_stamps(self) -> "Vehicles":
-        for name in self.stamp:
-            if COLUMNS[name].type != TEXT:
-                raise ValueError(f"stamp: {name} is not a text column")
-        return self
+
+class Lookup(Listing):
+    """A list that says more of a vehicle or a driver; asked once a capture and joined to the trips.
+
+    Its pages are kept beside those of the trips.
+    """
+
+    by: ColumnName = Field(description="Text column of the trips that holds an entry's id, as `veiculo_id`.")
+    id: Path_ = Field(description="Where an entry holds its id; one without an id joins nothing.")
+    stamp: Stamp = Field(
+        min_length=1,
+        description="Text columns <- JMESPath of the entry (of several, the texts joined by spaces), where "
+        "the trip's record omits them.",
+    )
+
+    @field_validator("by")
+    @classmethod
+    def _text_key(cls, value: str) -> str:
+        if COLUMNS[value].type != TEXT:
+            raise ValueError(f"{value} is not a text column")
+        return value
 
 
 class FieldMap(_Strict):
@@ -287,7 +518,11 @@ class FieldMap(_Strict):
     unit: str | None = Field(
         default=None, description="Unit received; unless said, the column's own (km, km/h, s)."
     )
-    decimal: Literal[".", ","] = Field(default=".", description="Decimal mark of numbers that come as text.")
+    decimal: Literal[".", ","] | None = Field(
+        default=None,
+        description="Decimal mark of numbers that come as text; unless said `.`, and a text that is one number "
+        "or another by it, as `1,234`, is not read.",
+    )
 
     @property
     def paths(self) -> list[str]:
@@ -299,13 +534,19 @@ def _short_field(value: object) -> object:
     return {"path": value} if isinstance(value, str | list) else value
 
 
+_Field = Annotated[
+    FieldMap, BeforeValidator(_short_field, json_schema_input_type=Path_ | list[Path_] | FieldMap)
+]
+
+
 class Times(_Strict):
     """How the records write instants."""
 
-    format: Literal["iso", "iso_utc", "iso_local", "epoch_s", "epoch_ms"] = Field(
+    format: RecordFormat = Field(
         default="iso",
         description="`iso`: an offset or Z is always there; without one `iso_utc` means UTC and `iso_local` "
-        "the vehicle's zone.",
+        "the vehicle's zone. `epoch_s`, `epoch_ms`; `json_date`: `/Date(1773136800000)/`; or a pattern "
+        "such as `%d/%m/%Y %H:%M:%S`, in the vehicle's zone unless it has %z.",
     )
     zone: Zone = Field(
         default="America/Sao_Paulo", description="The vehicles' zone, where `fields.fuso` does not give it."
@@ -313,11 +554,39 @@ class Times(_Strict):
 
 
 class ErrorRule(_Strict):
-    """An error that comes as a 200."""
+    """What an answer means, by its status, by its body, or by both. The first rule that fits decides."""
 
-    when: Path_ = Field(description="True in such a body.")
+    status: int | list[int] | None = Field(
+        default=None, description="Status, or several; unless said, any 2xx: an error in a 200."
+    )
+    when: Path_ | None = Field(default=None, description="True in such a body.")
     message: Path_ | None = Field(default=None, description="Where the body says what is wrong.")
-    retry: bool = Field(default=False, description="Whether it passes by itself.")
+    retry: bool = Field(default=False, description="Short for `means: retry`.")
+    means: Literal["auth", "retry", "empty", "skip", "permanent"] | None = Field(
+        default=None,
+        description="`auth`: the session has ended, log in again; `retry`: it passes by itself; `empty`: "
+        "there are no records; `skip`: this vehicle of a fan-out cannot be asked, the others can; "
+        "`permanent`: a person must act (unless said).",
+    )
+
+    @model_validator(mode="after")
+    def _says_when_and_what(self) -> "ErrorRule":
+        if self.status is None and self.when is None:
+            raise ValueError("say by what the answer is known: status, when, or both")
+        if self.retry and self.means not in (None, "retry"):
+            raise ValueError(f"retry: true and means: {self.means} contradict each other; keep one")
+        return self
+
+    @property
+    def outcome(self) -> str:
+        """What it means, the defaults applied."""
+        return self.means or ("retry" if self.retry else "permanent")
+
+    def fits(self, status: int) -> bool:
+        """Whether it speaks of this status."""
+        if self.status is None:
+            return 200 <= status < 300
+        return status in (self.status if isinstance(self.status, list) else [self.status])
 
 
 class Profile(_Strict):
@@ -326,8 +595,23 @@ class Profile(_Strict):
     name: str = Field(description="The profile's name.")
     carrier: str = Field(description="Value of the column `transportadora`.", min_length=1)
     base_path: str = Field(default="", description="Appended to the source's address.")
-    auth: Auth = Field(default=Auth(), description="How the token travels.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Further headers; never a secret.")
+    secrets: list[SecretName] = Field(
+        default=["token"],
+        description="The secrets that it needs, by name: `sources.yaml` says which variable holds each. In "
+        "braces they may stand in headers, path, params and body.",
+    )
+    login: Login | None = Field(default=None, description="A request that gives a token or a session.")
+    auth: Auth = Field(
+        default=Auth(),
+        description="How the token travels; unless said, not at all where there is none or where the profile "
+        "writes `{token}` elsewhere.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Further headers; a secret only in braces, by its name."
+    )
+    encoding: Encoding = Field(
+        default="utf-8", description="Of the bodies, as `latin-1`; a byte order mark goes before it."
+    )
     http: Http = Field(default=Http(), description="Timeouts, deadlines and budgets.")
     pacing: Pacing = Field(default=Pacing(), description="How fast requests may follow.")
     window: Window = Field(default=Window(), description="The window asked for an hour.")
@@ -335,10 +619,13 @@ class Profile(_Strict):
     vehicles: Vehicles | None = Field(
         default=None, description="Fan-out: the list of vehicles to ask one by one."
     )
-    errors: list[ErrorRule] = Field(default_factory=list, description="Errors inside a 200.")
-    fields: dict[ColumnName, Annotated[FieldMap, BeforeValidator(_short_field)]] = Field(
-        description="Our column <- where it is in a record."
+    lookups: dict[LookupName, Lookup] = Field(
+        default_factory=dict, description="Lists that say more of vehicles and drivers, joined by their ids."
     )
+    errors: list[ErrorRule] = Field(
+        default_factory=list, description="What answers mean that are not what they look like."
+    )
+    fields: dict[ColumnName, _Field] = Field(description="Our column <- where it is in a record.")
     times: Times = Field(default=Times(), description="How records write instants.")
     sentinels: dict[ColumnName, list[Scalar]] = Field(
         default_factory=dict, description="Values, as received, that mean `none` in a column."
@@ -383,26 +670,104 @@ class Profile(_Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Profile":
-        stamped = set(self.vehicles.stamp) if self.vehicles else set()
-        lacking = {"veiculo_id", "saida_utc", "chegada_utc"} - set(self.fields) - stamped
+        known = set(self.fields) | (set(self.vehicles.stamp) if self.vehicles else set())
+        for name, lookup in self.lookups.items():
+            if lookup.by not in known:
+                raise ValueError(f"lookups.{name}.by: nothing gives {lookup.by}; map it in `fields`")
+            known |= set(lookup.stamp)
+        lacking = {"veiculo_id", "saida_utc", "chegada_utc"} - known
         if lacking:
-            raise ValueError(f"fields must say where {', '.join(sorted(lacking))} are in a record")
-        asks = "vehicle" in self.trips.placeholders()
-        if asks and self.vehicles is None:
-            raise ValueError("trips uses {vehicle}, so `vehicles` must say where the vehicles are listed")
-        if self.vehicles is not None and not asks:
-            raise ValueError("vehicles is given, so trips.path or trips.params must use {vehicle}")
-        if self.vehicles is not None and "vehicle" in self.vehicles.placeholders():
-            raise ValueError("vehicles cannot use {vehicle} itself")
+            raise ValueError(
+                f"fields must say where {', '.join(sorted(lacking))} are in a record. A carrier that lists "
+                "positions only, no trips with departure and arrival, cannot be read yet"
+            )
+        self._fans_out()
+        for i, rule in enumerate(self.errors):
+            if rule.outcome == "skip" and self.vehicles is None:
+                raise ValueError(f"errors.{i}: means: skip is for a fan-out, and there are no `vehicles`")
+        self._known_placeholders()
         return self
 
+    def _fans_out(self) -> None:
+        asks = _VEHICLE & self.trips.placeholders()
+        if self.vehicles is None:
+            if asks:
+                name = min(asks)
+                raise ValueError(
+                    f"trips uses {{{name}}}, so `vehicles` must say where the vehicles are listed"
+                )
+            return
+        wanted = "vehicle" if self.vehicles.batch is None else "vehicles"
+        if asks != {wanted}:
+            batch = "" if self.vehicles.batch is None else " with a batch"
+            raise ValueError(f"vehicles is given{batch}, so trips.path, params or body must use {{{wanted}}}")
+        if self.vehicles.batch is not None and "veiculo_id" not in self.fields:
+            raise ValueError("fields.veiculo_id: a batch needs it, to tell whose a trip is")
+        if used := _VEHICLE & self.vehicles.placeholders():
+            raise ValueError(f"vehicles cannot use {{{min(used)}}} itself")
+
+    def _known_placeholders(self) -> None:
+        given = set(self.login.gives) if self.login else set()
+        if twice := given & set(self.secrets):
+            raise ValueError(f"login.gives.{min(twice)}: there is a secret of that name; call one otherwise")
+        known = given | set(self.secrets)
+        used = {
+            "trips": (self.trips.placeholders(), known | _WINDOW | _VEHICLE),
+            "vehicles": (self.vehicles.placeholders() if self.vehicles else set(), known | _WINDOW),
+            **{f"lookups.{n}": (r.placeholders(), known | _WINDOW) for n, r in self.lookups.items()},
+            "headers": (placeholders(self.headers), known),
+            "auth": (self.auth.needs if self.sends_auth else set(), known),
+        }
+        if self.login:
+            of_login = self.login.placeholders() | (self.login.auth.needs if self.login.auth else set())
+            used["login"] = (of_login, set(self.secrets))
+        for request in filter(None, (self.login, self.trips, self.vehicles, *self.lookups.values())):
+            for name, pattern in request.patterns():
+                if name not in ("start", "end"):
+                    raise ValueError(f"{{{name}:{pattern}}}: only start and end are written by a pattern")
+                _window_format(pattern)
+        for where, (names, allowed) in used.items():
+            if unknown := names - allowed:
+                name = min(unknown)
+                raise ValueError(
+                    f"{where}: unknown placeholder {{{name}}}; known: {', '.join(sorted(allowed))}. Name a "
+                    f"secret in `secrets`, or let `login` give it; braces that are meant: {{{{{name}}}}}"
+                )
+
+    @property
+    def sends_auth(self) -> bool:
+        """Whether the token travels as `auth` says."""
+        if "auth" in self.model_fields_set:
+            return True
+        asked = [r.placeholders() for r in (self.trips, self.vehicles, *self.lookups.values()) if r]
+        written = placeholders(self.headers).union(*asked)
+        given = set(self.login.gives) if self.login else set()
+        return "token" in given | set(self.secrets) and "token" not in written
+
+    def kept(self) -> bytes:
+        """The profile as a capture keeps it, to be read again with: `Profile.model_validate_json`."""
+        return self.model_dump_json(exclude=None if self.sends_auth else {"auth"}).encode()
+
+    @property
+    def joins(self) -> dict[str, Lookup | Vehicles]:
+        """The lists that are joined to the trips' records, by the kind of their pages."""
+        batched = {} if self.vehicles is None or self.vehicles.batch is None else {"vehicles": self.vehicles}
+        return {**batched, **self.lookups}
+
     def listing(self, kind: str) -> Listing:
-        """The listing that a page's `kind` (`trips` or `vehicles`) belongs to."""
+        """The listing that a page's `kind` (`trips`, `vehicles`, or a look-up's name) belongs to."""
         if kind == "vehicles" and self.vehicles is not None:
             return self.vehicles
+        if kind in self.lookups:
+            return self.lookups[kind]
         if kind == "trips":
             return self.trips
         raise ProfileError(f"{self.name}: the profile has no listing of kind {kind!r}")
+
+
+def profile_schema() -> dict[str, Any]:
+    """The profile language as JSON Schema, for editors; what contradicts itself only `load_profile` tells."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Profile.model_json_schema()}
 
 
 def shipped_profiles() -> list[str]:

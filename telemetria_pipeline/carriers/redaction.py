@@ -10,20 +10,22 @@ from urllib.parse import quote, quote_plus
 from telemetria_pipeline.carriers.errors import AuthError
 
 MASK = "***"
+_START, _END = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 _LONG = 6  # a shorter token is told from data only where it stands as a word of its own
 
 
 class Secrets:
     """A token (for Basic: `user:secret`) and every form it takes on the way.
 
-    `key` is where it is set. Raises `AuthError` for a token that cannot be sent.
+    `key` is where it is set. Raises `AuthError` for a token that cannot be sent: `in_header` says whether it
+    goes into a header, which carries less than a body.
     """
 
-    def __init__(self, token: str, key: str = "TELEMETRIA_API_TOKEN") -> None:
+    def __init__(self, token: str, key: str = "TELEMETRIA_API_TOKEN", in_header: bool = True) -> None:
         self.token = token.strip()
         if not self.token:
             raise AuthError(f"{key} is empty. Set the token that the carrier issued.")
-        if not self.token.isascii() or not self.token.isprintable():
+        if in_header and not (self.token.isascii() and self.token.isprintable()):
             raise AuthError(
                 f"{key} holds a line break or a character that no HTTP header can carry; "
                 "paste the token again."
@@ -33,14 +35,14 @@ class Secrets:
         forms = {form for part in parts if len(part) >= _LONG for form in _forms(part)}
         self._text = sorted(forms, key=len, reverse=True)  # the longest first, so that no tail is left
         self._bytes = [form.encode() for form in self._text]
-        words = "|".join(re.escape(part) for part in parts if len(part) < _LONG)
-        self._words = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])") if words else None
-        self._byte_words = re.compile(self._words.pattern.encode()) if self._words else None
-
-    def render(self, template: str) -> str:
-        """The header's value: `{token}` as it is, `{basic}` in base64 as HTTP Basic wants it."""
-        basic = base64.b64encode(self.token.encode()).decode()
-        return template.replace("{token}", self.token).replace("{basic}", basic)
+        short = [part for part in parts if len(part) < _LONG]
+        words = "|".join(map(re.escape, short))
+        self._words = re.compile(rf"{_START}(?:{words}){_END}") if words else None
+        # In a body a short number is masked as a text only: as a number it is data, and *** would be no JSON.
+        in_body = [
+            rf'(?<="){part}(?=")' if part.isdigit() else rf"{_START}{re.escape(part)}{_END}" for part in short
+        ]
+        self._byte_words = re.compile("|".join(in_body).encode()) if in_body else None
 
     @overload
     def redact(self, data: str) -> str: ...

@@ -21,11 +21,17 @@ from telemetria_pipeline.carriers.profile import Profile
 
 
 def refusal(
-    response: requests.Response, body: bytes, profile: Profile, url_key: str, token_key: str
+    response: requests.Response,
+    body: bytes,
+    profile: Profile,
+    url_key: str,
+    token_key: str,
+    of_vehicle: bool = False,
 ) -> CarrierError:
     """The error that a status of 300 or above stands for; `body` is its text, the token redacted.
 
-    `url_key` and `token_key` are where address and token are set.
+    `url_key` and `token_key` are where address and token are set. `of_vehicle`: one vehicle of a fan-out was
+    asked, after the list of vehicles was given.
     """
     status = response.status_code
     said = f"; it says: {text!r}" if (text := excerpt(body, 300)) else ""
@@ -33,14 +39,25 @@ def refusal(
         error = (Throttled if status == 429 else ServerError)(
             f"the carrier answered {status}{said}", status=status
         )
-        error.wait_s = retry_after_s(response.headers.get("Retry-After"), profile.http.retry_after_cap_s)
+        error.wait_s, beyond = pause_asked(response.headers.get("Retry-After"), profile)
+        error.args = (error.message + beyond,)
         return error
+    skip = f"errors: - {{status: {status}, means: skip}}"
+    if status == 403 and of_vehicle:
+        return RejectedRequest(
+            f"the carrier answered 403 for this vehicle, though it took the token ({token_key}) for the list: "
+            f"allow the token to read the vehicle's trips, or let the others be captured without it by "
+            f"`{skip}` in the profile{said}",
+            status=status,
+        )
     if status in (401, 403):
-        return AuthError(
+        refused = AuthError(
             f"the carrier answered {status}: set {token_key} to a token that is valid and may read "
             f"trips (sent as {profile.auth.header}){said}",
             status=status,
         )
+        refused.expired = status == 401
+        return refused
     if status < 400:
         target = urljoin(response.url, response.headers.get("Location", "")).split("?")[0]
         return Redirected(
@@ -49,12 +66,24 @@ def refusal(
             status=status,
         )
     if status == 404:
+        gone = f"; where only this vehicle is gone: `{skip}`" if of_vehicle else ""
         return NotFoundError(
-            f"the carrier answered 404: look at {url_key} and at base_path and path in the profile{said}",
+            f"the carrier answered 404: look at {url_key} and at base_path and path in the profile{gone}{said}",
             status=status,
         )
     return RejectedRequest(
         f"the carrier answered {status}: correct the request in the profile{said}", status=status
+    )
+
+
+def pause_asked(header: str | None, profile: Profile) -> tuple[float | None, str]:
+    """The pause that a Retry-After gets, in seconds, and what to say where it asks for a longer one."""
+    asked, cap = retry_after_s(header), profile.http.retry_after_cap_s
+    if asked is None or asked <= cap:
+        return asked, ""
+    return cap, (
+        f"; it asked for a pause of {asked:.0f} s, of which http.retry_after_cap_s = {cap:g} s are waited for: "
+        "raise it in the profile, or ask for less (pacing.requests_per_second)"
     )
 
 

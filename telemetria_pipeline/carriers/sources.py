@@ -17,14 +17,14 @@ import os
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, TypeAdapter, ValidationError, field_validator
 
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.documents import NotYaml, load_yaml, problem_text
-from telemetria_pipeline.carriers.profile import Pacing, Profile, load_profile
+from telemetria_pipeline.carriers.profile import Pacing, Profile, SecretName, load_profile
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.settings import PREFIX, Settings
 
@@ -44,7 +44,7 @@ class Source(BaseModel):
 
     url: str = Field(description="Address of the API; the profile's base path is appended to it.")
     profile: str = Field(description="A shipped profile's name, or a YAML file's path.")
-    secrets: dict[Literal["token"], str] = Field(
+    secrets: dict[SecretName, str] = Field(
         description="Each secret and the environment variable that holds it; never the secret itself."
     )
     start: date = Field(description="First day that it has hours of.")
@@ -67,8 +67,8 @@ class Source(BaseModel):
 
     @field_validator("secrets")
     @classmethod
-    def _has_a_token(cls, value: dict[str, str]) -> dict[str, str]:
-        if "token" not in value:
+    def _has_one(cls, value: dict[str, str]) -> dict[str, str]:
+        if not value:
             raise ValueError("name the variable that holds the token: {token: ALFA_TOKEN}")
         return value
 
@@ -87,11 +87,6 @@ class Source(BaseModel):
         """Where its address is set."""
         return self._url_key
 
-    @property
-    def token_variable(self) -> str:
-        """The environment variable that holds its token."""
-        return self.secrets["token"]
-
     def load_profile(self) -> Profile:
         """How to talk to it. Raises `ProfileError` naming the key that is wrong."""
         # Of several carriers the API does not say whose a vehicle is: the register does.
@@ -99,29 +94,39 @@ class Source(BaseModel):
         changed = {"pacing": self.pacing, "carrier": carrier}
         return load_profile(self.profile).model_copy(update={n: v for n, v in changed.items() if v})
 
-    def token(self) -> str:
-        """Its token. Raises `SourceError` naming what is not set."""
-        token = os.environ.get(self.token_variable, "").strip()
-        missing = [
-            name for name, value in ((self.url_key, self.url), (self.token_variable, token)) if not value
-        ]
+    def secret_values(self, profile: Profile) -> dict[str, str]:
+        """The secrets that the profile needs, by name. Raises `SourceError` naming what is not set."""
+        unnamed = [name for name in profile.secrets if name not in self.secrets]
+        if unnamed:
+            given = ", ".join(sorted(self.secrets))
+            raise SourceError(
+                f"the profile {profile.name} needs the secret {unnamed[0]}; {self.name} names only {given}: "
+                f"write {{{unnamed[0]}: THE_VARIABLE}} under `secrets` of the source in sources.yaml"
+            )
+        values = {name: os.environ.get(self.secrets[name], "").strip() for name in profile.secrets}
+        variables = {self.secrets[name]: value for name, value in values.items()}
+        missing = [name for name, value in {self.url_key: self.url, **variables}.items() if not value]
         if missing:
             raise SourceError(
                 f"set {' and '.join(missing)} (in the environment or in .env) to reach the API of {self.name}"
             )
-        return token
+        return values
 
     def client(self, profile: Profile, **more: Any) -> CarrierClient:
         """A client of its API; `more` as for `CarrierClient`. Raises `SourceError` naming what is not set."""
         return CarrierClient(
-            profile, self.url, self.token(), url_key=self.url_key, token_key=self.token_variable, **more
+            profile,
+            self.url,
+            self.secret_values(profile),
+            url_key=self.url_key,
+            secret_keys=self.secrets,
+            **more,
         )
 
     def problem(self) -> str | None:
         """Why it cannot be asked as it stands now, or None; asks nothing of the network."""
         try:
-            self.load_profile()
-            self.token()
+            self.secret_values(self.load_profile())
         except PipelineError as error:
             return str(error)
         return None

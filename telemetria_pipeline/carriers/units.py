@@ -36,10 +36,13 @@ UNITS: dict[str, dict[str, str]] = {
     },
 }
 
+# A group of thousands never begins with a zero: `0,850` is no 850.
 _NUMBERS = {
-    ".": re.compile(r"([+-]?(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+))(\.[0-9]+)?(?:[eE]([+-]?[0-9]{1,3}))?"),
-    ",": re.compile(r"([+-]?(?:[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+))(,[0-9]+)?(?:[eE]([+-]?[0-9]{1,3}))?"),
+    ".": re.compile(r"([+-]?(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+))(\.[0-9]+)?(?:[eE]([+-]?[0-9]{1,3}))?"),
+    ",": re.compile(r"([+-]?(?:[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[0-9]+))(,[0-9]+)?(?:[eE]([+-]?[0-9]{1,3}))?"),
 }
+# One comma and three digits: 1.234 to some, 1234 to others.
+_EITHER_WAY = re.compile(r"[+-]?[0-9]{1,3},[0-9]{3}(?![0-9,.])")
 _CLOCK = re.compile(r"(?:([0-9]+)\.)?([0-9]+):([0-5]?[0-9])(?::([0-5]?[0-9](?:\.[0-9]+)?))?")
 _ISO = re.compile(r"P(?=.)(?:([0-9]+)D)?(?:T(?=.)(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:[.,][0-9]+)?)S)?)?")
 
@@ -50,9 +53,13 @@ def dimension(column: str) -> str:
 
 
 def read_numbers(
-    values: Sequence[object], column: str, unit: str | None = None, decimal: str = "."
+    values: Sequence[object], column: str, unit: str | None = None, decimal: str | None = None
 ) -> tuple[np.ndarray, list[int]]:
-    """Values of one column (None = missing) in its own unit, as float64, and the positions not readable."""
+    """Values of one column (None = missing) in its own unit, as float64, and the positions not readable.
+
+    `decimal` is the mark in numbers that come as text; None is a point that nobody vouched for: `1,234` is
+    then not readable.
+    """
     kind = dimension(column)
     unit = unit or _OWN.get(kind, "")
     numbers = _plain_numbers(values) if unit not in _TEXTS else None
@@ -74,7 +81,12 @@ def _plain_numbers(values: Sequence[object]) -> np.ndarray | None:
     return None
 
 
-def _number(value: object, kind: str, unit: str, decimal: str) -> float:
+def reads_either_way(value: object) -> bool:
+    """Whether a text is one number with a decimal comma, and another without."""
+    return isinstance(value, str) and _EITHER_WAY.match(value.strip()) is not None
+
+
+def _number(value: object, kind: str, unit: str, decimal: str | None) -> float:
     if isinstance(value, str):
         text = value.strip()
         seconds = _clock(text) if unit == "clock" else _iso_duration(text) if unit == "iso" else None
@@ -92,9 +104,11 @@ def _scaled(number: _N, kind: str, unit: str) -> _N:
     return number * multiply / divide
 
 
-def _quantity(text: str, kind: str, unit: str, decimal: str) -> float:
+def _quantity(text: str, kind: str, unit: str, decimal: str | None) -> float:
     """`42.2 mi`, `1.234,5`: a unit in the text goes before the profile's."""
-    match = _NUMBERS[decimal].match(text)
+    if decimal is None and reads_either_way(text):
+        return math.nan
+    match = _NUMBERS[decimal or "."].match(text)
     if match is None:
         return math.nan
     suffix = text[match.end() :].strip().lower()
@@ -104,7 +118,7 @@ def _quantity(text: str, kind: str, unit: str, decimal: str) -> float:
     if not suffix and unit in _TEXTS:
         return math.nan
     whole, fraction, exponent = match.groups()
-    digits = whole.replace("," if decimal == "." else ".", "") + (fraction or "").replace(",", ".")
+    digits = whole.replace("." if decimal == "," else ",", "") + (fraction or "").replace(",", ".")
     return _scaled(float(digits + (f"e{exponent}" if exponent else "")), kind, suffix or unit)
 
 

@@ -17,6 +17,19 @@ class RawPage(BaseModel):
     sha256: str
     fetched_at: datetime
     stamp: dict[str, str] = {}
+    status: int = 200
+    left_out: int = 0  # records of another kind, by the profile's `where`
+
+
+class SkippedVehicle(BaseModel):
+    """A vehicle that could not be asked: its id, what the carrier's list says of it, and why.
+
+    Nothing is known of it in the hour: its silence is no evidence.
+    """
+
+    id: str
+    stamp: dict[str, str] = {}
+    reason: str
 
 
 class Capture(BaseModel):
@@ -33,6 +46,7 @@ class Capture(BaseModel):
     carrier: str | None = None
     settles_at: datetime | None = None  # from when on a capture holds every trip of the hour
     pages: list[RawPage]
+    skipped: list[SkippedVehicle] = []
 
     @property
     def rows(self) -> int:

@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.raw import HourManifest
+from telemetria_pipeline.contracts.raw import Capture, HourManifest
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.steps.publish import PublishedHour
 from telemetria_pipeline.storage.lake import Written
@@ -87,6 +87,11 @@ def markdown_table(frame: pd.DataFrame) -> str:
     return "\n".join("| " + " | ".join(v.replace("|", "¦") for v in line) + " |" for line in lines)
 
 
+def _skipped(capture: Capture) -> str:
+    said = [f"{v.id} ({v.reason})" for v in capture.skipped]
+    return f"{len(said)}, whose trips are not known: " + "; ".join(said[:20])
+
+
 def raw_metadata(manifest: HourManifest, uri: str) -> dict[str, Any]:
     """Metadata of `raw_telemetry` for one hour."""
     capture = manifest.captures[-1]
@@ -98,6 +103,8 @@ def raw_metadata(manifest: HourManifest, uri: str) -> dict[str, Any]:
         "retries": capture.retries,
         "bytes": capture.bytes,
         "pages": len(capture.pages),
+        **({"records_left_out": left_out} if (left_out := sum(p.left_out for p in capture.pages)) else {}),
+        **({"vehicles_skipped": _skipped(capture)} if capture.skipped else {}),
         "capture": capture.id,
         "captures_kept": len(manifest.captures),
         "profile": capture.profile,

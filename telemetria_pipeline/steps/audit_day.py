@@ -10,7 +10,7 @@ seen make the day stale.
 
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 import numpy as np
@@ -28,13 +28,14 @@ from telemetria_pipeline.core.audit.trips import (
     FILE_DAYS,
     HOUR_DAYS,
     SEGMENTS,
+    UNHEARD,
     AuditInputs,
     validate_trips,
 )
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.boletim_files import partition_of
-from telemetria_pipeline.steps.day_index import HourEntry
+from telemetria_pipeline.steps.day_index import HourEntry, UnheardVehicle
 from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.steps.publish import TablesRefused
 from telemetria_pipeline.steps.staleness import Snapshot, days_around, make_state, write_state
@@ -67,6 +68,7 @@ class _HourRead:
     trips: pa.Table
     pages: list[tuple[str, int, str, str]]  # capture, page, key, hash
     evidence: str
+    unheard: list[UnheardVehicle] = field(default_factory=list)
 
 
 def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
@@ -98,6 +100,7 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
         substitutions=reference.substitutions,
         acceptances=reference.acceptances,
         heard=_heard_frame(snapshot.heard(day)),
+        unheard=_unheard_frame(hours),
     )
 
 
@@ -160,7 +163,7 @@ def _read_hour(lake: Lake, hour: Hour, entry: HourEntry | None) -> _HourRead:
     captures = manifest.captures if manifest else []
     pages = [(c.id, p.number, p.key, p.sha256) for c in captures for p in c.pages if p.kind == "trips"]
     evidence = "; ".join(f"{key} sha256={sha}" for capture, _, key, sha in pages if capture == entry.capture)
-    return _HourRead(hour, entry.state, trips, pages, evidence)
+    return _HourRead(hour, entry.state, trips, pages, evidence, entry.unheard)
 
 
 def _segments(hours: list[_HourRead]) -> pd.DataFrame:
@@ -188,6 +191,17 @@ def _hours_frame(hours: list[_HourRead]) -> pd.DataFrame:
 def _heard_frame(heard: Mapping[str, Iterable[str]]) -> pd.DataFrame:
     pairs = [(vehicle, source) for vehicle, sources in sorted(heard.items()) for source in sorted(sources)]
     return pd.DataFrame(pairs, columns=["veiculo", "fonte"], dtype="str")
+
+
+def _unheard_frame(hours: list[_HourRead]) -> pd.DataFrame:
+    rows = [
+        (h.hour.source, v.placa, v.equipamento, v.veiculo_id, h.hour.start) for h in hours for v in h.unheard
+    ]
+    frame = pd.DataFrame(rows, columns=UNHEARD)
+    texts = frame.astype(dict.fromkeys(UNHEARD[:-1], "str"))
+    return texts.assign(
+        inicio_utc=pd.to_datetime(frame["inicio_utc"], utc=True).astype("datetime64[us, UTC]")
+    )
 
 
 def _reader(lake: Lake) -> Callable[[str], pd.DataFrame]:

@@ -17,11 +17,12 @@ from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.decoding import decode_page
 from telemetria_pipeline.carriers.errors import PermanentError
+from telemetria_pipeline.carriers.lookups import Tables, add_entries
 from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
 from telemetria_pipeline.carriers.profile import Profile
-from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
+from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage, SkippedVehicle
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
-from telemetria_pipeline.core.telemetry.cleaning import CleanedHour, clean_trips
+from telemetria_pipeline.core.telemetry.cleaning import CleanedHour, clean_trips, unheard_vehicles
 from telemetria_pipeline.errors import shown_text
 from telemetria_pipeline.steps.hours import raw_folder, read_manifest, write_manifest
 from telemetria_pipeline.storage.lake import Lake
@@ -60,6 +61,7 @@ def capture_hour(
     capture_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
     pages: list[RawPage] = []
     fields: set[str] = set()
+    tables: Tables = {}
 
     def kept(writer: Executor) -> Iterator[_Records]:
         # A page is stored while the next one is fetched and read; never more than one waits.
@@ -69,7 +71,6 @@ def capture_hour(
             if storing:
                 storing.result()
             storing = writer.submit(lake.put_raw, key, page.body)
-            fields.update(seen_fields(page.records[:: 1 + len(page.records) // _DRIFT_RECORDS]))
             pages.append(
                 RawPage(
                     number=page.number,
@@ -81,16 +82,21 @@ def capture_hour(
                     sha256=page.sha256,
                     fetched_at=page.fetched_at,
                     stamp=page.stamp,
+                    status=page.status,
+                    left_out=page.left_out,
                 )
             )
+            if page.kind in profile.joins:
+                add_entries(profile, tables, page.kind, page.records)
             if page.kind == "trips":
+                fields.update(seen_fields(page.records[:: 1 + len(page.records) // _DRIFT_RECORDS]))
                 yield _Records(page.number, page.records, page.stamp)
         if storing:
             storing.result()
 
     try:
         with ThreadPoolExecutor(1) as writer:
-            mapped = _map_in_batches(profile, kept(writer))
+            mapped = _map_in_batches(profile, kept(writer), tables)
     except Exception as error:
         manifest.failure = Failure(
             run_id=run_id,
@@ -101,7 +107,7 @@ def capture_hour(
         )
         write_manifest(lake, hour, manifest)
         raise
-    lake.put_raw(_profile_key(hour, capture_id), profile.model_dump_json().encode())
+    lake.put_raw(_profile_key(hour, capture_id), profile.kept())
     capture = Capture(
         id=capture_id,
         run_id=run_id,
@@ -114,11 +120,12 @@ def capture_hour(
         carrier=profile.carrier,
         settles_at=hour.end + timedelta(minutes=profile.window.settle_min),
         pages=pages,
+        skipped=[SkippedVehicle(**vars(vehicle)) for vehicle in client.skipped],
     )
     manifest.captures.append(capture)
     manifest.failure, manifest.state = None, "captured" if capture.rows else "confirmed_empty"
     write_manifest(lake, hour, manifest)  # before the rules look at it: what came is kept whatever they say
-    cleaned = _clean(mapped, hour, capture, profile)
+    cleaned = _clean(mapped, hour, capture, profile, tables)
     if cleaned.ledger.state != manifest.state:
         manifest.state = cleaned.ledger.state
         write_manifest(lake, hour, manifest)
@@ -132,15 +139,19 @@ def read_capture(lake: Lake, profile: Profile, hour: Hour, capture: Capture) -> 
     """
     if capture.profile != profile.name:
         profile = Profile.model_validate_json(lake.get_raw(_profile_key(hour, capture.id)))
+    tables: Tables = {}
+
+    def records(page: RawPage) -> list:
+        return decode_page(profile, lake.get_raw(page.key), page.kind, page.status)
+
+    for page in capture.pages:
+        if page.kind in profile.joins:
+            add_entries(profile, tables, page.kind, records(page))
+    trips = (page for page in capture.pages if page.kind == "trips")
     mapped = _map_in_batches(
-        profile,
-        (
-            _Records(page.number, decode_page(profile, lake.get_raw(page.key), page.kind), page.stamp)
-            for page in capture.pages
-            if page.kind == "trips"
-        ),
+        profile, (_Records(page.number, records(page), page.stamp) for page in trips), tables
     )
-    return _clean(mapped, hour, capture, profile)
+    return _clean(mapped, hour, capture, profile, tables)
 
 
 def _refuse_another_carrier(hour: Hour, manifest: HourManifest, profile: Profile) -> None:
@@ -153,8 +164,10 @@ def _refuse_another_carrier(hour: Hour, manifest: HourManifest, profile: Profile
         )
 
 
-def _clean(mapped: pd.DataFrame, hour: Hour, capture: Capture, profile: Profile) -> CleanedHour:
-    return clean_trips(
+def _clean(
+    mapped: pd.DataFrame, hour: Hour, capture: Capture, profile: Profile, tables: Tables
+) -> CleanedHour:
+    cleaned = clean_trips(
         mapped,
         start=hour.start,
         end=hour.end,
@@ -162,6 +175,13 @@ def _clean(mapped: pd.DataFrame, hour: Hour, capture: Capture, profile: Profile)
         capture=capture.id,
         natural_key=profile.natural_key,
     )
+    return replace(cleaned, unheard=_unheard(profile, capture, tables)) if capture.skipped else cleaned
+
+
+def _unheard(profile: Profile, capture: Capture, tables: Tables) -> pd.DataFrame:
+    """The vehicles that were skipped, named as a trip of theirs would name them."""
+    trips = [_Records(0, [{}], {**v.stamp, "veiculo_id": v.id}) for v in capture.skipped]
+    return unheard_vehicles(map_pages(profile, trips, tables))
 
 
 @contextmanager
@@ -176,17 +196,17 @@ def _no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _map_in_batches(profile: Profile, pages: Iterable[_Records]) -> pd.DataFrame:
+def _map_in_batches(profile: Profile, pages: Iterable[_Records], tables: Tables) -> pd.DataFrame:
     frames, batch, size = [], [], 0
     with _no_garbage_collection():
         for page in pages:
             batch.append(page)
             size += len(page.records)
             if size >= _BATCH_RECORDS:
-                frames.append(map_pages(profile, batch))
+                frames.append(map_pages(profile, batch, tables))
                 batch, size = [], 0
         if size:
-            frames.append(map_pages(profile, batch))
+            frames.append(map_pages(profile, batch, tables))
     if not frames:
         return MAPPED_TRIPS.empty()
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)

@@ -35,14 +35,32 @@ _AT_ONCE = 8  # S3 answers each in its own time
 _DAY = timedelta(days=1)
 
 
+class UnheardVehicle(BaseModel):
+    """A vehicle that could not be asked, as far as the carrier names it."""
+
+    placa: str | None
+    equipamento: str | None
+    veiculo_id: str
+
+
 class HourEntry(BaseModel):
-    """A published hour: its state, its trips' digest and number, their capture and their last arrival."""
+    """A published hour: its state, its trips' digest and number, their capture and their last arrival.
+
+    `unheard` are the vehicles that the source was asked for in vain: of them the hour is not known.
+    """
 
     state: str
     digest: str
     rows: int
     capture: str
     until: datetime | None
+    unheard: list[UnheardVehicle] = []
+
+    @property
+    def version(self) -> str:
+        """Another text where the audit would read something else."""
+        unheard = [f"{v.placa or ''} {v.equipamento or ''} {v.veiculo_id}" for v in self.unheard]
+        return " ".join([self.state, self.digest, *sorted(unheard)])
 
 
 class SourceDay(BaseModel):

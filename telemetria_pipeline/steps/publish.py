@@ -16,7 +16,7 @@ from telemetria_pipeline.core.telemetry.changes import COMPARED, NO_CHANGES, com
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
 from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.errors import PipelineError
-from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, record_hour
+from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, UnheardVehicle, record_hour
 from telemetria_pipeline.steps.hours import last_known, write_manifest
 from telemetria_pipeline.storage.lake import Lake, Written
 
@@ -88,6 +88,7 @@ def publish_hour(
         rows=written.rows,
         capture=capture.id,
         until=cleaned.trips["chegada_utc"].max().to_pydatetime() if written.rows else None,
+        unheard=_unheard(cleaned.unheard),
     )
     took_back = changes["gone"] or changes["altered"]
     record_hour(lake, hour, entry, _heard(cleaned.trips, hour), None if took_back else _digest(before))
@@ -142,6 +143,13 @@ def _imbalance(ledger: Ledger, trips: int, quarantined: int) -> str | None:
     if (trips, quarantined) != (ledger.accepted, ledger.received - ledger.accepted):
         return f"{trips} trips and {quarantined} rows in quarantine against {ledger}"
     return None
+
+
+def _unheard(vehicles: pd.DataFrame | None) -> list[UnheardVehicle]:
+    if vehicles is None:
+        return []
+    rows = vehicles.astype(object).where(vehicles.notna(), None).to_dict("records")
+    return [UnheardVehicle.model_validate(row) for row in rows]
 
 
 def _heard(trips: pd.DataFrame, hour: Hour) -> set[str]:

@@ -159,7 +159,7 @@ class Snapshot:
                     hour.start,
                     max(entry.until, hour.end) if entry.until else hour.end,
                     True,
-                    f"{entry.state} {entry.digest}",
+                    entry.version,
                 )
                 for hour in calendar.hours(*calendar.day(day), "")  # once for all sources: thousands a tick
                 for source, hours in known

@@ -25,6 +25,16 @@ class Asked:
     query: dict
     headers: dict
     number: int  # from 1, over the server's life
+    method: str = "GET"
+    body: bytes = b""
+
+    @property
+    def json(self) -> object:
+        return json.loads(self.body)
+
+    @property
+    def form(self) -> dict:
+        return dict(parse_qsl(self.body.decode()))
 
 
 @dataclass
@@ -63,10 +73,14 @@ class Server:
 
             def do_GET(self):
                 url = urlsplit(self.path)
-                asked = Asked(url.path, dict(parse_qsl(url.query)), dict(self.headers), len(outer.asked) + 1)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                query, headers = dict(parse_qsl(url.query)), dict(self.headers)
+                asked = Asked(url.path, query, headers, len(outer.asked) + 1, self.command, body)
                 outer.asked.append(asked)
                 with contextlib.suppress(OSError):
                     outer._deliver(self, respond(asked))
+
+            do_POST = do_GET
 
             def log_message(self, *_):
                 pass

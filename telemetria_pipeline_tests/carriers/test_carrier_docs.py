@@ -10,8 +10,8 @@ from telemetria_pipeline.carriers import profile as p
 
 PAGE = (Path(__file__).parents[2] / "docs" / "carriers.md").read_text(encoding="utf-8")
 MODELS = [
-    p.Profile, p.Auth, p.Http, p.Pacing, p.Window, p.Listing, p.Vehicles, p.PageNumber, p.Offset, p.Cursor,
-    p.Link, p.Truncation, p.FieldMap, p.Times, p.ErrorRule,
+    p.Profile, p.Auth, p.Login, p.Http, p.Pacing, p.Window, p.Listing, p.Vehicles, p.Lookup, p.PageNumber,
+    p.Offset, p.Cursor, p.Link, p.Truncation, p.FieldMap, p.Times, p.ErrorRule,
 ]  # fmt: skip
 
 
@@ -30,6 +30,17 @@ def test_the_page_names_no_key_that_the_program_does_not_know():
     assert rows() <= known
 
 
-def test_the_example_is_a_profile():
-    example = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL).group(1)
-    p.Profile.model_validate(yaml.safe_load(example))
+EXAMPLES = [d for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if (d := yaml.safe_load(text))]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: "-".join(example)[:40])
+def test_each_example_is_a_profile_or_a_part_of_one(example):
+    fields = {"veiculo_id": "v", "saida_utc": "s", "chegada_utc": "e", "motorista_id": "d"}
+    p.Profile.model_validate(
+        {"name": "parte", "carrier": "Parte", "trips": {"path": "/t"}, "fields": fields} | example
+    )
+
+
+def test_the_shipped_profiles_are_in_the_table():
+    named = re.findall(r"^\| \*\*(\w+)\*\* \|", PAGE, re.MULTILINE)
+    assert named == p.shipped_profiles()

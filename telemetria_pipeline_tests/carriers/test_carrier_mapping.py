@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetria_pipeline.carriers.inspection import inspect
+from telemetria_pipeline.carriers.inspection import inspect, positions_only
 from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
 from telemetria_pipeline.carriers.paths import truth
 from telemetria_pipeline.carriers.profile import load_profile
@@ -273,6 +273,21 @@ def test_inspection_shows_each_value_on_its_way():
     assert by[1, "em_andamento"]["mapped"] is False
     assert by[1, "motorista"]["received"] == by[1, "motorista"]["mapped"]
     assert orjson.dumps(entries)
+
+
+@pytest.mark.parametrize(
+    ("records", "told"),
+    [
+        ([{"v": 1, "s": "2026-03-10T10:00:00Z", "lat": -21.1, "lng": -47.9}], True),
+        ([{"v": 1, "s": "2026-03-10T10:00:00Z", "position": {"latitude": 1, "longitude": 2}}], True),
+        ([{"v": 1, "s": "2026-03-10T10:00:00Z", "e": "2026-03-10T10:20:00Z", "lat": 1, "lon": 2}], False),
+        ([{"v": 1, "s": "2026-03-10T10:00:00Z"}], False),
+        ([], False),
+    ],
+)
+def test_positions_are_told_from_trips(records, told):
+    said = positions_only(make_profile(), page(*records))
+    assert bool(said) is told and (not told or "positions only" in said)
 
 
 def test_a_flag_that_comes_as_text_means_what_it_says():

@@ -215,14 +215,14 @@ ENVELOPE = st.dictionaries(
     ENVELOPE,
 )
 def test_a_pager_moves_ends_or_refuses_whatever_it_is_given(paging, records, envelope):
-    pager = Pager(Listing.model_validate({"path": "/t", "paging": paging}), {})
+    pager = Pager(Listing.model_validate({"path": "/t", "paging": paging}))
     for _ in range(5):
-        before = (dict(pager.params), pager.url)
+        before = (dict(pager.sent), pager.url)
         try:
             pager.take(Decoded({**envelope, "data": records}, records), None)
         except errors.CarrierError:
             break
-        assert pager.done or (dict(pager.params), pager.url) != before
+        assert pager.done or (dict(pager.sent), pager.url) != before
         if pager.done:
             break
     else:

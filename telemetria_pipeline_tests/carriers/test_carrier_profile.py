@@ -26,9 +26,18 @@ def load(tmp_path):
 
 
 def test_the_shipped_profiles_load():
-    assert shipped_profiles() == ["motive", "samsara", "simulator", "traccar"]
+    assert shipped_profiles() == ["geotab", "motive", "navixy", "samsara", "simulator", "traccar"]
     for name in shipped_profiles():
         assert load_profile(name).name == name
+
+
+def test_a_profile_is_the_same_when_a_capture_kept_it(load):
+    own = load({**SMALL, "secrets": ["u", "p"], "auth": {"basic": ["u", "p"]}})
+    login = {"path": "/l", "auth": {"basic": ["u", "p"]}, "gives": {"token": "t"}}
+    oauth = load({**SMALL, "secrets": ["u", "p"], "login": login})
+    for profile in (own, oauth, *map(load_profile, shipped_profiles())):
+        again = Profile.model_validate_json(profile.kept())
+        assert again == profile and again.sends_auth == profile.sends_auth
 
 
 def test_a_file_of_ones_own_loads_with_defaults(load):
@@ -59,8 +68,7 @@ def test_a_file_of_ones_own_loads_with_defaults(load):
         ),
         ({"trips": {"path": "/t", "paging": {"style": "page", "first": "x"}}}, "trips.paging.first: "),
         ({"trips": {"path": "/t", "records": "data["}}, "trips.records: 'data[' is not a JMESPath"),
-        ({"trips": {"path": "/t", "params": {"k": "{token}"}}}, "the token travels by `auth`"),
-        ({"trips": {"path": "/t", "params": {"k": "{until}"}}}, "unknown placeholder {until}"),
+        ({"trips": {"path": "/t", "params": {"k": "{until}"}}}, "trips: unknown placeholder {until}"),
         ({"trips": {"path": "/{vehicle}"}}, "`vehicles` must say"),
         ({"vehicles": {"path": "/v", "id": "id"}}, "must use {vehicle}"),
         (
@@ -121,7 +129,7 @@ def test_a_file_that_is_no_profile_says_so(load, text, says):
 
 
 def test_a_profile_that_does_not_exist_names_those_that_do(tmp_path):
-    with pytest.raises(ProfileError, match="motive, samsara, simulator, traccar"):
+    with pytest.raises(ProfileError, match="geotab, motive, navixy, samsara, simulator, traccar"):
         load_profile("sansara")
     with pytest.raises(ProfileError, match="cannot be read"):
         load_profile(tmp_path)

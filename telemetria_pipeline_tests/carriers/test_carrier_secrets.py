@@ -54,6 +54,12 @@ def test_a_short_token_is_redacted_as_a_word_and_leaves_longer_words_alone():
     assert secrets.redact(b'{"t": "test"}') == b'{"t": "***"}'
 
 
+def test_a_short_number_is_masked_where_it_is_a_text_and_leaves_the_data_alone():
+    secrets = Secrets("42")
+    assert secrets.redact("GET /trips?company=42&km=421") == "GET /trips?company=***&km=421"
+    assert secrets.redact(b'{"company": "42", "km": 42}') == b'{"company": "***", "km": 42}'
+
+
 def test_the_password_of_a_pair_is_a_secret_by_itself():
     assert Secrets(PAIR).redact("the password is pass/word+1=") == "the password is ***"
 

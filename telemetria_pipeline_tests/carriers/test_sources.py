@@ -65,7 +65,7 @@ def test_a_broken_profile_or_a_secret_that_is_not_set_is_the_sources_own_problem
         (TWO.replace("  profile: motive\n", ""), "alfa.profile: this key is required"),
         (TWO.replace("https://beta", "beta"), "beta.url: write an address"),
         (TWO.replace("{token: BETA_TOKEN}", "{}"), "beta.secrets: name the variable"),
-        (TWO.replace("{token: BETA_TOKEN}", "{tokn: BETA_TOKEN}"), "beta.secrets.tokn"),
+        (TWO.replace("{token: BETA_TOKEN}", "{start: BETA_TOKEN}"), "beta.secrets.start"),
         (TWO.replace("2026-03-01", "01/03/2026"), "alfa.start"),
         (TWO.replace("  start: 2026-11-01\n", ""), "beta.start: this key is required"),
         (TWO.replace("requests_per_second: 2", "requests_per_second: 0"), "alfa.pacing.requests_per_second"),
@@ -86,17 +86,13 @@ def test_without_the_file_the_environment_describes_a_single_source(tmp_path, mo
     for name, value in (("URL", "https://c.example"), ("TOKEN", "hush"), ("PROFILE", "traccar")):
         monkeypatch.setenv(f"TELEMETRIA_API_{name}", value)
     (main,) = load_sources(Settings.load()).values()
-    assert (main.name, main.url, main.profile, main.token()) == (
-        "main",
-        "https://c.example",
-        "traccar",
-        "hush",
-    )
+    assert (main.name, main.url, main.profile) == ("main", "https://c.example", "traccar")
+    assert main.secret_values(main.load_profile()) == {"token": "hush"}
     monkeypatch.delenv("TELEMETRIA_API_URL")
     monkeypatch.delenv("TELEMETRIA_API_TOKEN")
     (main,) = load_sources(Settings.load()).values()
     with pytest.raises(SourceError, match="set TELEMETRIA_API_URL and TELEMETRIA_API_TOKEN"):
-        main.token()
+        main.secret_values(main.load_profile())
 
 
 def test_a_file_that_is_named_and_not_there_is_no_single_source(tmp_path, monkeypatch):

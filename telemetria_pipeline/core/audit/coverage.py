@@ -68,11 +68,14 @@ class Sources:
         and hour, from the source's first hour on.
     vehicles: under contract VEHICLES; the register's `fonte` goes before what was heard.
     heard: `veiculo` (see `vehicle_names`), `fonte` (text): which sources heard which vehicle lately.
+    unheard: `veiculo`, `fonte` (text), `inicio_utc` (instant): which vehicles a source was asked for in vain,
+        though it answered for others. One that nobody can name by its plate may be any of the source's.
     """
 
     hours: pd.DataFrame
     vehicles: pd.DataFrame | None = None
     heard: pd.DataFrame | None = None
+    unheard: pd.DataFrame | None = None
 
     def coverage(self, names: pd.Series) -> Coverage:
         """What is known of the vehicles of these names (a plate, or `source:id`)."""
@@ -87,10 +90,27 @@ class Sources:
         pages = np.full(begun.shape, "", object)
         pages[source, hour] = self.hours["evidencia"].fillna("")
 
-        groups: dict[tuple[str | None, frozenset[str]], int] = {}
-        group = np.array([groups.setdefault(who, len(groups)) for who in self._asked(names)], np.int64)
-        serving = [_serving(begun, sources, *who) for who in groups]
-        known = [s.any(axis=0) & (answered | ~s).all(axis=0) for s in serving]
+        in_vain: dict[str, frozenset[tuple[int, int]]] = {}
+        if self.unheard is not None and len(self.unheard):
+            at = pd.Index(begins).get_indexer(pd.Index(microseconds(self.unheard["inicio_utc"]))).tolist()
+            where = sources.get_indexer(pd.Index(self.unheard["fonte"])).tolist()
+            for name, place in zip(self.unheard["veiculo"], zip(where, at, strict=True), strict=True):
+                if source_in(name):
+                    answered[place] = False
+                in_vain[name] = in_vain.get(name, frozenset()) | {place}
+
+        groups: dict[tuple[str | None, frozenset[str], frozenset[tuple[int, int]]], int] = {}
+        asked = [
+            (registered, heard | {sources[source] for source, _ in silent}, silent)
+            for name, (registered, heard) in zip(names, self._asked(names), strict=True)
+            for silent in [in_vain.get(name, frozenset[tuple[int, int]]())]
+        ]
+        group = np.array([groups.setdefault(who, len(groups)) for who in asked], np.int64)
+        serving = [_serving(begun, sources, registered, heard) for registered, heard, _ in groups]
+        known = [
+            s.any(axis=0) & (_without(answered, silent) | ~s).all(axis=0)
+            for s, (_, _, silent) in zip(serving, groups, strict=True)
+        ]
         said = [["; ".join(filter(None, hour)) for hour in np.where(s, pages, "").T] for s in serving]
         return Coverage(begins, ends, group, np.array(known, bool).reshape(len(groups), len(begins)), said)
 
@@ -124,6 +144,14 @@ class Sources:
         if self.heard is not None:
             heard = self.heard.groupby("veiculo")["fonte"].agg(frozenset).to_dict()
         return [(registered.get(name) or source_in(name), heard.get(name, frozenset())) for name in names]
+
+
+def _without(answered: np.ndarray, silent: frozenset[tuple[int, int]]) -> np.ndarray:
+    if not silent:
+        return answered
+    answered = answered.copy()
+    answered[tuple(np.array(sorted(silent)).T)] = False
+    return answered
 
 
 def source_in(name: str) -> str | None:

@@ -73,6 +73,8 @@ _FLAGS = [
 # what they have of their own, and whose devices they carry, lies a third day off.
 HOUR_DAYS, FILE_DAYS = 3, 4
 """How many days of telemetry, and of boletins, on each side of a day its trips may depend on."""
+UNHEARD = ["fonte", "placa", "equipamento", "veiculo_id", "inicio_utc"]
+"""A vehicle as far as its carrier names it, and the hour in which nothing is known of it."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class AuditInputs:
     hours: of those days, see `Sources`.
     vehicles, drivers, contracts, substitutions, acceptances: the reference tables, where there are any.
     heard: which sources heard which vehicle lately, see `Sources`.
+    unheard: columns UNHEARD, a row an hour and vehicle that its source was asked for in vain.
     """
 
     declared: pd.DataFrame
@@ -96,11 +99,23 @@ class AuditInputs:
     substitutions: pd.DataFrame | None = None
     acceptances: pd.DataFrame | None = None
     heard: pd.DataFrame | None = None
+    unheard: pd.DataFrame | None = None
 
     @property
     def sources(self) -> Sources:
         """Which sources serve whom, and which hours they answered."""
-        return Sources(self.hours, self.vehicles, self.heard)
+        return Sources(self.hours, self.vehicles, self.heard, self._unheard_by_name())
+
+    def _unheard_by_name(self) -> pd.DataFrame | None:
+        if self.unheard is None or self.unheard.empty:
+            return None
+        # Trips of other hours may tell the plate, where the carrier's list of vehicles does not.
+        known = self.segments.dropna(subset="placa").drop_duplicates(["fonte", "veiculo_id", "placa"])
+        known = known.drop_duplicates(["fonte", "veiculo_id"], keep=False)
+        plates = known.set_index(known["fonte"] + ":" + known["veiculo_id"])["placa"]
+        ids = self.unheard["fonte"] + ":" + self.unheard["veiculo_id"]
+        named = self.unheard.assign(placa=self.unheard["placa"].fillna(ids.map(plates).astype("str")))
+        return self.unheard.assign(veiculo=vehicle_names(named, self.vehicles))
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,29 @@ FUTURE_TOLERANCE = timedelta(minutes=5)
 _VERSION = ("id_origem", "atualizado_utc", "em_andamento", "chegada_utc", "distancia_km")
 
 
+_NAMES = ["placa", "equipamento", "veiculo_id"]
+
+
 @dataclass(frozen=True)
 class CleanedHour:
-    """The hour's trips (contract `TRIPS`), all other rows (contract `QUARANTINE`), and the count."""
+    """The hour's trips (contract `TRIPS`), all other rows (contract `QUARANTINE`), and the count.
+
+    `unheard`: the vehicles that could not be asked (see `unheard_vehicles`); None where all could.
+    """
 
     trips: pd.DataFrame
     quarantine: pd.DataFrame
     ledger: Ledger
+    unheard: pd.DataFrame | None = None
+
+
+def unheard_vehicles(mapped: pd.DataFrame) -> pd.DataFrame:
+    """`placa`, `equipamento`, `veiculo_id` of vehicles, one row each, from what their trips would say.
+
+    Args:
+        mapped: under contract `MAPPED_TRIPS`.
+    """
+    return mapped.assign(placa=canonical_plates(mapped["placa_recebida"]))[_NAMES]
 
 
 def clean_trips(

@@ -17,6 +17,7 @@ from telemetria_pipeline.core.audit.daily import daily_km
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.movements import disagreements
 from telemetria_pipeline.core.audit.sides import vehicle_names
+from telemetria_pipeline.core.audit.trips import UNHEARD
 from telemetria_pipeline_tests.core.audit import rows
 from telemetria_pipeline_tests.core.audit.rows import DAY, PLATE, ZONE
 from telemetria_pipeline_tests.core.audit.sides import (
@@ -49,6 +50,32 @@ def heard(**by: str) -> pd.DataFrame:
 
 def by(fonte: str, saida: str, chegada: str, km: float, **more: Any) -> dict[str, Any]:
     return measured(at(saida), at(chegada), km, fonte=fonte, **more)
+
+
+# Who was asked for in vain
+
+
+@pytest.mark.parametrize(
+    ("plate", "fleet_number", "coverage"),
+    [
+        (PLATE, None, 0.5),  # it answered for the others, and not for this one
+        (OTHER, None, 1),
+        (None, "3803", 0.5),  # the register tells its plate
+        (None, "1020", 0.5),  # nobody does: it may be any
+    ],
+)
+def test_a_vehicle_that_was_asked_for_in_vain_is_not_known_in_that_hour(plate, fleet_number, coverage):
+    asked = pd.DataFrame([["sol", plate, fleet_number, "v-9", at("10:00")]], columns=UNHEARD)
+    asked["inicio_utc"] = pd.to_datetime(asked["inicio_utc"], utc=True).astype("datetime64[us, UTC]")
+    trip = one(
+        [TRIP],
+        [],
+        hours=hours(sol={}),
+        vehicles=vehicles({"equipamento": "3803"}),
+        unheard=asked.astype(dict.fromkeys(UNHEARD[:-1], "str")),
+    )
+    assert trip["cobertura"] == coverage
+    assert (trip["veredito"] == "inconclusivo") or coverage == 1
 
 
 # Who serves a vehicle
