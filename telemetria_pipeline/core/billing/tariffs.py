@@ -64,7 +64,7 @@ def price_trips(
     pays = np.append(terms["paga_sem_boletim"].to_numpy(), False)[at]
     said = terms.assign(versao_tarifas=_versions(terms))[_SAID_OF_TRIPS].reset_index(drop=True)
     said = resolve(said.reindex(range(len(said) + 1)), rules)  # the last is for trips without terms
-    of_trips = {name: said[name].array.take(at) for name in said}
+    of_trips = {str(name): said[name].array.take(at) for name in said}
     return trips.assign(paga_sem_boletim=pays, **of_trips)
 
 
