@@ -38,25 +38,12 @@ OF_KM = ("km_divergente", "sem_telemetria", "nao_declarada")
 
 _LOOKED_AT = [
     *("viagem_id", "fonte", "veiculo", "veiculo_conhecido", "placa_declarada", "grupo", "aceita"),
-    *(
-        "saida_utc",
-        "chegada_utc",
-        "saida_medida_utc",
-        "chegada_medida_utc",
-        "dif_saida_min",
-        "dif_chegada_min",
-    ),
+    *("saida_utc", "chegada_utc", "saida_medida_utc", "chegada_medida_utc"),
+    *("dif_saida_min", "dif_chegada_min", "data_ou_horario_a_corrigir", "medicao_de_outra", "cruza_dia"),
     *("km_declarado", "km_medido", "km_auditado", "km_sem_sinal", "km_outra_fonte", "tarifa_brl_km"),
-    *(
-        "fonte_telemetria",
-        "fonte_distancia",
-        "fontes_discordam",
-        "sobreposicao",
-        "tolerancia_pct",
-        "tolerancia_km",
-    ),
-    *("cobertura", "cobertura_busca", "sinal", "cruza_dia", "medicao_de_outra", "data_ou_horario_a_corrigir"),
-    *("motorista_declarado", "motorista_medido", "motorista_confere", "veredito", "base_auditoria"),
+    *("fonte_telemetria", "fonte_distancia", "fontes_discordam", "tolerancia_pct", "tolerancia_km"),
+    *("cobertura", "cobertura_busca", "sinal", "sobreposicao", "veredito", "base_auditoria"),
+    *("motorista_declarado", "motorista_medido", "motorista_confere"),
 ]
 """The columns of a trip that decide what is said of it; what else a divergence shows is copied at the end."""
 
@@ -111,22 +98,20 @@ def find_divergences(
     heard = _HoursOfTrips(rows, sources, rules)
     rows["horas_ausentes"] = heard.missing(zone)
     copied = [name for name in DIVERGENCES.names if name in trips and name not in rows]
-    with ThreadPoolExecutor(2) as others:  # Arrow works without the interpreter's lock
-        copies = others.submit(
-            lambda: {name: trips[name].array.take(rows["linha_viagem"]) for name in copied}
-        )
-        pages = others.submit(_pages, rows, segments)
-        rows = rows.assign(
+    trip = rows["linha_viagem"].to_numpy()
+    with ThreadPoolExecutor(1) as other:  # Arrow works without the interpreter's lock
+        pages = other.submit(_pages, rows, segments)
+        copies = other.submit(lambda: {name: trips[name].array.take(trip) for name in copied})
+        said = sentences(rows, rules, zone)
+        evidence = pages.result()
+        return rows.assign(
             posicao=rows.index.to_numpy() + 1,
             viagens=rows["viagens"].astype("Int64"),
-            frase=sentences(rows, rules, zone),
+            frase=said,
             motorista=rows["motorista_declarado"].fillna(rows["motorista_medido"]),
-        )
-        evidence = pages.result()
-        silent = np.flatnonzero(evidence.isna())
-        return rows.assign(evidencia_telemetria=evidence.fillna(heard.evidence(silent)), **copies.result())[
-            DIVERGENCES.names
-        ]
+            evidencia_telemetria=evidence.fillna(heard.evidence(np.flatnonzero(evidence.isna()))),
+            **copies.result(),
+        )[DIVERGENCES.names]
 
 
 def doubts(trips: pd.DataFrame, rules: AuditRules) -> np.ndarray:
@@ -157,7 +142,8 @@ def _found(
 
     Trips that are judged together are found once, and so is a vehicle that is not in the register: `viagens`
     says how many they are, `metros` how far a stranger drove. Of two vehicles whose devices were exchanged
-    `troca` is what is said of them. `nome` is what the divergence has of its own beside its kind.
+    `troca` is what is said of them. `nome` is what the divergence has of its own beside its kind, and
+    `linha_viagem` the position of its trip, the first of several.
     """
     late = np.fmax(trips["dif_saida_min"].abs(), trips["dif_chegada_min"].abs()) > rules.match_minutes
     stranger = ~trips["veiculo_conhecido"] & vehicles_known

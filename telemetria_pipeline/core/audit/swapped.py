@@ -30,7 +30,7 @@ _SERIES = ["day", "source", "vehicle"]
 _PAIR = [*_SERIES, "other"]
 _SAID_KM = ["km_saida", "km_chegada"]
 _EPOCH = date(1970, 1, 1)
-_MANY_DAYS = 100_000  # from the epoch on
+_MANY_DAYS = 100_000  # more than there are from the epoch on
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ def find_swaps(
             "chegada_utc": segments["chegada_utc"].array,
             "out_km": segments["odometro_saida_km"].array,
             "in_km": segments["odometro_chegada_km"].array,
-        }
+        },
+        copy=False,
     )
     good = segments["situacao_odometro"] == "ok"
     known = segments["odometro_saida_km"].notna() & segments["odometro_chegada_km"].notna()
@@ -143,18 +144,15 @@ def _series(readings: pd.DataFrame, sources: int) -> pd.DataFrame:
 
 def _by_sheets(trips: pd.DataFrame, series: pd.DataFrame) -> pd.DataFrame:
     """The pairs (`_PAIR`, both ways) that the declared odometers show."""
-    number = np.arange(len(series))
     own = _of_vehicle_days(trips)[["vehicle_day", *_SAID_KM]].merge(
-        _of_vehicle_days(series).assign(number=number), on="vehicle_day"
+        _of_vehicle_days(series).assign(number=np.arange(len(series))), on="vehicle_day"
     )
     least, most = own["least_km"], own["most_km"]
     far = {name: (own[name] < least - FAR_KM) | (own[name] > most + FAR_KM) for name in _SAID_KM}
-    trips_far, trips_in_all = (
-        np.bincount(own["number"], weights, len(series))
-        for weights in (sum(one.astype(np.int64) for one in far.values()), None)
-    )
-    strange = trips_far > trips_in_all  # more than half of the two readings of each trip
-    few = np.flatnonzero(strange[own["number"]])  # only these meet each other
+    number = own["number"].to_numpy()
+    readings_far = sum(np.bincount(number, one, len(series)) for one in far.values())
+    strange = readings_far > np.bincount(number, minlength=len(series))  # most of the two of each trip
+    few = np.flatnonzero(strange[number])  # only these meet each other
     said = pd.concat([own.take(few).assign(km=own[name].take(few), far=far[name].take(few)) for name in far])
     ranges = series[strange][[*_SERIES, "least_km", "most_km"]].rename(columns={"vehicle": "other"})
     both = said[[*_SERIES, "km", "far"]].merge(ranges, on=["day", "source"])

@@ -378,11 +378,11 @@ def _reading_columns(segments: Side, pairs: Pairs, groups: Groups) -> dict[str, 
     """The device of each trip's segments, and its odometer as the first departs and as the last arrives; of
     trips that are judged together, as the first and the last of them do."""
     rows, good = segments.row[pairs.segment], _good(segments)[pairs.segment]
-    (source, sources), (number, numbers) = (
-        pd.factorize(segments.frame[name]) for name in ("fonte", "veiculo_id")
-    )
-    device, devices = pd.factorize(source * len(numbers) + number)
-    names = [f"{sources[d // len(numbers)]}:{numbers[d % len(numbers)]}" for d in devices.tolist()]
+    source, sources = pd.factorize(segments.frame["fonte"])
+    number, numbers = pd.factorize(segments.frame["veiculo_id"])
+    device, different = pd.factorize(source * len(numbers) + number)
+    of, own = np.divmod(different, max(len(numbers), 1))
+    names = (sources.take(of) + ":" + numbers.take(own)).tolist()
     device = device[rows]
     least, most = pairs.fold(np.minimum, device, -1), pairs.fold(np.maximum, device, -1)
     found: dict[str, Any] = {"aparelho": _labels(np.where(least == most, least, -1), names)}
