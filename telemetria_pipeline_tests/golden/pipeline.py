@@ -90,10 +90,10 @@ class GoldenPipeline:
         """All boletins, the late ones too."""
         return self.month.boletins() | self.month.late_boletins()
 
-    def versions(self, name: str) -> list[bytes]:
-        """What is sent under a name, one after the other."""
-        earlier = self.month.earlier_boletins()
-        return [*([earlier[name]] if name in earlier else []), self.boletins[name]]
+    @cached_property
+    def earlier(self) -> dict[str, bytes]:
+        """The first versions of those that are sent twice: they come first, whatever the order."""
+        return self.month.earlier_boletins()
 
     def capture_month(self) -> None:
         """Ask each source, over its socket, for each hour, in vain where it is out."""
@@ -127,9 +127,10 @@ class GoldenPipeline:
                 if isinstance(what, Hour):
                     self.publish(what, self.captured.get(what))
                 else:
-                    for data in self.versions(what):
-                        self.inbox.put(what, data)
-                        self.take_in(next(f.file_id for f in landed_files(self.inbox) if f.key == what))
+                    for version in (self.earlier, self.boletins):
+                        if what in version:
+                            self.inbox.put(what, version[what])
+                            self.take_in(next(f.file_id for f in landed_files(self.inbox) if f.key == what))
             self.audit_what_changed()
         self.bill()
 

@@ -9,7 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from telemetria_pipeline.simulator.boletins import DeclaredTrip
+from telemetria_pipeline.simulator.golden.reference import InPlace
+from telemetria_pipeline_tests.golden.devices import biased_devices, disbelieved
 from telemetria_pipeline_tests.golden.money import _beyond, _in_parts, cycle_of, days_of, price
+from telemetria_pipeline_tests.golden.odometers import reconciled
 from telemetria_pipeline_tests.golden.patterns import true_patterns
 from telemetria_pipeline_tests.golden.trips import Known, Segment, TrueVerdict, true_verdicts
 
@@ -17,6 +20,7 @@ ZONE = ZoneInfo("America/Sao_Paulo")
 DAY = datetime(2026, 3, 10, 3, tzinfo=UTC)  # midnight in São Paulo
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 PLATE = "ABC1D23"
+DAYS = date(2026, 2, 16), date(2026, 3, 15)
 
 
 def at(clock: str) -> datetime:
@@ -37,7 +41,7 @@ def heard(left: str, arrived: str, km: float, out: int | None = None, driver: st
 
 
 def judge(*trips: DeclaredTrip | Segment, missing: tuple[str, ...] = ()) -> list[TrueVerdict]:
-    hours = {DAY + n * HOUR for n in range(-24, 48)} - {at(clock) for clock in missing}
+    hours = {DAY + n * HOUR for n in range(-24, 120)} - {at(clock) for clock in missing}
     return true_verdicts(
         Known(
             [t for t in trips if isinstance(t, DeclaredTrip)],
@@ -149,6 +153,84 @@ def test_a_wrong_date_or_hour_is_one_journey() -> None:
         assert trip.kinds["data_ou_horario_a_corrigir"] == "a_esclarecer"
     assert len(judge(said("13:01", "13:30", 20), heard("10:00", "10:30", 21))) == 2
     assert len(judge(said("13:01", "13:30", 20), heard("10:00", "10:30", 20, out=100_500))) == 1
+
+
+@pytest.mark.parametrize(
+    ("moved_km", "found"),
+    [
+        (0, ("divergente", 0, "odometro")),
+        (9, ("divergente", 9, "odometro")),
+        (16.3, ("divergente", 16.3, "odometro")),  # 10 % of it are less than 1.7 km
+        (16.4, ("inconclusivo", 18, "boletim_substitui")),
+        (40, ("inconclusivo", 18, "boletim_substitui")),
+        (-0.9, ("divergente", 0, "odometro")),  # noise of an odometer
+        (-1.1, ("inconclusivo", 18, "boletim_substitui")),
+        (15_600, ("inconclusivo", 18, "boletim_substitui")),  # no bus drives so far in four days
+    ],
+)
+def test_what_days_without_a_device_ask_for_must_fit(moved_km: float, found: tuple) -> None:
+    before = heard("05:00", "05:30", 20, 80_000)
+    after = heard("101:00", "101:30", 20, 100_000 + round(1000 * moved_km))
+    trips = judge(before, after, said("56:00", "56:40", 18))
+    assert [outcome(t) for t in trips if t.declared] == [("inconclusivo", 18, "boletim_substitui")]
+    counted, (interval,) = reconciled(trips, DAYS, {})
+    assert [outcome(t) for t in counted if t.declared] == [found]
+    assert interval.paid_m == 1000 * found[1]
+    other = replace(after, vehicle_id="v-2")  # a new device, whose odometer is another one
+    swapped, _ = reconciled(judge(before, other, said("56:00", "56:40", 18)), DAYS, {})
+    assert [outcome(t) for t in swapped if t.declared] == [("inconclusivo", 18, "boletim_substitui")]
+
+
+def test_what_fits_is_shared_by_those_that_ask_for_it() -> None:
+    before, after = heard("05:00", "05:30", 20, 80_000), heard("101:00", "101:30", 20, 110_000)
+    counted, _ = reconciled(
+        judge(before, after, said("56:00", "56:40", 20), said("60:00", "60:40", 10)), DAYS, {}
+    )
+    assert [t.audited_m for t in counted if t.declared] == [6_667, 3_333]
+
+
+def test_a_device_that_is_off_by_more_than_ten_percent_is_not_believed() -> None:
+    def counted(reported: float, claimed: float) -> list[tuple[str, float, str]]:
+        times = [(f"{n}:00", f"{n}:50") for n in range(-20, 100, 5)]
+        own = [replace(heard(*t, 20, 100_000), reported=round(1000 * reported)) for t in times]
+        trips = judge(*own, *(said(*t, claimed) for t in times))
+        return sorted({outcome(t) for t in disbelieved(trips, biased_devices(trips))})
+
+    assert counted(18.2, 20) == [("ok", 20, "acordo")]
+    assert counted(18.1, 20) == [("inconclusivo", 20, "boletim_substitui")]
+    assert counted(23, 23) == [("inconclusivo", 23, "boletim_substitui")]
+    assert counted(23, 26) == [("divergente", 23, "medido")]
+
+
+def test_a_trip_in_place_of_another_vehicle_is_the_one_that_ran() -> None:
+    ran = "DEF1G23"
+    by_row = judge(replace(said("10:00", "10:30", 20), substitute=ran))
+    assert [t.plate for t in by_row] == [ran]
+
+    def by_register(*segments: Segment) -> list[str]:
+        rule = InPlace(PLATE, ran, date(2026, 3, 10), date(2026, 3, 10))
+        trips = [said("10:00", "10:30", 20), said("34:00", "34:30", 20, out=120_000)]
+        known = Known(trips, segments, {"sol": frozenset()}, {}, [], ZONE, [rule])
+        return [t.plate for t in true_verdicts(known) if t.declared]
+
+    assert by_register() == [ran, PLATE]  # of that day only
+    own = heard("10:00", "10:25", 20)
+    assert by_register(own) == [PLATE, PLATE]
+    assert by_register(own, replace(heard("10:00", "10:30", 20), plate=ran, vehicle_id="v-2")) == [ran, PLATE]
+
+
+def test_devices_that_changed_places_are_given_back() -> None:
+    other = "DEF1G23"
+    mine, theirs = said("10:00", "10:30", 20), replace(said("12:00", "12:40", 30, out=900_000), plate=other)
+    seen = heard("12:00", "12:40", 30, 900_000), replace(heard("10:00", "10:30", 20, 100_000), plate=other)
+    found = judge(mine, theirs, *seen)
+    assert [(t.plate, t.verdict, t.measured_m) for t in found] == [
+        (PLATE, "ok", 20_000),
+        (other, "ok", 30_000),
+    ]
+    assert [t.kinds.get("aparelhos_trocados") for t in found] == ["a_esclarecer", None]
+    near = replace(theirs, km_out_m=140_000, km_in_m=170_000)  # 50 km from its own readings at most
+    assert not any("aparelhos_trocados" in t.kinds for t in judge(mine, near, *seen))
 
 
 def test_the_same_row_in_two_files_is_one_trip() -> None:

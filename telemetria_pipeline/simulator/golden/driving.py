@@ -36,6 +36,8 @@ class GoldenFleet(Fleet):
 
     def _make_vehicle_day(self, vehicle: Vehicle, day: date) -> tuple[Trip, ...]:
         spans = self._stands.get(vehicle.id, ())
+        if not spans and vehicle.id not in self._wound:
+            return self.planned(vehicle, day)
         trips, spared = [], sum(self._spared_m(vehicle, span, day) for span in spans)
         for trip in self.planned(vehicle, day):
             if any(start <= trip.departure < end for start, end in spans):
