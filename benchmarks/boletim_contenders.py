@@ -12,7 +12,7 @@ from pathlib import Path
 
 from boletim_files import HEADERS
 
-RECEIVED = date(2026, 1, 1)
+RECEIVED = date(2025, 4, 1)
 
 
 def bare_csv(file: Path, folder: Path) -> float:
