@@ -506,7 +506,8 @@ class CarrierClient:
                 )
             if time.monotonic() > deadline:
                 raise DeadlineExceeded(
-                    f"the body was still coming when the deadline (http.deadline_s) passed ({size} bytes so far)",
+                    f"the body was still coming when the deadline (http.deadline_s) passed ({size} bytes so "
+                    "far)",
                     status=response.status_code,
                 )
         return b"".join(chunks)

@@ -10,6 +10,7 @@ from telemetria_pipeline.carriers.lookups import Tables
 from telemetria_pipeline.carriers.mapping import PageLike, map_pages, seen_fields, shown
 from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
+from telemetria_pipeline.carriers.units import reads_either_way
 from telemetria_pipeline.contracts.base import NUMBER
 
 _LATITUDE, _LONGITUDE = {"lat", "latitude"}, {"lon", "lng", "long", "longitude"}
@@ -47,6 +48,10 @@ def inspect(
             elif column.type == NUMBER and mapped is not None:
                 mapped = float(mapped)
             note = _note(profile, name, page, received, mapped)
+            if name == "placa_recebida" and mapped is None and name in (profile.description_pattern or ""):
+                note = f"no plate for sure in {shown(row['descricao'])!r}"
+            elif note == "cannot be read" and field and not field.decimal and reads_either_way(received):
+                note = f"one number or another: set fields.{name}.decimal to '.' or ','"
             entries.append(
                 {
                     "record": i + 1,

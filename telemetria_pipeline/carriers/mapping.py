@@ -18,12 +18,14 @@ import pyarrow as pa
 from telemetria_pipeline.carriers.instants import read_instants
 from telemetria_pipeline.carriers.lookups import Tables, fill_from_tables
 from telemetria_pipeline.carriers.paths import Names, NamesEqual, compile_path, truth
+from telemetria_pipeline.carriers.plates import plate_in
 from telemetria_pipeline.carriers.profile import COLUMNS, Profile
 from telemetria_pipeline.carriers.units import read_numbers
 from telemetria_pipeline.contracts.base import INSTANT, NUMBER
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
 
 _SHOWN = 60
+_PLATE = "placa_recebida"
 _TEXT_DTYPE = pd.StringDtype(na_value=np.nan)
 
 
@@ -55,7 +57,7 @@ def map_pages(profile: Profile, pages: Sequence[PageLike], tables: Tables | None
         i: [f"registro={shown(r)}"] for i, r in enumerate(received) if type(r) is not dict
     }
 
-    def note(column: str, rows: Iterable[int], raw: Sequence[object]) -> None:
+    def note(column: str, rows: Iterable[int], raw: Sequence[object] | Mapping[int, object]) -> None:
         for i in rows:
             value = "***" if COLUMNS[column].personal else shown(raw[i])
             unreadable.setdefault(i, []).append(f"{column}={value}")
@@ -67,7 +69,8 @@ def map_pages(profile: Profile, pages: Sequence[PageLike], tables: Tables | None
         note(name, bad, raw)
     _fill_stamps(texts, pages)
     fill_from_tables(profile, tables or {}, texts)
-    _fill_from_description(profile, texts)
+    stood = _fill_from_description(profile, texts)
+    note(_PLATE, stood, stood)
     zones, bad = _zones(texts["fuso"], profile.times.zone)
     note("fuso", bad, texts["fuso"])
     texts["fuso"] = [None if zone is None else zone.key for zone in zones]
@@ -212,18 +215,30 @@ def _fill_stamps(texts: dict[str, list[str | None]], pages: Sequence[PageLike]) 
         texts[name] = [s if t is None else t for t, s in zip(texts[name], stamps, strict=True)]
 
 
-def _fill_from_description(profile: Profile, texts: dict[str, list[str | None]]) -> None:
+def _fill_from_description(profile: Profile, texts: dict[str, list[str | None]]) -> dict[int, str]:
+    """What stood, by row, where the pattern found something that is no plate for sure."""
     if profile.description_pattern is None:
-        return
+        return {}
     pattern = re.compile(profile.description_pattern)
     descriptions = texts["descricao"]
-    found = {d: m for d in set(descriptions) if d is not None and (m := pattern.search(d))}
+    found = {d: m for d in set(descriptions) if d is not None and (m := list(pattern.finditer(d)))}
+    stood: dict[int, str] = {}
     for name in pattern.groupindex:
-        given = {d: (match[name] or "").strip() or None for d, match in found.items()}
+        given = {d: (first[name] or "").strip() or None for d, (first, *_) in found.items()}
+        if name == _PLATE:
+            seen = {d: " or ".join(m[name].strip() for m in ms if m[name]) for d, ms in found.items()}
+            given = {d: plate_in(d, [m.span(name) for m in ms]) for d, ms in found.items()}
+            rows = zip(texts[name], descriptions, strict=True)
+            stood = {
+                i: seen[d]
+                for i, (t, d) in enumerate(rows)
+                if t is None and d is not None and given.get(d) is None and seen.get(d)
+            }
         texts[name] = [
             t if t is not None or d is None else given.get(d)
             for t, d in zip(texts[name], descriptions, strict=True)
         ]
+    return stood
 
 
 def _zones(names: Sequence[str | None], default: str) -> tuple[list[ZoneInfo | None], list[int]]:

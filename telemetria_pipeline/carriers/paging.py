@@ -85,9 +85,9 @@ class Pager:
             given = link if isinstance(paging, Link) and paging.next is None else self._given(decoded)
             if given not in (None, "") and not count and self._empty_pages >= _EMPTY_PAGES:
                 raise EndlessListing(
-                    f"the carrier gave {_EMPTY_PAGES + 1} empty pages in a row, each with another next page: the "
-                    "listing has no end. If it ends where a page is empty, set paging.last_page: empty (of a "
-                    "cursor), or say where has_more is"
+                    f"the carrier gave {_EMPTY_PAGES + 1} empty pages in a row, each with another next page: "
+                    "the listing has no end. If an empty page ends it, set paging.last_page: empty (of a "
+                    "cursor), or say in paging.has_more where the body tells"
                 )
             if given in (None, ""):
                 if more:

@@ -3,6 +3,7 @@
 import codecs
 import difflib
 import re
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -206,8 +207,8 @@ class Http(_Strict):
     max_body_mb: float = Field(default=64, gt=0, description="Largest body, decompressed.")
     allow_plain: bool = Field(
         default=False,
-        description="Whether an `http://` address beyond this machine is asked: whoever is on the way can read "
-        "the secrets.",
+        description="Whether an `http://` address beyond this machine is asked: whoever is on the way can "
+        "read the secrets.",
     )
 
 
@@ -520,8 +521,8 @@ class FieldMap(_Strict):
     )
     decimal: Literal[".", ","] | None = Field(
         default=None,
-        description="Decimal mark of numbers that come as text; unless said `.`, and a text that is one number "
-        "or another by it, as `1,234`, is not read.",
+        description="Decimal mark of numbers that come as text; unless said `.`, and a text that is one "
+        "number or another by it, as `1,234`, is not read.",
     )
 
     @property
@@ -636,7 +637,8 @@ class Profile(_Strict):
     description_pattern: str | None = Field(
         default=None,
         description="Regular expression searched in `descricao`; its named groups fill text columns that the "
-        "record does not give.",
+        "record does not give. Of `placa_recebida` it says where to look: taken is the only plate there that "
+        "is a word of its own, else none.",
     )
     natural_key: list[ColumnName] = Field(
         default=["veiculo_id", "saida_utc"], description="What names a trip when it is issued again."
@@ -733,6 +735,24 @@ class Profile(_Strict):
                     f"{where}: unknown placeholder {{{name}}}; known: {', '.join(sorted(allowed))}. Name a "
                     f"secret in `secrets`, or let `login` give it; braces that are meant: {{{{{name}}}}}"
                 )
+
+    def asked_window(self, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+        """The instants that the trips of [start, end) are asked from and until.
+
+        With the padding, and whole days where a request names days only; a year wider where it does not say
+        from or until when.
+        """
+        window, names = self.window, self.trips.placeholders()
+        since = start - timedelta(minutes=window.pad_before_min)
+        until = end + timedelta(minutes=window.after_min)
+        formats = [p for _, p in self.trips.patterns()] or [window.format]
+        if all(f == "date" or ("%" in f and not names_a_clock(f)) for f in formats):
+            zone, midnight = ZoneInfo(window.zone), time()
+            last = until.astimezone(zone) - timedelta(microseconds=1)
+            since = datetime.combine(since.astimezone(zone), midnight, zone)
+            until = datetime.combine(last + timedelta(days=1), midnight, zone)
+        year = timedelta(days=366)
+        return since - year * ("start" not in names), until + year * ("end" not in names)
 
     @property
     def sends_auth(self) -> bool:

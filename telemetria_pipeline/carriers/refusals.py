@@ -45,8 +45,8 @@ def refusal(
     skip = f"errors: - {{status: {status}, means: skip}}"
     if status == 403 and of_vehicle:
         return RejectedRequest(
-            f"the carrier answered 403 for this vehicle, though it took the token ({token_key}) for the list: "
-            f"allow the token to read the vehicle's trips, or let the others be captured without it by "
+            f"the carrier answered 403 for this vehicle, though it took the token ({token_key}) for the "
+            "list: allow the token to read its trips, or let the others be captured without it by "
             f"`{skip}` in the profile{said}",
             status=status,
         )
@@ -68,7 +68,8 @@ def refusal(
     if status == 404:
         gone = f"; where only this vehicle is gone: `{skip}`" if of_vehicle else ""
         return NotFoundError(
-            f"the carrier answered 404: look at {url_key} and at base_path and path in the profile{gone}{said}",
+            f"the carrier answered 404: look at {url_key} and at base_path and path in the profile{gone}"
+            f"{said}",
             status=status,
         )
     return RejectedRequest(
@@ -82,8 +83,8 @@ def pause_asked(header: str | None, profile: Profile) -> tuple[float | None, str
     if asked is None or asked <= cap:
         return asked, ""
     return cap, (
-        f"; it asked for a pause of {asked:.0f} s, of which http.retry_after_cap_s = {cap:g} s are waited for: "
-        "raise it in the profile, or ask for less (pacing.requests_per_second)"
+        f"; it asked for a pause of {asked:.0f} s, of which http.retry_after_cap_s = {cap:g} s are waited "
+        "for: raise it in the profile, or ask for less (pacing.requests_per_second)"
     )
 
 

@@ -16,13 +16,14 @@ import pandas as pd
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.decoding import decode_page
-from telemetria_pipeline.carriers.errors import PermanentError
+from telemetria_pipeline.carriers.errors import OutsideWindow, PermanentError
 from telemetria_pipeline.carriers.lookups import Tables, add_entries
 from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
 from telemetria_pipeline.carriers.profile import Profile
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage, SkippedVehicle
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour, clean_trips, unheard_vehicles
+from telemetria_pipeline.core.telemetry.window import not_what_was_asked, outside_window
 from telemetria_pipeline.errors import shown_text
 from telemetria_pipeline.steps.hours import raw_folder, read_manifest, write_manifest
 from telemetria_pipeline.storage.lake import Lake
@@ -97,6 +98,7 @@ def capture_hour(
     try:
         with ThreadPoolExecutor(1) as writer:
             mapped = _map_in_batches(profile, kept(writer), tables)
+        _refuse_another_window(mapped, hour, profile)
     except Exception as error:
         manifest.failure = Failure(
             run_id=run_id,
@@ -151,7 +153,22 @@ def read_capture(lake: Lake, profile: Profile, hour: Hour, capture: Capture) -> 
     mapped = _map_in_batches(
         profile, (_Records(page.number, records(page), page.stamp) for page in trips), tables
     )
+    _refuse_another_window(mapped, hour, profile)
     return _clean(mapped, hour, capture, profile, tables)
+
+
+def _refuse_another_window(mapped: pd.DataFrame, hour: Hour, profile: Profile) -> None:
+    """An answer to another question says nothing of the hour: it is no confirmation that nobody drove."""
+    since, until = profile.asked_window(hour.start, hour.end)
+    found = not_what_was_asked(mapped, outside_window(mapped, since, until), hour.start, hour.end)
+    if found:
+        asked = " to ".join(f"{edge.astimezone(UTC):%Y-%m-%dT%H:%MZ}" for edge in (since, until))
+        raise OutsideWindow(
+            f"{found} lie outside of the window that was asked, {asked}, so nothing is known of the hour. "
+            "Look at times.format and times.zone in the profile (are seconds read as milliseconds, or local "
+            "times as UTC?), and at window: format, zone, and by how much the answers exceed it "
+            "(pad_before_min, pad_after_min)"
+        )
 
 
 def _refuse_another_carrier(hour: Hour, manifest: HourManifest, profile: Profile) -> None:
@@ -173,9 +190,13 @@ def _clean(
         end=hour.end,
         captured_at=capture.captured_at,
         capture=capture.id,
+        asked=profile.asked_window(hour.start, hour.end),
         natural_key=profile.natural_key,
     )
-    return replace(cleaned, unheard=_unheard(profile, capture, tables)) if capture.skipped else cleaned
+    if not capture.skipped:
+        return cleaned
+    unheard = [frame for frame in (cleaned.unheard, _unheard(profile, capture, tables)) if frame is not None]
+    return replace(cleaned, unheard=pd.concat(unheard, ignore_index=True))
 
 
 def _unheard(profile: Profile, capture: Capture, tables: Tables) -> pd.DataFrame:

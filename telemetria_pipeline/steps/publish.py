@@ -13,7 +13,7 @@ from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE,
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.core.telemetry import quality
 from telemetria_pipeline.core.telemetry.changes import COMPARED, NO_CHANGES, compare_trips, count_changes
-from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
+from telemetria_pipeline.core.telemetry.cleaning import NOT_ASKED, CleanedHour
 from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, UnheardVehicle, record_hour
@@ -72,7 +72,8 @@ def publish_hour(
         raise NoCapture(f"{hour.key} has no capture; materialise raw_telemetry for it first")
     _refuse_unless_sound(cleaned, capture.rows)
     # Asked before anything is replaced: it reads other hours' manifests, and that may fail.
-    doubts = _quality_answers(lake, cleaned.trips, cleaned.ledger, hour, manifest)
+    astray = int((cleaned.quarantine["motivo"] == NOT_ASKED).sum())
+    doubts = _quality_answers(lake, cleaned.trips, cleaned.ledger, astray, hour, manifest)
     stored = lake.read_table(TRIPS.name, hour.partition)
     before = TRIPS.frame(stored) if stored is not None else TRIPS.empty()
     # Where the table is gone, it is made again, and nobody knows of a change.
@@ -118,7 +119,7 @@ def recheck_hour(lake: Lake, hour: Hour, manifest: HourManifest) -> dict[str, st
     return {
         "ledger_balances": _imbalance(ledger, len(trips), rest.num_rows),
         "contract_holds": TRIPS.broken_by(trips),
-        **_quality_answers(lake, trips, ledger, hour, manifest),
+        **_quality_answers(lake, trips, ledger, rest["motivo"].to_pylist().count(NOT_ASKED), hour, manifest),
     }
 
 
@@ -201,7 +202,7 @@ def _ledger_table(ledger: Ledger, capture: Capture, changes: Mapping[str, int]) 
 
 
 def _quality_answers(
-    lake: Lake, trips: pd.DataFrame, ledger: Ledger, hour: Hour, manifest: HourManifest
+    lake: Lake, trips: pd.DataFrame, ledger: Ledger, astray: int, hour: Hour, manifest: HourManifest
 ) -> dict[str, str | None]:
     days = (hour.days_before(n) for n in range(1, EARLIER_DAYS + 1))
     known = [m for day in days if (m := last_known(lake, day)) and m.current]
@@ -210,6 +211,7 @@ def _quality_answers(
         "nulls_and_formats": quality.nulls_and_formats(
             trips, received=ledger.received, rejected=ledger.rejected
         ),
+        "rows_as_asked": quality.rows_as_asked(astray),
         "ids_well_formed": quality.ids_well_formed(trips),
         "plausible_movement": quality.plausible_movement(trips),
         "volume_like_earlier_days": quality.volume_like_earlier_days(

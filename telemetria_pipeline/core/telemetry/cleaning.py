@@ -12,12 +12,15 @@ from telemetria_pipeline.core.distinct import by_distinct
 from telemetria_pipeline.core.plates import canonical_plates
 from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.core.telemetry.odometer import MAX_KM_A_DAY, measured_distance, started_days
+from telemetria_pipeline.core.telemetry.window import outside_window
 
 FUTURE_TOLERANCE = timedelta(minutes=5)
 # What tells a version from a copy.
 _VERSION = ("id_origem", "atualizado_utc", "em_andamento", "chegada_utc", "distancia_km")
 
 
+NOT_ASKED = "fora_do_pedido"
+"""Why a row of another time than was asked for is no trip of the hour."""
 _NAMES = ["placa", "equipamento", "veiculo_id"]
 
 
@@ -25,7 +28,7 @@ _NAMES = ["placa", "equipamento", "veiculo_id"]
 class CleanedHour:
     """The hour's trips (contract `TRIPS`), all other rows (contract `QUARANTINE`), and the count.
 
-    `unheard`: the vehicles that could not be asked (see `unheard_vehicles`); None where all could.
+    `unheard`: the vehicles that the hour says nothing of, not even that they stood (see `unheard_vehicles`).
     """
 
     trips: pd.DataFrame
@@ -40,7 +43,10 @@ def unheard_vehicles(mapped: pd.DataFrame) -> pd.DataFrame:
     Args:
         mapped: under contract `MAPPED_TRIPS`.
     """
-    return mapped.assign(placa=canonical_plates(mapped["placa_recebida"]))[_NAMES]
+    named = mapped.assign(
+        placa=canonical_plates(mapped["placa_recebida"]), veiculo_id=mapped["veiculo_id"].fillna("")
+    )
+    return named[_NAMES].drop_duplicates()
 
 
 def clean_trips(
@@ -50,6 +56,7 @@ def clean_trips(
     end: datetime,
     captured_at: datetime,
     capture: str,
+    asked: tuple[datetime, datetime] | None = None,
     natural_key: Sequence[str] = TRIPS.key,
 ) -> CleanedHour:
     """Judge each received row and type the accepted ones.
@@ -63,6 +70,7 @@ def clean_trips(
         start: first instant of the hour; `end`: first instant after it (both aware).
         captured_at: when the carrier answered; what lies more than 5 minutes after it is the future.
         capture: the capture's id, kept with each row.
+        asked: the window that the carrier was asked for (None: the hour), see `outside_window`.
         natural_key: columns that name a trip when the carrier issues it again.
     """
     if mapped.empty:
@@ -70,6 +78,8 @@ def clean_trips(
     rows = _within_bounds(mapped)
     rows = rows.assign(captura=capture, **measured_distance(rows))
     fate, reason = _fates(rows, pd.Timestamp(start), pd.Timestamp(end), pd.Timestamp(captured_at))
+    astray = outside_window(rows, *(asked or (start, end)))
+    reason[astray & (fate == "fora_da_janela")] = NOT_ASKED
     for key in dict.fromkeys((tuple(natural_key), TRIPS.key)):
         _set_older_versions_aside(rows, fate, reason, list(key))
     running = (fate == "aceita") & rows["em_andamento"].to_numpy()
@@ -92,7 +102,18 @@ def clean_trips(
         trips[TRIPS.names].reset_index(drop=True),
         _quarantine(rows[rest], fate[rest], reason[rest]),
         ledger,
+        unheard_vehicles(rows[_unheard(rows, fate, astray)]),
     )
+
+
+def _unheard(rows: pd.DataFrame, fate: np.ndarray, astray: np.ndarray) -> np.ndarray:
+    """The rows (bool) of vehicles that the hour says nothing of: a trip of theirs could not be read, or all
+    their trips are of another time than was asked for."""
+    unread = (fate == "rejeitada") & rows["ilegivel"].notna().to_numpy()
+    dated = rows["saida_utc"].notna().to_numpy()
+    ids = rows["veiculo_id"].fillna("")
+    elsewhere = pd.Series(astray | ~dated).groupby(ids.to_numpy()).transform("all").to_numpy()
+    return unread | (astray & elsewhere)
 
 
 def _quarantine(rows: pd.DataFrame, fate: np.ndarray, reason: np.ndarray) -> pd.DataFrame:

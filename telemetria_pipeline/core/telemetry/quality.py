@@ -40,6 +40,11 @@ def nulls_and_formats(trips: pd.DataFrame, *, received: int = 0, rejected: int =
     return "; ".join(said) or None
 
 
+def rows_as_asked(astray: int) -> str | None:
+    """Rows of another time than was asked for."""
+    return f"{astray} rows far from the window that was asked: quarantine, fora_do_pedido" if astray else None
+
+
 def ids_well_formed(trips: pd.DataFrame) -> str | None:
     """Vehicle and driver ids: one word of at most 64 letters, digits and `. : / @ - _`."""
     if trips.empty:
