@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from datetime import time as clock
 from pathlib import Path
 from statistics import median
 
@@ -179,7 +180,7 @@ def write_xlsx(path: Path, rows: Iterable[tuple]) -> None:
     page.append(HEADERS)
     for row in rows:
         values = list(row)
-        values[6:8] = [timedelta(minutes=minute) / timedelta(days=1) for minute in row[6:8]]
+        values[6:8] = [clock(*divmod(minute, 60)) for minute in row[6:8]]
         page.append(values)
     book.save(path)
 
