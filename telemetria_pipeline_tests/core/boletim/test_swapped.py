@@ -67,6 +67,9 @@ def test_the_sound_rows_come_in_where_good_rows_are_taken():
 def test_a_column_of_exchanged_dates_only_is_proven_by_the_day_of_arrival():
     days = november(5, 8)
     assert date_codes(judged(*daily(days, typed_abroad(days)))) == {"DATA_TROCADA": [0, 1, 2, 3]}
+    # 11 October lies in one period with the others as it stands, and is 10 November all the same.
+    week = november(6, 10)
+    assert date_codes(judged(*daily(week, typed_abroad(week)))) == {"DATA_TROCADA": [0, 1, 2, 3, 4]}
     # A year later nothing is near: read as they stand they are merely old.
     late = judged(*daily(days, typed_abroad(days)), received_on=date(2027, 11, 9))
     assert date_codes(late) == {"DATA_LONGE_DO_RECEBIMENTO": [0, 1, 2, 3]}

@@ -114,6 +114,8 @@ def test_readings_that_contradict_each_other_or_fit_neither_settle_nothing(readi
 
 
 def test_a_witness_for_each_reading_settles_nothing():
+    torn = judged(*trips_of(("812,345", "839,345"), route="27"), readings=knows(812_000))
+    assert told(torn) == {"NUMERO_AMBIGUO": "erro"}
     rows = trips_of(*grouped_as(",", count=4), ("812,345", "839,345"))
     assert told(judged(*rows))["NUMERO_AMBIGUO"] == "erro"
 
@@ -148,6 +150,8 @@ def test_odometers_that_excel_has_eaten_are_an_error(rows, readings):
 def test_a_route_that_was_calculated_from_eaten_odometers_proves_nothing_and_hides_nothing():
     calculated = judged(*trips_of(*eaten(4), route="0.027"), kinds=held(4))
     assert told(calculated) == {"ODOMETRO_SEM_MILHAR": "erro"}
+    rounded = judged(*trips_of(*eaten(4), route="0"), kinds=held(4))
+    assert told(rounded) == {"ODOMETRO_SEM_MILHAR": "erro"}
     typed = judged(*trips_of(*eaten(1), route="27"), kinds=held(1))
     assert told(typed) == {"ODOMETRO_SEM_MILHAR": "erro"}
 
