@@ -290,6 +290,41 @@ def test_positions_are_told_from_trips(records, told):
     assert bool(said) is told and (not told or "positions only" in said)
 
 
+@pytest.mark.parametrize(
+    ("description", "plate", "note"),
+    [
+        ("Onibus 3803 GDP-4J68", "GDP-4J68", "from the description"),
+        ("Frota 4512 QWE1R23", "QWE1R23", "from the description"),
+        ("GDP 4J68 reserva", "GDP 4J68", "from the description"),
+        ("GDP-4J68 (gdp4j68)", "GDP-4J68", "from the description"),
+        ("Van 1020", None, "no plate for sure in 'Van 1020'"),
+        ("Onibus 3803", None, "no plate for sure in 'Onibus 3803'"),
+        ("XGDP-4J68", None, "no plate for sure in 'XGDP-4J68'"),
+        ("GDP-4J68-99", None, "no plate for sure in 'GDP-4J68-99'"),
+        ("GDP-4J6O", None, "no plate for sure in 'GDP-4J6O'"),
+        ("ABC-1234 QWE1R23", None, "no plate for sure in 'ABC-1234 QWE1R23'"),
+    ],
+)
+# The first is what a profile may still say that was copied from an earlier traccar.yaml.
+@pytest.mark.parametrize("pattern", ["[A-Za-z]{3}[- ]?[0-9][A-Za-z0-9][0-9]{2}", ".+", None])
+def test_a_plate_is_found_in_a_text_and_never_guessed(pattern, description, plate, note):
+    shipped = load_profile("traccar").description_pattern
+    profile = make_profile(
+        fields={"descricao": "d", "veiculo_id": "v", "saida_utc": "s", "chegada_utc": "e"},
+        description_pattern=f"(?P<placa_recebida>{pattern})" if pattern else shipped,
+    )
+    entries = {e["column"]: e for e in inspect(profile, page({"d": description}), 1)}
+    assert (entries["placa_recebida"]["mapped"], entries["placa_recebida"]["note"]) == (plate, note)
+
+
+def test_inspection_names_the_key_for_a_number_that_reads_two_ways():
+    profile = make_profile(fields={"veiculo_id": "v", "saida_utc": "s", "chegada_utc": "e",
+                                   "distancia_telemetria_km": "km"})  # fmt: skip
+    entries = {e["column"]: e for e in inspect(profile, page({"km": "1,234 km"}), 1)}
+    said = "one number or another: set fields.distancia_telemetria_km.decimal to '.' or ','"
+    assert entries["distancia_telemetria_km"]["note"] == said
+
+
 def test_a_flag_that_comes_as_text_means_what_it_says():
     assert [truth(v) for v in ("false", "0", " N ", "não", "", 0, False)] == [False] * 7
     assert [truth(v) for v in ("true", "1", "S", "running", 1, True)] == [True] * 6

@@ -59,6 +59,20 @@ def test_what_is_no_value_of_the_unit_is_not_read(value, column, unit):
     assert read_numbers([1.0, value, None], column, unit)[1][-1:] == [1]
 
 
+@pytest.mark.parametrize(
+    ("text", "unsaid", "point", "comma"),
+    [
+        ("0,850", None, None, 0.85), ("1,234", None, 1234, 1.234), ("1,234 km", None, 1234, 1.234),
+        ("-1,234", None, -1234, -1.234), ("1.234", 1.234, 1.234, 1234), ("0.850", 0.85, 0.85, None),
+        ("1,234.5", 1234.5, 1234.5, None), ("1,234,567", 1234567, 1234567, None), ("12,5", None, None, 12.5),
+        ("850", 850, 850, 850), ("1,2345", None, None, 1.2345), ("0,850.5", None, None, None),
+    ],
+)  # fmt: skip
+def test_a_text_that_reads_two_ways_is_read_once_the_mark_is_named(text, unsaid, point, comma):
+    read = [read_number(text, KM, "km", decimal) for decimal in (None, ".", ",")]
+    assert read == [None if v is None else pytest.approx(v) for v in (unsaid, point, comma)]
+
+
 def test_a_decimal_comma_is_read_where_the_profile_says_so():
     assert read_number("1.234,5", KM, "km", ",") == 1234.5
     assert read_number("42,2 mi", KM, "text", ",") == pytest.approx(67.9143168)
@@ -149,6 +163,19 @@ def test_what_is_no_instant_is_not_read(value, format):
     good = "2026-03-10T10:00:00Z" if format.startswith("iso") else 1773136800
     found, bad = read([good, value, None], format)
     assert bad[-1:] == [1] and np.isnat(found[1]) and np.isnat(found[2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-03-10", "2026-03-10 ", "2026-03-10      ", "2026-03-10+00:00", "2026-03-10-03:00", "2026-03-10Z"],
+)
+@pytest.mark.parametrize(
+    "beside", [[], ["2026-03-10T07:00:00Z"], ["2026-03-10T07:00:00"], ["garbage"], [None]]
+)
+@pytest.mark.parametrize("format", ["iso", "iso_utc", "iso_local"])
+def test_a_date_without_a_time_is_no_instant_whatever_stands_beside_it(text, beside, format):
+    found, bad = read([text, *beside], format)
+    assert 0 in bad and np.isnat(found[0])
 
 
 @pytest.mark.parametrize(

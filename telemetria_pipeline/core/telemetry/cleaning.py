@@ -107,9 +107,18 @@ def clean_trips(
 
 
 def _unheard(rows: pd.DataFrame, fate: np.ndarray, astray: np.ndarray) -> np.ndarray:
-    """The rows (bool) of vehicles that the hour says nothing of: a trip of theirs could not be read, or all
-    their trips are of another time than was asked for."""
+    """The rows (bool) of vehicles that the hour says nothing of.
+
+    A trip of theirs could not be read, and none that could was under way at the time; or all their trips are
+    of another time than was asked for.
+    """
     unread = (fate == "rejeitada") & rows["ilegivel"].notna().to_numpy()
+    span = ["veiculo_id", "saida_utc", "chegada_utc"]
+    both = (
+        rows[unread].reset_index()[["index", *span[:2]]].merge(rows.loc[fate == "aceita", span], on=span[0])
+    )
+    twin = both["saida_utc_x"].between(both["saida_utc_y"], both["chegada_utc"])
+    unread[both.loc[twin, "index"].unique()] = False
     dated = rows["saida_utc"].notna().to_numpy()
     ids = rows["veiculo_id"].fillna("")
     elsewhere = pd.Series(astray | ~dated).groupby(ids.to_numpy()).transform("all").to_numpy()

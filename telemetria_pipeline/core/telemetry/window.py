@@ -40,7 +40,7 @@ def not_what_was_asked(rows: pd.DataFrame, outside: np.ndarray, start: datetime,
     astray = dated.groupby("pagina")["outside"].all()
     if not astray.any():
         return None
-    page = int(astray.index[int(astray.to_numpy().argmax())])
+    page = astray.index[astray][0]
     departures = dated["saida_utc"][dated["pagina"] == page]
     first = f"{departures.iloc[0]:%Y-%m-%dT%H:%MZ}"
     return f"all {len(departures)} rows of page {page} (the first departs at {first})"

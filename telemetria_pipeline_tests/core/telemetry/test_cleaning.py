@@ -114,6 +114,32 @@ def test_a_bad_row_never_replaces_a_good_one_of_the_same_trip():
     assert fates(cleaned) == [("rejeitada", "chegada_antes_da_saida")]
 
 
+def unheard(*records):
+    found = clean(mapped_frame(*records)).unheard
+    return list(found["veiculo_id"])
+
+
+def test_a_vehicle_whose_trip_could_not_be_read_is_not_heard():
+    bad = {"veiculo_id": "v", "distancia_telemetria_km": None, "odometro_saida_km": None, "ilegivel": "x=?"}
+    assert unheard({"veiculo_id": "w"}, bad) == ["v"]
+    assert unheard({"veiculo_id": "w"}, {**bad, "ilegivel": None}) == []  # it was read, and is no trip
+    assert unheard({"veiculo_id": "v"}, bad) == []  # another of its trips was under way at the time
+    elsewhen = {"saida_utc": START + timedelta(minutes=50), "chegada_utc": END}
+    assert unheard({"veiculo_id": "v"}, {**bad, **elsewhen}) == ["v"]
+    assert unheard({**bad, "veiculo_id": None}) == [""]  # it may be anyone's
+
+
+def test_a_row_of_another_time_than_was_asked_for_says_so():
+    long_ago = {"saida_utc": START - timedelta(days=9), "chegada_utc": START - timedelta(days=9)}
+    before = {"saida_utc": START - timedelta(minutes=30), "chegada_utc": START + timedelta(minutes=1)}
+    cleaned = clean(
+        mapped_frame({"veiculo_id": "v"}, {"veiculo_id": "v", **long_ago}, {"veiculo_id": "w", **before})
+    )
+    reasons = [("fora_da_janela", "fora_do_pedido"), ("fora_da_janela", "saida_fora_da_hora")]
+    assert fates(cleaned) == reasons and cleaned.unheard.empty
+    assert unheard({"veiculo_id": "v"}, {"veiculo_id": "w", **long_ago}) == ["w"]
+
+
 def test_a_negative_measure_is_set_aside_and_said():
     cleaned = clean(mapped_frame({"distancia_telemetria_km": -3.0, "ilegivel": "motorista_id=?"}))
     trip = cleaned.trips.iloc[0]
