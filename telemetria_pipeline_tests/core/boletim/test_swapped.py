@@ -145,6 +145,11 @@ def test_a_future_date_is_an_error_with_what_it_may_be():
     assert alone.findings[0].problems()[0].suggestion == "Corrija o dia, o mês ou o ano."
 
 
+def test_no_date_is_thought_to_be_one_that_has_not_come():
+    rows = daily([date(2026, 10, 12), date(2026, 12, 13)], ["12/10/2026", "13/12/2026"])
+    assert date_codes(judged(*rows)) == {"DATA_NO_FUTURO": [1]}
+
+
 @pytest.mark.parametrize("day", ["22/11/2025", "22/11/2006", "21/09/2026"])
 def test_a_file_from_long_ago_is_asked_about_and_taken(day):
     result = judged(trip(DATA=day))
