@@ -97,7 +97,8 @@ def later_of_name(lake: Lake, manifest: FileManifest) -> list[FileManifest]:
 
 
 def same_content(lake: Lake, manifest: FileManifest) -> FileManifest | None:
-    """An earlier file with this content, whose trips all count still; None where there is none.
+    """Another file with this content, whose trips all count still; None where there is none, or where those
+    of this file were taken already.
 
     Content that was rejected counts when it comes again, since what was wrong may have been mended elsewhere;
     so does content whose trips were replaced or taken back before it came again.
@@ -105,8 +106,8 @@ def same_content(lake: Lake, manifest: FileManifest) -> FileManifest | None:
     if manifest.duplicate_of:  # when it is judged again: what was replaced since changes nothing
         first = read_file_manifest(lake, manifest.duplicate_of)
         return None if first is None or first.withdrawn else first
-    first = _noted(lake, manifest)
-    return first if first and _counts_whole(first) and first.place < manifest.place else None
+    first = None if manifest.verdict == "accepted" else _noted(lake, manifest)
+    return first if first and first.file != manifest.file and _counts_whole(first) else None
 
 
 def add_to_content(lake: Lake, manifest: FileManifest) -> None:

@@ -33,7 +33,7 @@ def begun(captured: GoldenPipeline, folder: Path) -> GoldenPipeline:
     return pipeline
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_an_api_is_down_for_three_hours_a_tariff_changes_and_a_vehicle_enters(accidents, tmp_path):
     pipeline = begun(accidents, tmp_path)
     compared = arrive(pipeline, "telemetry first")
@@ -43,7 +43,7 @@ def test_an_api_is_down_for_three_hours_a_tariff_changes_and_a_vehicle_enters(ac
     assert any("10/03 (3 h)" in said for said in closing.accepted)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_path):
     pipeline = GoldenPipeline(CYCLES_END, tmp_path)
     pipeline.capture_month()
@@ -62,7 +62,7 @@ def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_pa
     assert all(pa.types.is_decimal(type) for _, type in money)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(480)
 def test_hours_and_boletins_may_come_in_any_order_and_again_and_change_nothing(accidents, tmp_path):
     pipeline = begun(accidents, tmp_path)
     for compared in (arrive(pipeline, "shuffled"), do_again(pipeline)):
