@@ -194,13 +194,22 @@ def test_raw_read_again_with_a_profile_that_misreads_it_replaces_nothing(tmp_pat
 
 @pytest.mark.parametrize("text", ["0,850", "1,234 km", "40,000"])
 def test_a_distance_that_reads_two_ways_accuses_nobody(tmp_path, text):
-    world = OneHour(str(tmp_path)).tell(
-        lambda records: Answer({"data": [{**r, "km": text, "o": None, "a": None} for r in records]})
-    )
+    def said(records):
+        unread = [{**r, "v": SILENT.lower(), "p": SILENT, "km": text, "o": None, "a": None} for r in records]
+        return Answer({"data": [*records, *unread]})
+
+    world = OneHour(str(tmp_path)).tell(said)
     assert (world.state, world.stored(QUARANTINE)["motivo"].tolist()) == ("captured", ["distancia_ausente"])
-    assert f"distancia_telemetria_km={text}" in world.stored(QUARANTINE)["ilegivel"].tolist()
+    assert world.stored(QUARANTINE)["ilegivel"].tolist() == [f"distancia_telemetria_km={text}"]
+    assert world.verdicts == HONEST_HEARD
+
+
+def test_an_hour_of_such_distances_only_fails_a_check(tmp_path):
+    world = OneHour(str(tmp_path)).tell(
+        lambda records: Answer({"data": [{**r, "km": "0,850", "o": None, "a": None} for r in records]})
+    )
     assert "1 of 1 rows rejected" in world.failed_checks["nulls_and_formats"]
-    assert world.verdicts == {SILENT: "divergente", HONEST: "inconclusivo"}
+    assert world.verdicts[HONEST] == "inconclusivo"
 
 
 def test_the_mark_that_the_profile_names_decides(tmp_path):
