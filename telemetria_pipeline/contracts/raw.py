@@ -120,7 +120,6 @@ class FileManifest(BaseModel):
     duplicate_of: str | None = None
     replaces: list[str] = []  # earlier files of its name whose trips it took the place of
     replaced_by: str | None = None  # the last that did so to one of its own
-    correction: str | None = None  # what its sender was told of the two
     withdrawn: Withdrawal | None = None
     answer: str | None = None  # key of the JSON answer in the inbox's archive
     archived: str | None = None  # where the file lies in the inbox's archive

@@ -187,8 +187,8 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     if verdict.verdict == "accepted":
         add_to_content(lake, manifest)
     if verdict.verdict == "rejected":  # its sound rows were declared all the same
-        sound = _verdict(lake, manifest, data, replace(settings, partial=True), reference).accepted
-        keep_version(lake, manifest, sound)
+        sound, _ = _judged(lake, manifest, data, replace(settings, partial=True), reference)
+        keep_version(lake, manifest, sound.accepted)
     manifest.verdict, manifest.rows = verdict.verdict, asdict(verdict.rows)
     write_file_manifest(lake, manifest)
     return Judged(manifest, verdict, written)
@@ -211,6 +211,21 @@ def _verdict(
     manifest.duplicate_of, manifest.replaces = first.file if first else None, []
     if first:
         return duplicate_of(manifest.name, first.name, first.rows.get("received", 0))
+    verdict, before = _judged(lake, manifest, data, settings, reference)
+    replaced = before.replaced_by(verdict.declared)
+    if replaced.empty:
+        return verdict
+    manifest.replaces = sorted(replaced["arquivo_id"].unique())
+    now = int(same_pairs(verdict.declared, replaced).sum())
+    others = _trips_of(lake, manifest.replaces)
+    staying = others[~same_pairs(others, verdict.declared)]
+    return replace(verdict, correction=correction_said(replaced, now, staying))
+
+
+def _judged(
+    lake: Lake, manifest: FileManifest, data: bytes, settings: RuleSettings, reference: Reference
+) -> tuple[FileVerdict, "_Before"]:
+    """The file by the rules, and the trips that it was held against."""
     before = _Before(lake, manifest)
     verdict = validate_file(
         data,
@@ -221,14 +236,7 @@ def _verdict(
         earlier=before,
         readings=known_readings(lake, manifest),
     )
-    replaced = before.replaced_by(verdict.declared)
-    if replaced.empty:
-        return verdict
-    manifest.replaces = sorted(replaced["arquivo_id"].unique())
-    now = int(same_pairs(verdict.declared, replaced).sum())
-    others = _trips_of(lake, manifest.replaces)
-    staying = others[~same_pairs(others, verdict.declared)]
-    return replace(verdict, correction=correction_said(replaced, now, staying))
+    return verdict, before
 
 
 @_one_at_a_time

@@ -127,6 +127,13 @@ def test_a_correction_that_is_rejected_replaces_nothing(lake, inbox):
     assert rows(lake, first.file) == 3
 
 
+def test_a_rejected_correction_says_of_no_file_that_it_replaces_it(lake, inbox):
+    first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    second = take(lake, inbox, "b.csv", csv_of(*trips(2), trip(PLACA="?")))
+    assert (second.verdict, second.replaces) == ("rejected", [])
+    assert read_file_manifest(lake, first.file).replaced_by is None
+
+
 def test_the_answer_to_a_corrected_file_says_what_got_better(lake, inbox):
     bad = [{**t, "PLACA": "ABCO234"} for t in trips(3)]
     take(lake, inbox, "b.csv", csv_of(*bad))
