@@ -63,6 +63,11 @@ def declared_on(lake: Lake, days: Iterable[str]) -> pd.DataFrame:
         return _read(lake, [place for places in readers.map(listed, days) for place in places])
 
 
+def declared_by(lake: Lake, file: str, days: Iterable[str]) -> pd.DataFrame:
+    """What one file declares of these days, like `declared_on`."""
+    return _read(lake, [{"dia": day, **partition_of(file)} for day in sorted(days)])
+
+
 def counted_before(declared: pd.DataFrame, manifest: FileManifest) -> pd.DataFrame:
     """What counted of these declarations when the file came."""
     came, file = manifest.place
@@ -112,7 +117,7 @@ def settle(lake: Lake, manifest: FileManifest, zone: ZoneInfo) -> Written:
             write_file_manifest(lake, stored.model_copy(update={"indexed": of.indexed}))
         written = lake.write_table(BOLETIM_TRIPS.name, partition_of(of.file), BOLETIM_TRIPS.table(trips))
         record_file(lake, of.file, by_day, map(date.fromisoformat, of.indexed))
-        elsewhere = _declared_by(lake, of.file, set(of.declared) - set(days))
+        elsewhere = declared_by(lake, of.file, set(of.declared) - set(days))
         said = pd.concat([elsewhere, declared[declared["arquivo_id"] == of.file]])
         keep_version(lake, of, said[~said["linha"].isin(trips["linha"])])
         of.replaced_by, of.counted = replaced_by(of), len(trips)
@@ -137,10 +142,6 @@ def keep_version(lake: Lake, manifest: FileManifest, trips: pd.DataFrame) -> Non
         lake.write_table(BOLETIM_VERSIONS.name, where, BOLETIM_VERSIONS.table(rows[BOLETIM_VERSIONS.names]))
     elif until:
         lake.store.delete(lake.table_key(BOLETIM_VERSIONS.name, where))
-
-
-def _declared_by(lake: Lake, file: str, days: Iterable[str]) -> pd.DataFrame:
-    return _read(lake, [{"dia": day, **partition_of(file)} for day in sorted(days)])
 
 
 def _read(lake: Lake, places: list[Partition]) -> pd.DataFrame:

@@ -48,19 +48,16 @@ from telemetria_pipeline.steps.declarations import (
     around,
     counted_before,
     declare,
+    declared_by,
     declared_on,
     keep_version,
     settle,
 )
-from telemetria_pipeline.steps.readings import known_readings
+from telemetria_pipeline.steps.readings import LOOK_BACK, known_readings
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
 from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
 from telemetria_pipeline.storage.strangers import look_into
-
-# How far back a vehicle's last reading is looked for: a bus that stands longer starts afresh.
-_LOOK_BACK = timedelta(days=10)
-
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -297,8 +294,7 @@ def withdraw(lake: Lake, what: str, reason: str, zone: ZoneInfo) -> list[Withdra
     withdrawn = [Withdrawn(manifest, manifest.counted) for manifest in counting]
     for manifest in counting:
         manifest.withdrawn = Withdrawal(at=datetime.now(UTC), reason=reason)
-        ours = declared_on(lake, manifest.declared)
-        declare(lake, manifest, ours.loc[ours["arquivo_id"] == manifest.file, BOLETIM_TRIPS.names])
+        declare(lake, manifest, declared_by(lake, manifest.file, manifest.declared)[BOLETIM_TRIPS.names])
         settle(lake, manifest, zone)
         write_file_manifest(lake, manifest)
     return withdrawn
@@ -317,7 +313,7 @@ class _Before:
         near = around(pairs["data"], 1)
         self._counted = counted_before(declared_on(self._lake, around(pairs["data"], 2)), self._manifest)
         first, last = date.fromisoformat(near[0]), date.fromisoformat(near[-1])
-        days = {d.date() for d in pd.date_range(first - _LOOK_BACK, last + timedelta(days=1))}
+        days = {d.date() for d in pd.date_range(first - LOOK_BACK, last + timedelta(days=1))}
         beside = days - set(map(date.fromisoformat, near))
         files = set(files_declaring(self._lake, sorted(beside))) - {self._manifest.file}
         others = _trips_of(self._lake, sorted(files))

@@ -16,7 +16,9 @@ from telemetria_pipeline.core.boletim.settings import KnownReadings
 from telemetria_pipeline.steps.declarations import counted_before, declared_on
 from telemetria_pipeline.storage.lake import Lake
 
-_LOOK_BACK_DAYS = 10
+LOOK_BACK = timedelta(days=10)
+"""How far back a vehicle's last reading is looked for: a bus that stands longer starts afresh."""
+
 _DAY = timedelta(days=1)
 _MEASURED = VALIDATED_TRIPS.only("placa", "chegada_medida_utc", "leitura_chegada_km")
 _COLUMNS = ["placa", "instante_utc", "odometro_km"]
@@ -49,7 +51,7 @@ def known_readings(lake: Lake, manifest: FileManifest) -> KnownReadings:
 def _last(of_day: Callable[[date], pd.DataFrame], plates: Sequence[str], day: date) -> pd.DataFrame:
     """The last reading of each vehicle before the day, as far as it is found."""
     missing, found = set(plates), [_MEASURED.empty().set_axis(_COLUMNS, axis="columns")]
-    for back in range(1, _LOOK_BACK_DAYS + 1):
+    for back in range(1, LOOK_BACK.days + 1):
         if not missing:
             break
         known = of_day(day - back * _DAY)

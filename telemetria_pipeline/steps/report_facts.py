@@ -33,7 +33,12 @@ from telemetria_pipeline.reports.measurement import Measurement
 from telemetria_pipeline.reports.text import brl, day_of, missing, word
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import read_day
-from telemetria_pipeline.steps.boletim_files import files_received, partition_of, read_file_manifest
+from telemetria_pipeline.steps.boletim_files import (
+    files_received,
+    manifests_of,
+    partition_of,
+    read_file_manifest,
+)
 from telemetria_pipeline.steps.closed_cycles import read_log
 from telemetria_pipeline.steps.day_index import files_declaring
 from telemetria_pipeline.steps.hours import expected_hours, read_manifest
@@ -227,7 +232,7 @@ def _boletins(lake: Lake, day: date, window: Window) -> pd.DataFrame:
     start, end = window
     declaring = files_declaring(lake, [day])
     landed = files_received(lake, start, end + _DAY)
-    manifests = [m for f in sorted({*declaring, *landed}) if (m := read_file_manifest(lake, f))]
+    manifests = manifests_of(lake, sorted({*declaring, *landed}))
     about = [m for m in manifests if m.file in declaring or m.received_at < end or not m.days]
     found = pd.DataFrame(
         [_boletin(m) for m in sorted(about, key=lambda m: m.received_at)],

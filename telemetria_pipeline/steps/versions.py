@@ -6,10 +6,9 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_VERSIONS
 from telemetria_pipeline.core.exact import metres, units
-from telemetria_pipeline.steps.boletim_files import read_file_manifest
+from telemetria_pipeline.steps.boletim_files import READERS, manifests_of
 from telemetria_pipeline.storage.lake import Lake
 
-_READERS = 8  # S3 answers each in its own time
 _SAME = ["placa", "saida_utc"]
 
 
@@ -24,7 +23,7 @@ def earlier_versions(lake: Lake, trips: pd.DataFrame) -> pd.DataFrame:
     """
     first = trips["data"].min() if len(trips) else "9999"
     of_cycle = [p for p in lake.partitions(BOLETIM_VERSIONS.name) if p["ate"] >= first]
-    with ThreadPoolExecutor(_READERS) as readers:
+    with ThreadPoolExecutor(READERS) as readers:
         tables = readers.map(lambda partition: lake.read_table(BOLETIM_VERSIONS.name, partition), of_cycle)
         frames = [BOLETIM_VERSIONS.frame(table) for table in tables if table is not None]
     versions = pd.concat([BOLETIM_VERSIONS.empty(), *frames], ignore_index=True)
@@ -35,8 +34,6 @@ def earlier_versions(lake: Lake, trips: pd.DataFrame) -> pd.DataFrame:
     both = now.merge(said[[*_SAME, "antes_m", "recebido_utc"]], on=_SAME)
     both = both[both["antes_m"] < both["agora_m"]]
     files = both["arquivo_id"].unique().tolist()
-    with ThreadPoolExecutor(_READERS) as readers:
-        manifests = readers.map(lambda file: read_file_manifest(lake, file), files)
-        received = {m.file: m.received_at for m in manifests if m}
+    received = {m.file: m.received_at for m in manifests_of(lake, files)}
     came = pd.to_datetime(both["arquivo_id"].map(received), utc=True)
     return both.loc[both["recebido_utc"] < came, ["viagem_id", "antes_m"]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -26,11 +26,13 @@ from telemetria_pipeline.core.boletim.values import (
     Clocks,
     Coded,
     Dates,
+    as_date,
     br_day,
     clock_repair,
     clock_text,
     coded,
     date_style,
+    day_number,
     is_made_up,
     iso_day,
     parse_clocks,
@@ -46,7 +48,6 @@ _ONCE = (
     *("turno", "motorista"),
 )
 _CLOCKS = ("horario_saida", "horario_chegada")
-_EPOCH = date(1970, 1, 1)
 _FREE_TEXTS = ("local_saida", "local_chegada", "empresa")
 
 
@@ -139,10 +140,10 @@ def read_cells(
     departure_s, arrival_s = _clocks(once, clocks, letters, findings, day, settings)
 
     def known_km() -> np.ndarray:
-        days = day[(day != NO_DAY) & (day <= _days_since_1970(received_on))]
+        days = day[(day != NO_DAY) & (day <= day_number(received_on))]
         if readings is None or not len(days):
             return np.full(len(ran), np.nan)
-        return known_odometers(readings(plates, _EPOCH + timedelta(days=int(days.min()))), plates)[ran]
+        return known_odometers(readings(plates, as_date(days.min())), plates)[ran]
 
     timed = (departure_s != NO_CLOCK) & (arrival_s != NO_CLOCK)
     hours = np.where(timed, (arrival_s - departure_s) / 3600, np.nan)
@@ -175,10 +176,6 @@ def read_cells(
         read.style.said(thousands, any(mask is not None and mask.any() for mask in read.held.values())),
         date_style(dates, np.bincount(once["data"].codes + 1, minlength=len(us) + 1)[1:], us, in_excel),
     )
-
-
-def _days_since_1970(day: date) -> int:
-    return (day - _EPOCH).days
 
 
 def _plates(received: Coded, letter: str, findings: Findings) -> tuple[list[str], np.ndarray]:
@@ -227,7 +224,7 @@ def _days(
     contradictions: Callable[[np.ndarray], int],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The day of each row, and what it may be with day and month exchanged."""
-    today = _days_since_1970(received_on)
+    today = day_number(received_on)
     rows = np.bincount(received.codes + 1, minlength=len(us) + 1)[1:]
     swapped = find_swapped(np.where(us, NO_DAY, dates.day), dates.us_day, rows, today, contradictions)
     wrong = us | swapped.proven

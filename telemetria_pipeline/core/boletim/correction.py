@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import pandas as pd
 
+from telemetria_pipeline.core.sheets.text import joined
+
 _NAMED = 3  # vehicles; more are counted
 
 
@@ -40,7 +42,7 @@ def day_ranges(days: Iterable[str]) -> str:
     said = [_range(run[0], run[-1]) for run in runs]
     if len(said) > 4:
         said = [*said[:3], f"mais {len(said) - 3} trechos até {_day(every[-1])}"]
-    return " e ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else said[0]
+    return joined(said)
 
 
 def _range(first: date, last: date) -> str:
@@ -60,6 +62,4 @@ def _trips(count: int) -> str:
 
 def _vehicles(trips: pd.DataFrame) -> str:
     plates = sorted(set(trips["placa"]))
-    if len(plates) > _NAMED:
-        return f"{len(plates)} veículos"
-    return " e ".join(filter(None, [", ".join(plates[:-1]), plates[-1]]))
+    return f"{len(plates)} veículos" if len(plates) > _NAMED else joined(plates)

@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-_EPOCH = date(1970, 1, 1)
+from telemetria_pipeline.core.boletim.values import day_number
+
 _MONTHS = ("jan", "fev", "mar", "abr", "mai", "jun", "jul", "ago", "set", "out", "nov", "dez")
 _ISO_DAY = re.compile(r"(?<!\d)(20\d{2})[-_. ]?(0[1-9]|1[0-2])[-_. ]?(0[1-9]|[12]\d|3[01])(?!\d)")
 _BR_DAY = re.compile(r"(?<!\d)(0?[1-9]|[12]\d|3[01])[-_. ]?(0[1-9]|1[0-2])[-_. ]?(20\d{2})(?!\d)")
@@ -43,7 +44,7 @@ def period_of_name(file_name: str) -> tuple[int, int] | None:
     (first_year, first_month), (last_year, last_month) = min(months), max(months)
     before = date(first_year, first_month, 1) - timedelta(days=1)
     after = date(last_year + last_month // 12, last_month % 12 + 1, 1)
-    return (before.replace(day=16) - _EPOCH).days, (after - _EPOCH).days - 1
+    return day_number(before.replace(day=16)), day_number(after) - 1
 
 
 def period_of_days(days: np.ndarray) -> tuple[int, int] | None:
@@ -68,6 +69,6 @@ def period_of_days(days: np.ndarray) -> tuple[int, int] | None:
 
 def _day(year: int, month: int, day: int) -> int | None:
     try:
-        return (date(year, month, day) - _EPOCH).days
+        return day_number(date(year, month, day))
     except ValueError:
         return None

@@ -10,7 +10,7 @@ from telemetria_pipeline.core.boletim.findings import Findings
 from telemetria_pipeline.core.boletim.period import period_of_days, period_of_name
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
 from telemetria_pipeline.core.boletim.swapped import FAR_DAYS
-from telemetria_pipeline.core.boletim.values import NO_DAY, br_day
+from telemetria_pipeline.core.boletim.values import NO_DAY, br_day, day_number
 from telemetria_pipeline.core.names import plain_name
 
 _DAY_S, _HOUR_S = 86_400, 3_600
@@ -127,7 +127,7 @@ def judge_period(cells: Cells, file_name: str, received_on: date, findings: Find
     """Note dates that may have day and month exchanged, that lie outside the period of the file (as its name
     says or, without one, most rows show), or long before the file came; of each the first that holds."""
     letter, day = cells.letters["data"], cells.day
-    today = (received_on - date(1970, 1, 1)).days
+    today = day_number(received_on)
     asked = (day != NO_DAY) & (day <= today)  # of one in the future the sender has been told
     exchanged = asked & (cells.maybe_day != NO_DAY)
     findings.add(

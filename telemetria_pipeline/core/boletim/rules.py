@@ -102,11 +102,7 @@ def validate_rows(
     if errors and not settings.partial:
         return _refused(sheet, file_name, findings, whole, repeats, *styles)
     kept = ~(findings.bad | repeats)
-    sent = np.zeros(len(rows), bool)
-    for finding in findings.found:
-        if finding.code == "LINHA_JA_ENVIADA":
-            sent[finding.positions] = True
-    sent &= ~findings.bad
+    sent = findings.noted(None, "LINHA_JA_ENVIADA") & ~findings.bad
     declared = typed_trips(cells, zones, departure, arrival, sheet, file_name, kept | sent)
     accepted = declared[kept[kept | sent]].reset_index(drop=True)
     if broken := BOLETIM_TRIPS.broken_by(accepted):

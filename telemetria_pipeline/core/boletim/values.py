@@ -114,7 +114,7 @@ def _day(year: str, month: str, day: str) -> int:
 
 
 def _checked(found: date) -> int:
-    return (found - _EPOCH).days if _FIRST_YEAR <= found.year <= _LAST_YEAR else NO_DAY
+    return day_number(found) if _FIRST_YEAR <= found.year <= _LAST_YEAR else NO_DAY
 
 
 def date_style(dates: Dates, rows: np.ndarray, us: np.ndarray, in_excel: bool) -> str | None:
@@ -138,14 +138,24 @@ def date_style(dates: Dates, rows: np.ndarray, us: np.ndarray, in_excel: bool) -
     return ", ".join(sorted((way for way in counts if counts[way]), key=lambda way: -counts[way])) or None
 
 
+def day_number(day: date) -> int:
+    """A date as days since 1970."""
+    return (day - _EPOCH).days
+
+
+def as_date(day: int) -> date:
+    """Days since 1970 as a date."""
+    return _EPOCH + timedelta(days=int(day))
+
+
 def iso_day(day: int) -> str:
     """Days since 1970 as YYYY-MM-DD."""
-    return (_EPOCH + timedelta(days=int(day))).isoformat()
+    return as_date(day).isoformat()
 
 
 def br_day(day: int) -> str:
     """Days since 1970 as dd/mm/aaaa, as messages say it."""
-    return (_EPOCH + timedelta(days=int(day))).strftime("%d/%m/%Y")
+    return as_date(day).strftime("%d/%m/%Y")
 
 
 # --- clocks --------------------------------------------------------------------------------------------

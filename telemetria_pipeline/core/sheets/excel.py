@@ -30,6 +30,7 @@ from telemetria_pipeline.core.sheets.text import (
     Limits,
     Unreadable,
     column_number,
+    joined,
     letter,
     refuse,
     says_nothing,
@@ -84,7 +85,7 @@ def read_xlsx(
     ]
     if full:
         names = [s.name for s in sheets if s is chosen or s in full]
-        raise refuse("DUAS_PLANILHAS", sheets=f"{', '.join(names[:-1])} e {names[-1]}")
+        raise refuse("DUAS_PLANILHAS", sheets=joined(names))
     grid = _grid(chosen, book.day_zero, limits)
     unread = [s.name for s in others if s.name not in ignored_sheets]
     grid.notes += _sheet_notes(chosen.name, unread, book.hidden)

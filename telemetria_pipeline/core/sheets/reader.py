@@ -34,6 +34,7 @@ from telemetria_pipeline.core.sheets.text import (
     SheetText,
     Unreadable,
     column_number,
+    joined,
     letter,
     listed,
     refuse,
@@ -263,7 +264,7 @@ def _twins(headers: Mapping[str, str], sheet: str | None, known: Mapping[str, st
             "CABECALHO_REPETIDO",
             sheet=sheet,
             column=headers[letters[0]],
-            letters=f"{', '.join(letters[:-1])} e {letters[-1]}",
+            letters=joined(letters),
         )
         for plain, letters in seen.items()
         if len(letters) > 1 and (known is None or plain in known)

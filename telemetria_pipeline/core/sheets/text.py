@@ -135,6 +135,12 @@ def column_number(letters: str) -> int:
     return number
 
 
+def joined(texts: Sequence[str]) -> str:
+    """Texts for a sentence: `A`, `A e B`, `A, B e C`."""
+    *others, last = texts
+    return f"{', '.join(others)} e {last}" if others else last
+
+
 def listed(rows: Iterable[int], most: int = 8) -> str:
     """Row numbers for a sentence: `3, 7 a 9, 12 … (40 linhas)`."""
     ordered = sorted(rows)
