@@ -177,7 +177,7 @@ class Findings:
             self._told.setdefault(finding.letter, set()).update(finding.positions.tolist())
 
     def noted(self, letter: str | None, code: str | None = None) -> np.ndarray:
-        """The rows whose cell in this column (None: the row as a whole) has this code, or any error: a mask."""
+        """The rows whose cell in this column (None: the row itself) has this code, or any error: a mask."""
         mask = np.zeros(len(self.bad), bool)
         for finding in self.found:
             if finding.letter == letter and (finding.code == code if code else finding.severity == "erro"):
