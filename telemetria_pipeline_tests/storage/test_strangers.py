@@ -95,19 +95,6 @@ def test_a_name_of_half_written_files_is_named_in_a_folder(folder):
     assert seen(folder) == (["depot/good.csv"], {"ata #12": "has a name that ends in # and a number"})
 
 
-def test_folders_within_folders_have_no_end_that_matters(folder):
-    deep = folder
-    for _ in range(1500):
-        os.mkdir("d", dir_fd=(at := os.open(deep, os.O_RDONLY)))
-        os.close(at)
-        deep = deep / "d"
-        if len(str(deep)) > 3900:
-            break
-    (deep / "b.csv").write_text("x")
-    keys, unusable = seen(folder)
-    assert (len(keys), unusable) == (2, {})
-
-
 def test_what_is_written_read_moved_and_removed(store):
     strangers.write(store, "depot/b.csv", b"one")
     strangers.write(store, "depot/b.csv", b"two")
