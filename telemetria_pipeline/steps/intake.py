@@ -10,7 +10,7 @@ do: two files with one row replace nothing of each other's.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
@@ -57,8 +57,15 @@ from telemetria_pipeline.steps.readings import LOOK_BACK, known_readings
 from telemetria_pipeline.storage import strangers
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
-from telemetria_pipeline.storage.object_store import ObjectChanged, ObjectExists, ObjectNotFound, ObjectStore
+from telemetria_pipeline.storage.object_store import (
+    ObjectChanged,
+    ObjectExists,
+    ObjectNotFound,
+    ObjectStore,
+    StorageError,
+)
 
+_STORAGE_FAILURES = 3  # in a row
 _LONGEST_STEM, _LONGEST_ENDING = 200, 16  # bytes of a name: `_resposta.xlsx` and the file's id come after it
 
 P = ParamSpec("P")
@@ -67,6 +74,12 @@ R = TypeVar("R")
 
 class NotThere(PipelineError):
     """The file is neither in the inbox nor kept in the lake."""
+
+
+class NotTried(PipelineError):
+    """The storage failed for the files before it."""
+
+    permanent = False
 
 
 class StillWritten(PipelineError):
@@ -93,6 +106,15 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class FileOutcome:
+    """What became of a file in a run of many: its verdict, or why there is none."""
+
+    file: str
+    judged: Judged | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
 class Withdrawn:
     """A file that was withdrawn, and how many of its trips counted until then."""
 
@@ -109,6 +131,31 @@ def look_into_inbox(inbox: ObjectStore) -> tuple[list[Landed], dict[str, str]]:
 def landed_files(inbox: ObjectStore) -> list[Landed]:
     """What lies in the inbox and can be taken."""
     return look_into_inbox(inbox)[0]
+
+
+def take_files(
+    lake: Lake, inbox: ObjectStore, files: Sequence[str], settings: RuleSettings, reference: Reference
+) -> Iterator[FileOutcome]:
+    """Take files from the inbox to their verdicts, rows and answers, one after the other.
+
+    A file that fails costs only itself. Where the storage fails for several in a row, those that are left are
+    not tried: each would wait for it in vain.
+    """
+    seen, in_vain = {f.file_id: f for f in landed_files(inbox)}, 0
+    for file in files:
+        if in_vain == _STORAGE_FAILURES:
+            yield FileOutcome(file, error=NotTried("not tried: the storage failed for the files before it"))
+            continue
+        try:
+            received = receive_file(lake, inbox, file, seen)
+            judged = judge_file(lake, received, settings, reference)
+            manifest = archive_file(lake, inbox, judged, received.data)
+        except Exception as error:  # whatever it is, the next file is another one
+            in_vain = in_vain + 1 if isinstance(error, StorageError) else 0
+            yield FileOutcome(file, error=error)
+        else:
+            in_vain = 0
+            yield FileOutcome(file, replace(judged, manifest=manifest))
 
 
 def _one_at_a_time(step: Callable[Concatenate[Lake, P], R]) -> Callable[Concatenate[Lake, P], R]:
