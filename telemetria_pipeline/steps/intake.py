@@ -54,6 +54,7 @@ from telemetria_pipeline.steps.declarations import (
     settle,
 )
 from telemetria_pipeline.steps.readings import LOOK_BACK, known_readings
+from telemetria_pipeline.steps.small_tables import read_small
 from telemetria_pipeline.storage import strangers
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
@@ -424,9 +425,7 @@ class _Before:
 
 
 def _trips_of(lake: Lake, files: list[str]) -> pd.DataFrame:
-    tables = lake.read_tables(BOLETIM_TRIPS.name, map(partition_of, files))
-    frames = [BOLETIM_TRIPS.frame(table) for _, table in tables if table.num_rows]
-    return pd.concat(frames, ignore_index=True) if frames else BOLETIM_TRIPS.empty()
+    return read_small(lake, BOLETIM_TRIPS, [partition_of(file) for file in files])[0]
 
 
 def _answer_of(inbox: ObjectStore, manifest: FileManifest) -> Mapping[str, object] | None:
