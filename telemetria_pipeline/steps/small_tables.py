@@ -16,7 +16,8 @@ from telemetria_pipeline.steps.boletim_files import READERS
 from telemetria_pipeline.storage.lake import Lake, Partition
 from telemetria_pipeline.storage.object_store import ObjectInfo, ObjectNotFound
 
-_MOST_BYTES = 200_000_000
+# What is kept at most, some 250 bytes a row: a small boletim has twenty of them.
+_MOST_TABLES, _MOST_ROWS = 20_000, 200
 # A folder's ETag is made of time, size and place. What was written a moment ago may be written again and have
 # the same; later, its time is another.
 _RESTS = timedelta(seconds=5)
@@ -33,36 +34,41 @@ def read_small(
     A partition that was never written has none. `listed` is what a listing tells of each; where it is not
     given, that costs a request each on S3, beside the one for each that this process has not read yet.
     """
-    _make_room()
+    keys = [lake.table_key(contract.name, place) for place in places]
     with ThreadPoolExecutor(READERS) as readers:
-        infos: Sequence[ObjectInfo | None] = listed or [None] * len(places)
-        tables = list(
-            readers.map(lambda place, info: _table(lake, contract.name, place, info), places, infos)
-        )
-    there = [(number, table) for number, table in enumerate(tables) if table is not None]
+        infos: Sequence[ObjectInfo | None]
+        infos = listed if listed is not None else list(readers.map(lambda key: _info(lake, key), keys))
+        tables = [_known(lake, key, info) for key, info in zip(keys, infos, strict=True)]
+        unread = [
+            n for n, (info, table) in enumerate(zip(infos, tables, strict=True)) if info and table is None
+        ]
+        found = readers.map(lambda n: lake.read_table(contract.name, places[n]), unread)
+        for number, table in zip(unread, found, strict=True):
+            tables[number] = table
+            _keep(lake, keys[number], infos[number], table)
+    there = {number: table for number, table in enumerate(tables) if table is not None}
     if not there:
         return contract.empty(), np.empty(0, np.int64)
-    numbers, found = zip(*there, strict=True)
-    rows = contract.frame(pa.concat_tables(found, promote_options="default"))
-    return rows, np.repeat(numbers, [table.num_rows for table in found])
+    rows = contract.frame(pa.concat_tables(there.values(), promote_options="default"))
+    return rows, np.repeat(list(there), [table.num_rows for table in there.values()])
 
 
-def _table(lake: Lake, name: str, place: Partition, info: ObjectInfo | None) -> pa.Table | None:
-    key = lake.table_key(name, place)
+def _info(lake: Lake, key: str) -> ObjectInfo | None:
     try:
-        info = info or lake.store.info(key)
+        return lake.store.info(key)
     except ObjectNotFound:
         return None
-    uri = lake.store.uri(key)
-    known = _read.get(uri)
-    if known and known[0] == info.etag:
-        return known[1]
-    table = lake.read_table(name, place)
-    if table is not None and info.modified and info.modified < datetime.now(UTC) - _RESTS:
-        _read[uri] = info.etag, table
-    return table
 
 
-def _make_room() -> None:
-    if sum(table.nbytes for _, table in list(_read.values())) > _MOST_BYTES:
-        _read.clear()
+def _known(lake: Lake, key: str, info: ObjectInfo | None) -> pa.Table | None:
+    etag, table = _read.get(lake.store.uri(key), (None, None))
+    return table if info and info.etag == etag else None
+
+
+def _keep(lake: Lake, key: str, info: ObjectInfo | None, table: pa.Table | None) -> None:
+    if not info or table is None or table.num_rows > _MOST_ROWS:
+        return
+    if info.modified and info.modified < datetime.now(UTC) - _RESTS:
+        if len(_read) == _MOST_TABLES:
+            _read.clear()
+        _read[lake.store.uri(key)] = info.etag, table
