@@ -40,7 +40,8 @@ class Backlog:
 
 def backlog(lake: Lake, source: Source, calendar: Calendar, now: datetime, back: timedelta) -> Backlog:
     """What the source owes of the hours that are over, `back` before now at most."""
-    hours = expected_hours(source, calendar, max(now - back, _first_asked(lake, source, calendar, now)), now)
+    began = _first_asked(lake, source, calendar, now)
+    hours = expected_hours(source, calendar, max(now - back, began), now)
     if not hours:
         return Backlog()
     published = hours_of_source(lake, source.name, hours[0].day, hours[-1].day)
@@ -50,11 +51,12 @@ def backlog(lake: Lake, source: Source, calendar: Calendar, now: datetime, back:
         known = {h.key: m for h, m in zip(asked, manifests, strict=True) if m}
     states = {h.key: known[h.key].standing(now) if h.key in known else "missing" for h in asked}
     states = {key: state for key, state in states.items() if state in _UNSETTLED}
-    first = min([*known, *published], default=None)  # before it the pipeline did not run
+    # On its first day the pipeline began with some hour.
+    first = hours[0].key if began < hours[0].start else min([*known, *published], default=hours[0].key)
     owed = [
         _owed(h, place, known.get(h.key))
         for place, h in enumerate(hours)
-        if h.key in states and first is not None and h.key >= first
+        if h.key in states and h.key >= first
     ]
     answers = [m.current.captured_at for m in known.values() if m.current]
     captured = [key for key, m in known.items() if m.current]

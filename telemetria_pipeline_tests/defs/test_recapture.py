@@ -125,6 +125,14 @@ def test_before_the_first_hour_that_was_ever_asked_for_nothing_is_owed(house):
     assert house.asked() == ["every hour is captured or confirmed empty"]
 
 
+def test_a_pipeline_that_stood_still_for_longer_than_it_looks_back_owes_all_that_it_looks_at(
+    house, monkeypatch
+):
+    monkeypatch.setenv("TELEMETRIA_RECAPTURE_DAYS", "1")
+    house.keep(captured(100, after_min=720))
+    assert house.asked() == [key(22), key(0)]  # the last day has 23 whole hours, or 24
+
+
 def test_an_hour_is_captured_once_more_when_all_its_trips_are_listed(house):
     """The carrier lists a trip when it has ended: a bus that departs at 7:50 may arrive in the evening."""
     house.keep(*map(captured, range(12)))
