@@ -54,7 +54,7 @@ def backlog(lake: Lake, source: Source, calendar: Calendar, now: datetime, back:
     # On its first day the pipeline began with some hour.
     first = hours[0].key if began < hours[0].start else min([*known, *published], default=hours[0].key)
     owed = [
-        _owed(h, place, known.get(h.key))
+        _owed(h, place, states[h.key], known.get(h.key))
         for place, h in enumerate(hours)
         if h.key in states and h.key >= first
     ]
@@ -81,8 +81,9 @@ def _settled(entry: HourEntry | None, now: datetime) -> bool:
     return entry is not None and entry.standing(now) not in _UNSETTLED
 
 
-def _owed(hour: Hour, place: int, manifest: HourManifest | None) -> Owed:
-    failure = manifest.failure if manifest else None
-    if failure is None:
-        return Owed(hour.key, place)
-    return Owed(hour.key, place, failure.attempts, failure.at, failure.permanent)
+def _owed(hour: Hour, place: int, state: str, manifest: HourManifest | None) -> Owed:
+    capture, failure = (manifest.current, manifest.failure) if manifest else (None, None)
+    if failure:
+        return Owed(hour.key, place, failure.attempts, failure.at, failure.permanent)
+    captured_at = capture.captured_at if capture and state == "open" else None
+    return Owed(hour.key, place, captured_at=captured_at)

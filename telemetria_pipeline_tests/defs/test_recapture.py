@@ -175,6 +175,13 @@ def test_an_hour_whose_capture_never_reached_its_tables_is_captured_again(house)
     assert house.asked() == only(1)
 
 
+def test_an_hour_that_was_captured_open_a_moment_ago_waits_one_that_was_not_published_does_not(house):
+    house.keep(captured(1), captured(0, state="open", after_min=0))
+    assert house.asked()[0].startswith("hours: 1 to be asked for from")
+    house.keep(captured(0, published=None))
+    assert house.asked() == only(0)
+
+
 def test_nobody_insists_on_a_refusal(house):
     """The token has expired: the hourly run still asks once an hour, and opens the way when it succeeds."""
     house.keep(captured(2), failed(1, permanent=True), failed(0, permanent=True))

@@ -15,6 +15,7 @@ MOST_REFUSALS = 5  # failed runs, where the last said that it will not pass by i
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=5), timedelta(hours=6)
 # Where the carrier has answered for another hour meanwhile, nothing speaks for waiting longer than this.
 _PAUSE_AFTER_AN_ANSWER = timedelta(minutes=15)
+_BUS_DRIVES_ON = timedelta(hours=1)  # how soon an open hour is worth another look
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Owed:
     """An expected hour that is not settled; `place` is its number among the expected hours.
 
     `tries` counts the runs in a row that failed to get it, the last one at `failed_at`; `refused` says that
-    this failure will not pass by itself.
+    this failure will not pass by itself. `captured_at` is when it was captured, if it is open still.
     """
 
     key: str
@@ -30,6 +31,7 @@ class Owed:
     tries: int = 0
     failed_at: datetime | None = None
     refused: bool = False
+    captured_at: datetime | None = None
 
     @property
     def given_up(self) -> bool:
@@ -39,7 +41,7 @@ class Owed:
     def due_at(self, answered_at: datetime | None) -> datetime | None:
         """From when on it may be asked for again; None: now. `answered_at`: the carrier's last answer."""
         if self.failed_at is None:
-            return None
+            return self.captured_at + _BUS_DRIVES_ON if self.captured_at else None
         pause = min(_FIRST_PAUSE * 2 ** min(max(self.tries, 1) - 1, 10), _LONGEST_PAUSE)
         if answered_at and answered_at > self.failed_at:
             pause = min(pause, _PAUSE_AFTER_AN_ANSWER)

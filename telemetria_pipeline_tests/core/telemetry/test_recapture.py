@@ -44,6 +44,12 @@ def test_an_hour_that_failed_waits_longer_each_time(tries, pause_min):
     assert asked(owed(1, tries, timedelta(minutes=pause_min))) == ["h001"]
 
 
+@pytest.mark.parametrize(("minutes", "due"), [(59, False), (60, True)])
+def test_an_hour_whose_buses_still_drive_is_looked_at_once_an_hour(minutes, due):
+    still_open = Owed("h001", 1, captured_at=NOW - minutes * MINUTE)
+    assert asked(still_open) == (["h001"] if due else [])
+
+
 def test_an_answer_for_another_hour_ends_the_waiting_but_not_at_every_tick():
     long_ago = owed(1, 9, 30 * MINUTE)
     assert asked(long_ago, answered=29 * MINUTE) == ["h001"]
