@@ -4,7 +4,6 @@ A path is guessed by its words (`start_time`, `dataPartida`) and by what its val
 makes a bus of the trips: a distance over the time on the road is a speed, and only one unit makes a sane one.
 """
 
-import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,17 +18,19 @@ import requests
 import yaml
 from pydantic import SecretStr
 
+from telemetria_pipeline.carriers.inspection import names_a_place
 from telemetria_pipeline.carriers.instants import read_instants
 from telemetria_pipeline.carriers.paths import search
+from telemetria_pipeline.carriers.plates import plate_in
 from telemetria_pipeline.carriers.profile import COLUMNS
-from telemetria_pipeline.carriers.units import UNITS, dimension, read_numbers
+from telemetria_pipeline.carriers.units import OWN_UNIT, UNITS, dimension, read_numbers
+from telemetria_pipeline.carriers.wire import refuse_plain
 from telemetria_pipeline.errors import PipelineError
 
 _MOST_RECORDS = 500
 _TIMEOUT_S = 60
 _MOST_SHOWN = 44  # characters of an example beside a guess
-_UTC, _NONE = ZoneInfo("UTC"), np.iinfo("int64").min
-_OWN_UNIT = {"km": "km", "kmh": "km/h", "s": "s"}
+_UTC = ZoneInfo("UTC")
 
 # What the words of a path say of a column; the first that fits is taken, and a path is given away once.
 _START = r"start|begin|depart|from|origin|inicio|partida|saida"
@@ -117,7 +118,7 @@ def propose(answer: Any) -> Proposal:
             taken.add(guess.path)
     _plates_by_look(found, values)
     _guess_units(found, values)
-    found.paging = _paging_of(answer, records)
+    found.paging = _paging_of(answer)
     _say_what_is_open(found, values)
     return found
 
@@ -253,8 +254,10 @@ def _may_be(column: str, known: Sequence[Any]) -> bool:
         return all(map(_is_quantity, known))
     if column in _ONLY_TEXT:
         return all(isinstance(v, str) for v in known) and not _time_format(known)
-    # An id may look like seconds since 1970.
-    return any(map(_is_plate, known)) if column == "placa_recebida" else True
+    if column == "placa_recebida":
+        # Where the path says that it is one, neither a blank nor small letters make it a word and a number.
+        return any(_is_plate(str(v).replace(" ", "").upper()) for v in known)
+    return True  # an id may look like seconds since 1970
 
 
 def _name_parts(path: str, values: Mapping[str, list[Any]]) -> list[str]:
@@ -370,10 +373,10 @@ def _hours(found: Proposal, values: Mapping[str, list[Any]]) -> np.ndarray:
     for guess in times:
         if guess is None:
             return np.full(len(found.rows), np.nan)
-        micros, _ = read_instants(
+        read, _ = read_instants(
             [_blank(v) for v in values[guess.path]], found.times, [_UTC] * len(found.rows)
         )
-        instants.append(np.where(micros == _NONE, np.nan, micros.astype("float64")))
+        instants.append(np.where(np.isnat(read), np.nan, read.astype("int64")))
     lasted = (instants[1] - instants[0]) / 3.6e9
     return np.where(lasted > 0, lasted, np.nan)
 
@@ -381,7 +384,7 @@ def _hours(found: Proposal, values: Mapping[str, list[Any]]) -> np.ndarray:
 # --- what is around the records, and what is missing ------------------------------------------------------
 
 
-def _paging_of(answer: Any, records: str) -> dict[str, str]:
+def _paging_of(answer: Any) -> dict[str, str]:
     """Signs of further pages outside of the records: path → value."""
     if not isinstance(answer, dict):
         return {}
@@ -397,9 +400,7 @@ def _say_what_is_open(found: Proposal, values: Mapping[str, list[Any]]) -> None:
     for needed in ("veiculo_id", "saida_utc", "chegada_utc"):
         if needed not in found.guesses:
             found.open.append(f"{needed} is needed, and was not found")
-    if "chegada_utc" not in found.guesses and any(
-        re.search(r"\b(lat|latitude)\b", _words(p)) for p in values
-    ):
+    if "chegada_utc" not in found.guesses and names_a_place(values):
         found.open.append("these look like positions, not trips: is there a list of trips?")
     if not {"distancia_telemetria_km", "odometro_saida_km"} & found.guesses.keys():
         found.open.append("a trip needs a distance, reported or by odometer")
@@ -417,7 +418,9 @@ def _say_what_is_open(found: Proposal, values: Mapping[str, list[Any]]) -> None:
 
 
 def ask(url: str, token: SecretStr | None, header: str, template: str) -> bytes:
-    """What the URL answers. Raises `NoAnswer` for anything but a 200."""
+    """What the URL answers. Raises `NoAnswer` for anything but a 200, `PermanentError` for a way in clear."""
+    if token:
+        refuse_plain(url, "--url", "the token", ", or capture the answer into a file where the way is safe")
     secret = token.get_secret_value() if token else ""
     headers = {header: template.replace("{token}", secret)} if token else {}
     try:
@@ -433,7 +436,7 @@ def ask(url: str, token: SecretStr | None, header: str, template: str) -> bytes:
 def decoded(body: bytes) -> Any:
     """The answer's JSON. Raises `NoRecords` for another text."""
     try:
-        return json.loads(body.removeprefix(codecs.BOM_UTF8))
+        return json.loads(body)
     except ValueError:
         raise NoRecords("the answer is not JSON: capture the body alone, without headers") from None
 
@@ -484,7 +487,7 @@ def as_yaml(
 def _field(guess: Guess) -> str:
     value: Any = guess.path if len(guess.paths) == 1 else guess.paths
     more = {"decimal": guess.decimal} if guess.decimal != "." else {}
-    if guess.unit and guess.unit != _OWN_UNIT[dimension(guess.column)]:
+    if guess.unit and guess.unit != OWN_UNIT[dimension(guess.column)]:
         more = {"unit": guess.unit, **more}
     value = {"path": value, **more} if more else value
     said = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=200)
@@ -521,7 +524,8 @@ def _is_quantity(value: Any) -> bool:
 
 
 def _is_plate(value: Any) -> bool:
-    return bool(re.fullmatch(r"[A-Z]{3}[ -]?\d[A-Z0-9]\d{2}", str(value).strip().upper()))
+    text = str(value).strip()
+    return plate_in(text, [(0, len(text))]) == text
 
 
 def _blank(value: Any) -> Any:

@@ -19,7 +19,8 @@ _S: dict[str, _Factor] = {"s": (1, 1), "ms": (1, 1000), "min": (60, 1), "h": (36
 _FACTORS = {"km": _KM, "kmh": _KMH, "s": _S}
 _SPELLINGS = {"mile": "mi", "miles": "mi", "kmh": "km/h", "kph": "km/h", "kn": "knots", "sec": "s"}
 _TEXTS = ("text", "clock", "iso")  # units of values that are never bare numbers
-_OWN = {"km": "km", "kmh": "km/h", "s": "s"}
+#: The unit that a column of each dimension has.
+OWN_UNIT = {"km": "km", "kmh": "km/h", "s": "s"}
 
 #: What a profile may say as a field's `unit`, by the dimension of its column.
 UNITS: dict[str, dict[str, str]] = {
@@ -61,7 +62,7 @@ def read_numbers(
     then not readable.
     """
     kind = dimension(column)
-    unit = unit or _OWN.get(kind, "")
+    unit = unit or OWN_UNIT.get(kind, "")
     numbers = _plain_numbers(values) if unit not in _TEXTS else None
     if numbers is None:
         numbers = np.array([_number(v, kind, unit, decimal) for v in values], dtype="float64")

@@ -5,12 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.mapping import map_pages
-from telemetria_pipeline.carriers.profile import Profile, load_profile
+from telemetria_pipeline.carriers.profile import load_profile
 from telemetria_pipeline.carriers.proposal import NoRecords, as_yaml, propose
 from telemetria_pipeline.cli import main
 from telemetria_pipeline.simulator.fleet import Fleet
@@ -19,10 +18,6 @@ from telemetria_pipeline.simulator.server import Simulator
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "carriers"
 HOUR = datetime(2026, 3, 10, 12, tzinfo=UTC)
 NEEDED = ("veiculo_id", "saida_utc", "chegada_utc", "distancia_telemetria_km", "odometro_saida_km")
-
-
-def profile_of(answer: object, url: str = "https://carrier.example/v1/trips") -> Profile:
-    return Profile.model_validate(yaml.safe_load(as_yaml(propose(answer), "guessed", "Viação", url)))
 
 
 @pytest.fixture
@@ -116,6 +111,21 @@ def test_what_is_missing_is_said():
     found = propose(positions)
     assert "these look like positions, not trips: is there a list of trips?" in found.open
     assert any("saida_utc is needed" in said for said in found.open)
+
+
+def test_a_word_and_a_number_are_no_plate():
+    rows = [trip(n, veiculo={"codigo": f"v{n}", "nome": f"Van 102{n}"}) for n in range(5)]
+    assert "placa_recebida" not in propose(rows).guesses
+    named = [trip(n, veiculo={"codigo": f"v{n}", "placa": f"abc 102{n}"}) for n in range(5)]
+    assert propose(named).guesses["placa_recebida"].path == "veiculo.placa"
+
+
+def test_a_token_leaves_this_machine_by_tls_only(monkeypatch, tmp_path):
+    monkeypatch.setenv("TELEMETRIA_API_TOKEN", "s3cr3t-t0ken")
+    args = ["carrier", "new", "--url", "http://carrier.example/trips", "--output", str(tmp_path / "x.yaml")]
+    done = CliRunner().invoke(main, args)
+    assert done.exit_code == 1 and "--url is http://carrier.example: without TLS" in done.output
+    assert "s3cr3t" not in done.output
 
 
 def test_an_answer_without_a_list_is_refused_with_what_it_holds():
