@@ -119,7 +119,7 @@ def _escaped(secret: str, written: Callable[[str], set[str]]) -> str:
             run = rf"{_SLASH}{{{n},{4 * n}}}"
             if first:
                 run = rf"(?:(?<!\\)\\{{{n},}}|{run})"
-            elif last:
+            elif last:  # escaped twice, once, never; the backslash of a quote after it stays
                 run = "(?:" + "|".join(f"{_SLASH}{{{times * n}}}" for times in (4, 2, 1)) + ")"
             found.append(run)
         else:

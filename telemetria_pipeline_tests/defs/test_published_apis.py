@@ -313,6 +313,8 @@ def test_a_blocked_tracker_costs_its_own_trips_only(house):
         e for e in result.get_asset_materialization_events() if e.asset_key.path[-1] == "raw_telemetry"
     ]
     assert "42 (" in event.materialization.metadata["vehicles_skipped"].value
+    (heard,) = [c for c in result.get_asset_check_evaluations() if c.check_name == "all_vehicles_heard"]
+    assert not heard.passed and not heard.blocking and "1 vehicles" in heard.description
 
 
 def test_a_navixy_key_that_is_known_no_more_is_a_missing_hour(house):
