@@ -5,15 +5,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
+from telemetria_pipeline.carriers.captured import Request
 from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.draft import as_yaml
 from telemetria_pipeline.carriers.mapping import map_pages
-from telemetria_pipeline.carriers.profile import load_profile
-from telemetria_pipeline.carriers.proposal import NoRecords, as_yaml, propose
+from telemetria_pipeline.carriers.profile import Profile, load_profile
+from telemetria_pipeline.carriers.proposal import NoRecords, propose
 from telemetria_pipeline.cli import main
 from telemetria_pipeline.simulator.fleet import Fleet
 from telemetria_pipeline.simulator.server import Simulator
+from telemetria_pipeline_tests.carriers.conftest import Answer
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "carriers"
 HOUR = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -85,7 +89,7 @@ def test_portuguese_names_are_understood():
         "motorista": "motorista.nome", "motorista_id": "motorista.matricula",
     }  # fmt: skip
     assert found.times == "iso_utc"
-    assert "FULANA" not in as_yaml(found, "x", "V"), "a profile is no place for people's names"
+    assert "FULANA" not in as_yaml(found, "x", "V", Request()), "a profile is no place for people's names"
 
 
 @pytest.mark.parametrize(
@@ -113,6 +117,101 @@ def test_what_is_missing_is_said():
     assert any("saida_utc is needed" in said for said in found.open)
 
 
+DEVICES = [{"code": f"v{n}", "label": f"Glória|380{n}|GDP-4J6{n}-DVR", "kind": n} for n in range(6)]
+
+
+def anonymous(n: int) -> dict[str, object]:
+    return {**trip(n), "veiculo": {"codigo": f"v{n}"}}
+
+
+def test_a_second_answer_tells_the_plates_by_the_ids_that_both_hold():
+    plates = [{"info": {"uid": f"v{n}", "tag": f"ABC1D2{n}"}, "name": f"Ônibus {n}"} for n in range(6)]
+    people = {"people": [{"no": str(n), "firstName": "Fulana", "lastName": f"de Tal {n}"} for n in range(5)]}
+    found = propose(
+        [anonymous(n) | {"motorista": {"matricula": str(n)}} for n in range(5)],
+        {"devices": {"items": plates}, "people": people, "routes": [{"id": "r1"}]},
+    )
+    text = as_yaml(found, "x", "V", Request())
+    assert "routes: no column of it holds the ids" in text and "Fulana" not in text
+    assert "5 of the 5 ids in the trips are there" in text
+    profile = Profile.model_validate(yaml.safe_load(text))
+    devices, drivers = profile.lookups["devices"], profile.lookups["people"]
+    assert (devices.path, devices.records, devices.by, devices.id) == (
+        "/devices", "items", "veiculo_id", "info.uid",
+    )  # fmt: skip
+    assert devices.stamp == {"placa_recebida": "info.tag", "descricao": "name"}
+    assert (drivers.by, drivers.id, drivers.stamp) == (
+        "motorista_id", "no", {"motorista": ["firstName", "lastName"]},
+    )  # fmt: skip
+
+
+def test_without_it_the_look_up_stands_as_a_comment():
+    text = as_yaml(propose([anonymous(n) for n in range(5)]), "x", "V", Request())
+    assert "# lookups:\n#   devices: {path: /devices, by: veiculo_id" in text
+    assert not Profile.model_validate(yaml.safe_load(text)).lookups
+
+
+def test_a_plate_among_other_words_is_looked_for_in_the_description():
+    found = propose([anonymous(n) for n in range(5)], {"devices": DEVICES})
+    text = as_yaml(found, "x", "V", Request())
+    assert "6 of 6 hold one plate: GDP-4J60" in text
+    profile = Profile.model_validate(yaml.safe_load(text))
+    assert profile.description_pattern and profile.lookups["devices"].stamp == {"descricao": "label"}
+
+
+def test_a_post_for_one_vehicle_becomes_a_fan_out_that_captures(serve, tmp_path, monkeypatch):
+    """Asked live with a body and two secrets; the profile then captures from the same server, as it is."""
+    monkeypatch.setenv("ALFA_SESSION", "s3ss1on-of-alfa")
+    monkeypatch.setenv("ALFA_KEY", "k3y-of-alfa")
+    rows = [{**trip(n), "veiculo": None} for n in range(5)]
+
+    def respond(asked):
+        wrong = asked.json["auth"] != {"session": "s3ss1on-of-alfa"} or asked.query["k"] != "k3y-of-alfa"
+        if wrong or asked.method != "POST" or "Authorization" in asked.headers:
+            return Answer("wrong", 401)
+        if asked.path == "/devices":
+            return Answer(DEVICES)
+        assert asked.json["limit"] == 3
+        window = (asked.json["from"], asked.json["to"])
+        assert window == ("10/03/2026 12:00", "10/03/2026 13:00")
+        return Answer({"rows": rows if asked.json["device"] == "v3" else []})
+
+    server = serve(respond)
+    body, devices, file = (tmp_path / name for name in ("body.json", "devices.json", "alfa.yaml"))
+    body.write_text(json.dumps({
+        "auth": {"session": "{session}"}, "device": "v3", "limit": 3,
+        "from": "10/03/2026 12:00", "to": "10/03/2026 13:00",
+    }))  # fmt: skip
+    devices.write_text(json.dumps(DEVICES))
+    done = CliRunner().invoke(main, [
+        "carrier", "new", "--url", f"{server.url}/trips?k={{key}}", "--method", "POST", "--body", str(body),
+        "--secret", "session=ALFA_SESSION", "--secret", "key=ALFA_KEY", "--lookup", str(devices),
+        "--output", str(file),
+    ])  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert "no profile yet" not in done.output and "how devices are asked for" in done.output
+    text = file.read_text()
+    assert "of-alfa" not in text + done.output and "the request asks for v3" in text
+    assert text.startswith("# yaml-language-server: $schema=profile.schema.json\n")
+    file.write_text(text.replace("path: /devices", 'path: /devices\n  params: {k: "{key}"}'))  # what is OPEN
+    profile = load_profile(file)
+    assert sorted(profile.secrets) == ["key", "session"] and not profile.sends_auth
+    secrets = {"session": "s3ss1on-of-alfa", "key": "k3y-of-alfa"}
+    with CarrierClient(profile, server.url, secrets) as client:
+        pages = [p for p in client.pages(HOUR, HOUR + timedelta(hours=1)) if p.kind == "trips"]
+    assert [len(page.records) for page in pages] == [0, 0, 0, 5, 0, 0]
+    trips = map_pages(profile, pages)
+    assert set(trips["veiculo_id"]) == {"v3"} and set(trips["placa_recebida"]) == {"GDP-4J63"}
+    assert trips["distancia_telemetria_km"].tolist() == [20, 21, 22, 23, 24]
+
+
+def test_a_secret_without_its_variable_is_named(tmp_path):
+    args = ["carrier", "new", "--url", "https://h/trips?k={key}", "--output", str(tmp_path / "x.yaml")]
+    assert "--secret key=THE_VARIABLE" in CliRunner().invoke(main, args).output
+    done = CliRunner().invoke(main, [*args, "--secret", "key=NOBODY_SET_THIS"])
+    assert "--secret key=NOBODY_SET_THIS: set that variable" in done.output
+
+
 def test_a_word_and_a_number_are_no_plate():
     rows = [trip(n, veiculo={"codigo": f"v{n}", "nome": f"Van 102{n}"}) for n in range(5)]
     assert "placa_recebida" not in propose(rows).guesses
@@ -134,6 +233,9 @@ def test_an_answer_without_a_list_is_refused_with_what_it_holds():
 
 
 def test_a_secret_in_the_address_stays_out_of_the_profile():
-    text = as_yaml(propose([trip(1)]), "x", "V", "https://h/v2/track/list?hash=s3cr3t&from=2026-03-10")
-    assert "s3cr3t" not in text
-    assert "the parameter hash looks like a secret" in text
+    request = Request("https://h/v2/track/list?hash=s3cr3t&from=2026-03-10")
+    text = as_yaml(propose([trip(1)]), "x", "V", request)
+    assert "s3cr3t" not in text and "hash looks like a secret" in text
+    profile = Profile.model_validate(yaml.safe_load(text))
+    assert (profile.secrets, profile.sends_auth) == (["hash"], False)
+    assert profile.trips.params == {"hash": "{hash}", "from": "{start}"}
