@@ -125,6 +125,7 @@ def _source(name: str | None, settings: Settings) -> "Source":
     return sources[name]
 
 
+_MOST_PAGES = 20  # that are asked for a first record
 _REASON = click.option("--reason", required=True, help="Why; it stays in the log.")
 _SOURCE = click.option("--source", metavar="NAME", help="One of `telemetria sources`.")
 
@@ -446,9 +447,9 @@ def carrier() -> None:
 def check(
     source: str | None, start: datetime | None, end: datetime | None, records: int, as_json: bool
 ) -> None:
-    """Call the API of a source once and show what would be mapped, value by value.
+    """Call the API of a source and show what would be mapped of the first trips, value by value.
 
-    Without a window: the last full hour.
+    Without a window: the last full hour. Of a fan-out some vehicles are asked, until one has trips.
     """
     from telemetria_pipeline.carriers.inspection import inspect, positions_only
     from telemetria_pipeline.carriers.lookups import Tables, add_entries
@@ -464,14 +465,14 @@ def check(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with asked.client(profile, log=logging.getLogger("telemetria"), correlation="check") as client:
         tables: Tables = {}
-        page = None
-        for page in client.pages(since, until):
-            if page.kind in profile.joins:
-                add_entries(profile, tables, page.kind, page.records)
-            if page.kind == "trips":
-                break
-        else:
-            page = None
+        page, number = None, 0
+        for read in client.pages(since, until):
+            if read.kind in profile.joins:
+                add_entries(profile, tables, read.kind, read.records)
+            if read.kind == "trips":
+                page, number = read, number + 1
+                if page.records or number == _MOST_PAGES:
+                    break
         skipped = client.skipped
     values = inspect(profile, page, len(page.records) if as_json else records, tables) if page else []
     warning = positions_only(profile, page) if page else None
@@ -491,7 +492,7 @@ def check(
         return
     click.echo(
         f"{asked.name} ({profile.name}), {since.isoformat()} to {until.isoformat()}: "
-        f"{len(page.records) if page else 0} records on the first page"
+        f"{len(page.records) if page else 0} records on page {number} of the trips"
         + (f", and {page.left_out} that `where` leaves out" if page and page.left_out else "")
     )
     if warning:

@@ -19,7 +19,7 @@ from telemetria_pipeline.errors import PipelineError
 
 _TIMEOUT_S = 60
 _SECRET_KEY = re.compile(r"key|token|hash|secret|passw|sign|auth|session", re.IGNORECASE)
-_COUNT_KEY = re.compile(r"limit|size|page|count|offset|version", re.IGNORECASE)
+_COUNT_KEY = re.compile(r"limit|size|page|count|offset|skip|cursor|version|pagina|tamanho", re.IGNORECASE)
 
 
 class NoAnswer(PipelineError):
@@ -139,6 +139,9 @@ def as_template(request: Request, vehicle: str = "") -> Template:
         secrets.extend(sorted(names - {*secrets}))
         return text
 
+    leaves = _leaves([params, request.body])
+    if paged := [f"{key}: {value}" for key, value in leaves if _COUNT_KEY.search(key)]:
+        said.append(f"the request holds {', '.join(paged)}: what is of paging goes there, and not in trips")
     path = "/".join("{vehicle}" if part and part == vehicle else part for part in parts.path.split("/"))
     params, body = _mapped(params, written), _mapped(request.body, written)
     if not request.url:
@@ -148,6 +151,11 @@ def as_template(request: Request, vehicle: str = "") -> Template:
         said.append("nothing in the request looks like a window: write {start} and {end} where it goes")
     elif window.startswith("%") or window == "iso_local":
         said.append("the window is written without an offset: UTC is taken; else say window.zone")
+    said += [
+        f"a session ends: let `login` give {{{name}}}, and name under secrets what it needs"
+        for name in {*secrets, *(request.header_secrets if request.sends_header else [])}
+        if "sess" in name
+    ]
     return Template(path or "/trips", params, body, window, secrets, said)
 
 

@@ -47,7 +47,7 @@ def as_yaml(found: Proposal, name: str, carrier: str, request: Request) -> str:
         "fields:",
         *(f"  {_given(found.guesses[column])}" for column in COLUMNS if column in found.guesses),
         "  # not found in the answer:",
-        *(f"  # {c}:  # {COLUMNS[c].description}" for c in COLUMNS if c not in found.guesses),
+        *(f"  # {c}:  # {COLUMNS[c].description}" for c in COLUMNS if c not in found.given),
         "",
         f"times: {{format: {_inline(found.times)}, zone: America/Sao_Paulo}}  # {found.times_evidence}",
         "",
@@ -76,8 +76,10 @@ def _lists(found: Proposal, request: Request, asked: Template) -> Iterator[str]:
 
 
 def _listed(one: Listed, indent: str, request: Request, asked: Template) -> Iterator[str]:
-    yield f"{indent}path: /{one.name}  # OPEN: how {one.name} are asked for"
-    if request.method == "POST":
+    above, *of_one = asked.path.split("/{vehicle}")  # /trackers/{vehicle}/trips stands below the list
+    path = above if of_one else f"/{one.name}"
+    yield f"{indent}path: {_inline(path)}  # OPEN: how {one.name} are asked for"
+    if request.method == "POST" and not of_one:
         body = asked.body if isinstance(asked.body, dict) else {}
         secret = {key: value for key, value in body.items() if placeholders(value) & {*asked.secrets}}
         yield f"{indent}method: POST"

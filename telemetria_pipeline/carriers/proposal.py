@@ -28,7 +28,7 @@ _MOST_SHOWN = 44  # characters of an example beside a guess
 _UTC = ZoneInfo("UTC")
 
 # What the words of a path say of a column; the first that fits is taken, and a path is given away once.
-_START = r"start|begin|depart|from|origin|inicio|partida|saida"
+_START = r"start|begin|depart|from|origin|inicio|inicial|partida|saida"
 _END = r"end|stop|finish|arriv|to|destin|fim|final|chegada"
 _ODOMETER = r"odo|hodo|mileage|kilomet|km"
 _WORDS: dict[str, str] = {
@@ -37,17 +37,18 @@ _WORDS: dict[str, str] = {
     "saida_utc": rf"({_START})",
     "chegada_utc": rf"({_END})",
     "placa_recebida": r"(plate|placa|registration|licen[sc]e|matricula do veiculo)",
-    "motorista_id": r"(driver|motorista|condutor|employee).*(id|code|key|uid|matricula)$|(driver|motorista)$",
+    "motorista_id": r"(driver|motorista|condutor|employee).*(id|code|codigo|key|uid|matricula)$"
+    r"|(driver|motorista)$",
     "motorista": r"(driver|motorista|condutor).*(name|nome)|(driver|motorista)$",
     "veiculo_id": r"(vehicle|device|asset|unit|tracker|veiculo|object).*(id|uid|key|code|codigo|number|imei)$"
     r"|^(device|vehicle|veiculo|tracker|imei|asset)$",
     "equipamento": r"(fleet|frota|prefix|vehicle number|unit number|equipamento)",
-    "descricao": r"(vehicle|device|asset|veiculo|tracker).*(name|label|description|nome|descricao)",
+    "descricao": r"(vehicle|device|asset|veiculo|tracker).*(name|label|description|nome|descricao|apelido)",
     "odometro_saida_km": rf"({_ODOMETER}).*({_START})|({_START}).*({_ODOMETER})",
     "odometro_chegada_km": rf"({_ODOMETER}).*({_END})|({_END}).*({_ODOMETER})",
     "distancia_telemetria_km": r"(distance|distancia|length|mileage|kilomet|^km|km percorrid|trip km)",
     "velocidade_maxima_kmh": r"(max|top|peak).*(speed|velocidade)|(speed|velocidade).*(max|top)",
-    "tempo_conducao_s": r"(driving|drive|conducao|moving|duration|duracao)",
+    "tempo_conducao_s": r"(driving|drive|conducao|moving|movimento|duration|duracao)",
     "tempo_parado_s": r"(stopped|stop duration|idle|parado|parada)",
     "local_saida": rf"({_START}).*(address|location|place|name|local|endereco)|^(origin|origem)$",
     "local_chegada": rf"({_END}).*(address|location|place|name|local|endereco)|^(destination|destino)$",
@@ -122,6 +123,11 @@ class Proposal:
     def lists(self) -> list[Listed]:
         """The other lists that are joined."""
         return [*self.lookups, *([self.vehicles] if self.vehicles else [])]
+
+    @property
+    def given(self) -> set[str]:
+        """The columns that the records or a list give."""
+        return {*self.guesses, *(column for one in self.lists for column in one.stamp)}
 
 
 def propose(
@@ -326,7 +332,7 @@ def _plate_by_look(values: Mapping[str, list[Any]]) -> Guess | None:
 
 def _plates_in_descriptions(found: Proposal, values: Mapping[str, list[Any]]) -> None:
     """Where no column is one of plates, they may stand among other words in the description."""
-    if any("placa_recebida" in given for given in (found.guesses, *(one.stamp for one in found.lists))):
+    if "placa_recebida" in found.given:
         return
     guess = found.guesses.get("descricao")
     texts = _known_texts(values[guess.path]) if guess else found.descriptions
@@ -357,7 +363,7 @@ def _add_list(
         vehicle, guess = _asked_for(ids, asked) if fans_out else ("", _shared_id(found, values, by, ids))
         if guess is None:
             continue
-        given = {*found.guesses, *(column for one in found.lists for column in one.stamp)}
+        given = found.given
         stamp = {c: g for c in columns if c not in given and (g := _by_words(c, entries, {guess.path}, of))}
         if "placa_recebida" in columns and not {*given, *stamp} & {"placa_recebida"}:
             stamp |= {"placa_recebida": plate} if (plate := _plate_by_look(entries)) else {}
@@ -387,7 +393,7 @@ def _shared_id(
 def _asked_for(ids: Mapping[str, frozenset[str]], asked: Collection[str]) -> tuple[str, Guess | None]:
     """The id of a list that stands in the request, and its column."""
     for path, known in ids.items():
-        if (shared := sorted(known & {*asked})) and _ID.search(_words(path)):
+        if (shared := sorted(known & {*asked})) and (_ID.search(_words(path)) or not shared[0].isdigit()):
             return shared[0], Guess("veiculo_id", path, f"the request asks for {shared[0]}")
     return "", None
 
@@ -440,6 +446,9 @@ def _guess_units(found: Proposal, values: Mapping[str, list[Any]]) -> None:
     if {"odometro_saida_km", "odometro_chegada_km"} <= found.guesses.keys():
         for column in ("odometro_saida_km", "odometro_chegada_km"):
             metrics[column] = (moved, (3, 110), "it moves {:.0f} km/h on average")
+    for column in ("odometro_saida_km", "odometro_chegada_km"):
+        if column in found.guesses and column not in metrics:
+            found.guesses[column] = _with_unit_by_name(found, column)
     for column, (metric, sane, words) in metrics.items():
         if column in found.guesses:
             texts = [str(v) for v in values[found.guesses[column].path]]
@@ -479,6 +488,16 @@ def _with_unit(
     return replace(guess, unit=unit, evidence=f"{guess.evidence}, {value}{doubt}")
 
 
+def _with_unit_by_name(found: Proposal, column: str) -> Guess:
+    """The guess with the unit that its path names; where it names none, that is open."""
+    guess = found.guesses[column]
+    said = [u for u in UNITS[dimension(column)] if re.search(_UNIT_WORDS.get(u, "$^"), _words(guess.path))]
+    if not said:
+        found.open.append(f"{column}: of which unit? one reading a trip does not tell; look it up")
+        return guess
+    return replace(guess, unit=said[0], evidence=f"{guess.evidence}, {said[0]} by its name")
+
+
 def _hours(found: Proposal, values: Mapping[str, list[Any]]) -> np.ndarray:
     """How long each trip lasted; NaN where that is not known."""
     times = [found.guesses.get(name) for name in ("saida_utc", "chegada_utc")]
@@ -505,7 +524,7 @@ def _paging_of(answer: Any) -> dict[str, str]:
     return {
         path: _shown(value)
         for path, value in around.items()
-        if re.search(r"next|cursor|has ?more|total|count|page|offset|version", _words(path))
+        if re.search(r"next|proxim|cursor|more|mais|total|count|page|pagina|offset|version", _words(path))
     }
 
 

@@ -92,6 +92,14 @@ def test_portuguese_names_are_understood():
     assert "FULANA" not in as_yaml(found, "x", "V", Request()), "a profile is no place for people's names"
 
 
+def test_a_reading_at_the_end_alone_has_the_unit_that_its_name_says():
+    metres = propose([trip(n, hodometroFinalMetros=90_000_000 + n) for n in range(5)])
+    assert metres.guesses["odometro_chegada_km"].unit == "m"
+    nameless = propose([trip(n, hodometroFinal=90_000 + n) for n in range(5)])
+    assert nameless.guesses["odometro_chegada_km"].unit is None
+    assert "odometro_chegada_km: of which unit? one reading a trip does not tell" in " ".join(nameless.open)
+
+
 @pytest.mark.parametrize(
     ("value", "unit"), [(20, "km"), (20_000, "m"), ("20.4 mi", "text"), ("20,4 km", "text")]
 )
@@ -191,6 +199,7 @@ def test_a_post_for_one_vehicle_becomes_a_fan_out_that_captures(serve, tmp_path,
     assert done.exit_code == 0, done.output
     assert "no profile yet" not in done.output and "how devices are asked for" in done.output
     text = file.read_text()
+    assert "a session ends: let `login` give {session}" in done.output
     assert "of-alfa" not in text + done.output and "the request asks for v3" in text
     assert text.startswith("# yaml-language-server: $schema=profile.schema.json\n")
     file.write_text(text.replace("path: /devices", 'path: /devices\n  params: {k: "{key}"}'))  # what is OPEN
@@ -203,6 +212,13 @@ def test_a_post_for_one_vehicle_becomes_a_fan_out_that_captures(serve, tmp_path,
     trips = map_pages(profile, pages)
     assert set(trips["veiculo_id"]) == {"v3"} and set(trips["placa_recebida"]) == {"GDP-4J63"}
     assert trips["distancia_telemetria_km"].tolist() == [20, 21, 22, 23, 24]
+    keys = {"session": "ALFA_SESSION", "key": "ALFA_KEY"}
+    source = {"url": server.url, "profile": str(file), "secrets": keys, "start": "2026-03-01"}
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"alfa": source}))
+    monkeypatch.setenv("TELEMETRIA_SOURCES", str(tmp_path / "sources.yaml"))
+    window = ["--from", "2026-03-10T12:00Z", "--to", "2026-03-10T13:00Z"]
+    done = CliRunner().invoke(main, ["carrier", "check", *window])
+    assert "5 records on page 4 of the trips" in done.output, "it asks until a vehicle has trips"
 
 
 def test_a_secret_without_its_variable_is_named(tmp_path):
