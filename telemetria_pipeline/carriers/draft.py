@@ -37,7 +37,7 @@ def as_yaml(found: Proposal, name: str, carrier: str, request: Request) -> str:
         "# yaml-language-server: $schema=profile.schema.json",
         f"# Proposed from one answer of {len(found.rows)} records. Each line is a guess: read what is beside",
         "# it, see docs/carriers.md for every key, then hold it against the API: telemetria carrier check",
-        *(f"# OPEN: {said}" for said in [*found.open, *asked.open]),
+        *(_remark(f"OPEN: {said}") for said in [*found.open, *asked.open]),
         "",
         _yaml({**head, "window": {"anchor": "overlap", "format": asked.window}}),
         "",
@@ -49,11 +49,12 @@ def as_yaml(found: Proposal, name: str, carrier: str, request: Request) -> str:
         "  # not found in the answer:",
         *(f"  # {c}:  # {COLUMNS[c].description}" for c in COLUMNS if c not in found.given),
         "",
-        f"times: {{format: {_inline(found.times)}, zone: America/Sao_Paulo}}  # {found.times_evidence}",
+        f"times: {_inline({'format': found.times, 'zone': 'America/Sao_Paulo'})}  "
+        + _remark(found.times_evidence),
         "",
     ]
     if found.in_description:
-        lines += [f"# {found.in_description}", "description_pattern: '(?P<placa_recebida>.+)'", ""]
+        lines += [_remark(found.in_description), "description_pattern: '(?P<placa_recebida>.+)'", ""]
     return "\n".join(lines)
 
 
@@ -89,7 +90,7 @@ def _listed(one: Listed, indent: str, request: Request, asked: Template) -> Iter
         yield f"{indent}unwrap: {_inline(one.unwrap)}"
     if indent != "  ":
         yield f"{indent}by: {one.by}"
-    yield f"{indent}id: {_inline(one.id.path)}  # {one.id.evidence}"
+    yield f"{indent}id: {_inline(one.id.path)}  {_remark(one.id.evidence)}"
     yield f"{indent}stamp:"
     yield from (f"{indent}  {_given(guess)}" for guess in one.stamp.values())
 
@@ -99,7 +100,12 @@ def _given(guess: Guess) -> str:
     more = {"decimal": guess.decimal} if guess.decimal != "." else {}
     if guess.unit and guess.unit != OWN_UNIT[dimension(guess.column)]:
         more = {"unit": guess.unit, **more}
-    return f"{guess.column}: {_inline({'path': value, **more} if more else value)}  # {guess.evidence}"
+    return f"{guess.column}: {_inline({'path': value, **more} if more else value)}  {_remark(guess.evidence)}"
+
+
+def _remark(text: str) -> str:
+    """A comment of one line, whatever a carrier's keys and values hold."""
+    return "# " + "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def _inline(value: Any) -> str:

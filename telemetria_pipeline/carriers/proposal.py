@@ -214,7 +214,9 @@ def _leaves(value: Mapping[str, Any], path: str) -> Iterator[str]:
 
 def _name(key: str) -> str:
     """A key as JMESPath names it."""
-    return key if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else json.dumps(key, ensure_ascii=False)
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+        return key
+    return json.dumps(key, ensure_ascii=not key.isprintable())
 
 
 def _words(path: str) -> str:
@@ -272,6 +274,8 @@ def _time_format(values: Sequence[Any]) -> str | None:
 def _instant_text(values: Sequence[Any], how: str) -> str:
     first = next(v for v in values if v not in (None, "", 0))
     (instant,), _ = read_instants([first if how.startswith("epoch") else str(first)], how, [_UTC])
+    if np.isnat(instant):
+        return f"{_shown(first)} looks like a time, and is none: look it up"
     said = datetime.fromtimestamp(int(instant.astype("int64")) / 1e6, UTC)
     return f"{_shown(first)} is {said:%Y-%m-%d %H:%M:%S}{'' if '%' in how else ' UTC'}"
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from telemetria_pipeline.carriers.captured import Request
 from telemetria_pipeline.carriers.client import CarrierClient
@@ -255,3 +258,33 @@ def test_a_secret_in_the_address_stays_out_of_the_profile():
     profile = Profile.model_validate(yaml.safe_load(text))
     assert (profile.secrets, profile.sends_auth) == (["hash"], False)
     assert profile.trips.params == {"hash": "{hash}", "from": "{start}"}
+    pasted = Request(
+        "https://h/trips?c=acme", "POST", {"q": "c=acme&x", "n": 4711, "at": ["2026-03-10", "2026-03-10"]},
+        secrets={"company": SecretStr("acme"), "pin": SecretStr("4711")},
+    )  # fmt: skip
+    text = as_yaml(propose([trip(1)]), "x", "V", pasted)
+    profile = Profile.model_validate(yaml.safe_load(text))
+    assert "acme" not in text and "4711" not in text and profile.secrets == ["company", "pin"]
+    assert profile.trips.body == {"q": "c={company}&x", "n": "{pin}", "at": ["{start}", "{end}"]}
+
+
+KEYS = st.sampled_from(
+    ["id", "start", "endTime", "vehicle", "km", "plate", "a'b", 'x: "y"', "#h\u2028", "ação"]
+)
+LEAF = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6)
+    | st.sampled_from(["31/31/2026 10:00", "9999-99-99T99:99:99Z", 1773136800000, "1,5", "ABC1D23", "PT5M"])
+)  # fmt: skip
+RECORDS = st.lists(st.dictionaries(KEYS, LEAF | st.dictionaries(KEYS, LEAF, max_size=2)), max_size=4)
+
+
+@settings(max_examples=50, deadline=None)
+@given(RECORDS, RECORDS, st.dictionaries(KEYS, LEAF, max_size=3))
+def test_whatever_an_answer_holds_what_is_proposed_is_yaml(answer, listed, body):
+    lists = {"devices": listed} if any(listed) else {}
+    try:
+        found = propose({"data": answer}, lists, {"ABC1D23"})
+    except NoRecords:
+        return
+    text = as_yaml(found, "x", "V", Request("https://h/x/1?from=2026-03-10", "POST", body))
+    assert yaml.safe_load(text)["trips"]["records"] == found.records
