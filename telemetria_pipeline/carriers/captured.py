@@ -18,7 +18,10 @@ from telemetria_pipeline.carriers.wire import refuse_plain
 from telemetria_pipeline.errors import PipelineError
 
 _TIMEOUT_S = 60
-_SECRET_KEY = re.compile(r"key|token|hash|secret|passw|sign|auth|session", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"key|token|hash|secret|passw|\bpass\b|pwd|sign|auth|sess|credent|chave|senha|segredo", re.IGNORECASE
+)
+_SECRET_LOOK = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[\w.+/=-]{20,}")  # whatever its key is called
 _COUNT_KEY = re.compile(r"limit|size|page|count|offset|skip|cursor|version|pagina|tamanho", re.IGNORECASE)
 
 
@@ -130,7 +133,8 @@ def as_template(request: Request, vehicle: str = "") -> Template:
         text = str(value)
         for name, secret in request.values.items():
             text = text.replace(secret, f"{{{name}}}")
-        if not placeholders(text) and text and _SECRET_KEY.search(key):
+        secret_look = _SECRET_KEY.search(key) or _SECRET_LOOK.fullmatch(text)
+        if not placeholders(text) and text and secret_look and not window_format(value):
             name = _secret_name(key)
             text = f"{{{name}}}"
             said.append(f"{key} looks like a secret: it is written as {text}, its value is left out")
@@ -150,7 +154,7 @@ def as_template(request: Request, vehicle: str = "") -> Template:
     elif not edges:
         said.append("nothing in the request looks like a window: write {start} and {end} where it goes")
     elif window.startswith("%") or window == "iso_local":
-        said.append("the window is written without an offset: UTC is taken; else say window.zone")
+        said.append("the window is written without an offset: of which zone? say it in window.zone")
     said += [
         f"a session ends: let `login` give {{{name}}}, and name under secrets what it needs"
         for name in {*secrets, *(request.header_secrets if request.sends_header else [])}

@@ -11,6 +11,7 @@ from telemetria_pipeline.carriers.profile import COLUMNS
 from telemetria_pipeline.carriers.proposal import Guess, Listed, Proposal
 from telemetria_pipeline.carriers.units import OWN_UNIT, dimension
 
+_ZONE = "America/Sao_Paulo"
 _NO_PLATE = """\
 # The records name vehicles by an id only. Give the list with their plates (--lookup devices.json), or write:
 # lookups:
@@ -30,6 +31,9 @@ def as_yaml(found: Proposal, name: str, carrier: str, request: Request) -> str:
         head["secrets"] = secrets
     if in_header:
         head["auth"] = {"header": request.header, "template": request.template}
+    window = {"anchor": "overlap", "format": asked.window}
+    if "%" in found.times and ("%" in asked.window or asked.window == "iso_local"):
+        window["zone"] = _ZONE  # as the records'
     trips = {**_request(request, asked), "records": found.records}
     if found.unwrap:
         trips["unwrap"] = found.unwrap
@@ -39,7 +43,7 @@ def as_yaml(found: Proposal, name: str, carrier: str, request: Request) -> str:
         "# it, see docs/carriers.md for every key, then hold it against the API: telemetria carrier check",
         *(_remark(f"OPEN: {said}") for said in [*found.open, *asked.open]),
         "",
-        _yaml({**head, "window": {"anchor": "overlap", "format": asked.window}}),
+        _yaml({**head, "window": window}),
         "",
         *_lists(found, request, asked),
         _yaml({"trips": trips}),
@@ -49,8 +53,7 @@ def as_yaml(found: Proposal, name: str, carrier: str, request: Request) -> str:
         "  # not found in the answer:",
         *(f"  # {c}:  # {COLUMNS[c].description}" for c in COLUMNS if c not in found.given),
         "",
-        f"times: {_inline({'format': found.times, 'zone': 'America/Sao_Paulo'})}  "
-        + _remark(found.times_evidence),
+        f"times: {_inline({'format': found.times, 'zone': _ZONE})}  " + _remark(found.times_evidence),
         "",
     ]
     if found.in_description:

@@ -30,6 +30,8 @@ _UTC = ZoneInfo("UTC")
 # What the words of a path say of a column; the first that fits is taken, and a path is given away once.
 _START = r"start|begin|depart|from|origin|inicio|inicial|partida|saida"
 _END = r"end|stop|finish|arriv|to|destin|fim|final|chegada"
+_SPEED = r"speed|velocidade|\bvel\b"
+_PLACE = r"address|location|place|local|endereco"
 _ODOMETER = r"odo|hodo|mileage|kilomet|km"
 _WORDS: dict[str, str] = {
     "proxima_saida_utc": r"next.*(start|depart|begin|saida)",
@@ -47,11 +49,11 @@ _WORDS: dict[str, str] = {
     "odometro_saida_km": rf"({_ODOMETER}).*({_START})|({_START}).*({_ODOMETER})",
     "odometro_chegada_km": rf"({_ODOMETER}).*({_END})|({_END}).*({_ODOMETER})",
     "distancia_telemetria_km": r"(distance|distancia|length|mileage|kilomet|^km|km percorrid|trip km)",
-    "velocidade_maxima_kmh": r"(max|top|peak).*(speed|velocidade)|(speed|velocidade).*(max|top)",
+    "velocidade_maxima_kmh": rf"(max|top|peak).*({_SPEED})|({_SPEED}).*(max|top)",
     "tempo_conducao_s": r"(driving|drive|conducao|moving|movimento|duration|duracao)",
     "tempo_parado_s": r"(stopped|stop duration|idle|parado|parada)",
-    "local_saida": rf"({_START}).*(address|location|place|name|local|endereco)|^(origin|origem)$",
-    "local_chegada": rf"({_END}).*(address|location|place|name|local|endereco)|^(destination|destino)$",
+    "local_saida": rf"({_START}).*({_PLACE}|name)|({_PLACE}).*({_START})|^(origin|origem)$",
+    "local_chegada": rf"({_END}).*({_PLACE}|name)|({_PLACE}).*({_END})|^(destination|destino)$",
     "fuso": r"time ?zone|fuso",
     "garagem": r"garage|garagem|depot|yard",
     "id_origem": r"^(trip |travel |journey |viagem )?(id|uuid|guid|key)$",
@@ -59,6 +61,12 @@ _WORDS: dict[str, str] = {
 _INSTANTS = [name for name in _WORDS if name.endswith("_utc")]  # the next departure before the departure
 _ONLY_TEXT = ("local_saida", "local_chegada", "motorista", "descricao", "fuso", "garagem")
 _ID = re.compile(r"\b(id|uid|uuid|key|code|codigo|imei|number)$")
+# What some put before a name, and others after it: `cdVeiculo`, `nome_motorista`.
+_KINDS = {
+    "cd": "codigo", "cod": "codigo", "codigo": "codigo", "id": "id", "nr": "number", "num": "number",
+    "numero": "number", "ds": "descricao", "desc": "descricao", "descricao": "descricao", "nm": "nome",
+    "nome": "nome",
+}  # fmt: skip
 _SEPARATORS = re.compile(r"[^0-9A-Za-zÀ-ÿ]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -220,8 +228,12 @@ def _name(key: str) -> str:
 
 
 def _words(path: str) -> str:
-    """`vehicle.startOdometer` → `vehicle start odometer`."""
-    return " ".join(part for part in _SEPARATORS.split(path) if part).lower()
+    """`vehicle.startOdometer` → `vehicle start odometer`, `cdVeiculo` → `veiculo codigo`."""
+    above, _, name = path.rpartition(".")
+    words = [word.lower() for word in _SEPARATORS.split(name) if word]
+    if len(words) > 1 and words[0] in _KINDS:
+        words = [*words[1:], _KINDS[words[0]]]
+    return " ".join([*(word.lower() for word in _SEPARATORS.split(above) if word), *words])
 
 
 # --- what the values are ----------------------------------------------------------------------------------
@@ -453,11 +465,12 @@ def _guess_units(found: Proposal, values: Mapping[str, list[Any]]) -> None:
     for column in ("odometro_saida_km", "odometro_chegada_km"):
         if column in found.guesses and column not in metrics:
             found.guesses[column] = _with_unit_by_name(found, column)
+    for column, guess in found.guesses.items():
+        texts = map(str, values[guess.path]) if dimension(column) else ()
+        if any(re.search(r"^0,|,\d{1,2}(?!\d)", text) for text in texts):
+            found.guesses[column] = replace(guess, decimal=",")
     for column, (metric, sane, words) in metrics.items():
         if column in found.guesses:
-            texts = [str(v) for v in values[found.guesses[column].path]]
-            if any(re.search(r"^0,|,\d{1,2}(?!\d)", text) for text in texts):
-                found.guesses[column] = replace(found.guesses[column], decimal=",")
             found.guesses[column] = _with_unit(found, values, column, metric, sane, words)
 
 

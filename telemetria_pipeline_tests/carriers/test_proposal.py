@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -101,6 +102,37 @@ def test_a_reading_at_the_end_alone_has_the_unit_that_its_name_says():
     nameless = propose([trip(n, hodometroFinal=90_000 + n) for n in range(5)])
     assert nameless.guesses["odometro_chegada_km"].unit is None
     assert "odometro_chegada_km: of which unit? one reading a trip does not tell" in " ".join(nameless.open)
+
+
+def test_brazilian_prefixes_decimals_and_dates_are_understood():
+    rows = [
+        {
+            "cdVeiculo": n, "dsVeiculo": f"380{n} - GDP4J6{n}", "nmMotorista": "FULANA", "cdMotorista": 7,
+            "dtHrInicio": f"26/11/2026 0{n}:10:00", "dtHrFim": f"26/11/2026 0{n}:38:00",
+            "kmPercorrido": f"1{n},4", "velMax": "82", "odometroInicial": f"90{n}23,4",
+            "odometroFinal": f"90{n}40,8", "enderecoInicio": "Usina", "enderecoFim": "Frente 7",
+        }
+        for n in range(6)
+    ]  # fmt: skip
+    asked = "https://h/viagens?chave=abc1&de=26/11/2026%2007:00:00&ate=26/11/2026%2008:00:00"
+    text = as_yaml(propose(rows), "x", "V", Request(asked + "&k=9f8a7b6c5d4e3f2a1b0c9d8e"))
+    profile = Profile.model_validate(yaml.safe_load(text))
+    assert {name: field.paths[0] for name, field in profile.fields.items()} == {
+        "veiculo_id": "cdVeiculo", "descricao": "dsVeiculo", "motorista": "nmMotorista",
+        "motorista_id": "cdMotorista", "saida_utc": "dtHrInicio", "chegada_utc": "dtHrFim",
+        "local_saida": "enderecoInicio", "local_chegada": "enderecoFim", "velocidade_maxima_kmh": "velMax",
+        "distancia_telemetria_km": "kmPercorrido", "odometro_saida_km": "odometroInicial",
+        "odometro_chegada_km": "odometroFinal",
+    }  # fmt: skip
+    assert {profile.fields[name].decimal for name in ("odometro_saida_km", "odometro_chegada_km")} == {","}
+    assert "6 of 6 hold one plate" in text and profile.window.zone == "America/Sao_Paulo"
+    assert "no unit makes" not in text and "abc1" not in text and "9f8a7b" not in text
+    assert profile.secrets == ["chave", "k"]
+    (mapped,) = map_pages(profile, [SimpleNamespace(number=1, records=rows[3:4], stamp={})]).to_dict(
+        "records"
+    )
+    assert (mapped["placa_recebida"], mapped["odometro_saida_km"]) == ("GDP4J63", 90323.4)
+    assert mapped["saida_utc"].isoformat() == "2026-11-26T06:10:00+00:00"
 
 
 @pytest.mark.parametrize(
