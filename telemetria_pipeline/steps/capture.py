@@ -20,7 +20,7 @@ from telemetria_pipeline.carriers.errors import OutsideWindow, PermanentError
 from telemetria_pipeline.carriers.lookups import Tables, add_entries
 from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
 from telemetria_pipeline.carriers.profile import Profile
-from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage, SkippedVehicle
+from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour, clean_trips, unheard_vehicles
 from telemetria_pipeline.core.telemetry.window import not_what_was_asked, outside_window
@@ -122,7 +122,7 @@ def capture_hour(
         carrier=profile.carrier,
         settles_at=hour.end + timedelta(minutes=profile.window.settle_min),
         pages=pages,
-        skipped=[SkippedVehicle(**vars(vehicle)) for vehicle in client.skipped],
+        skipped=client.skipped,
     )
     manifest.captures.append(capture)
     manifest.failure, manifest.state = None, "captured" if capture.rows else "confirmed_empty"

@@ -214,6 +214,9 @@ def _quality_answers(
             trips, received=ledger.received, rejected=ledger.rejected
         ),
         "rows_as_asked": quality.rows_as_asked(astray),
+        "all_vehicles_heard": quality.all_vehicles_heard(
+            [v.stamp.get("placa_recebida", v.id) for v in manifest.captures[-1].skipped]
+        ),
         "ids_well_formed": quality.ids_well_formed(trips),
         "plausible_movement": quality.plausible_movement(trips),
         "volume_like_earlier_days": quality.volume_like_earlier_days(
