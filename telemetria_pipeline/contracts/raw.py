@@ -38,6 +38,7 @@ class Capture(BaseModel):
     id: str
     run_id: str
     profile: str
+    profile_sha256: str | None = None  # of `profile.json` beside the pages
     captured_at: datetime
     requests: int
     retries: int

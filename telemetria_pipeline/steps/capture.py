@@ -4,6 +4,7 @@
 """
 
 import gc
+import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -109,11 +110,13 @@ def capture_hour(
         )
         write_manifest(lake, hour, manifest)
         raise
-    lake.put_raw(_profile_key(hour, capture_id), profile.kept())
+    kept_profile = profile.kept()
+    lake.put_raw(_profile_key(hour, capture_id), kept_profile)
     capture = Capture(
         id=capture_id,
         run_id=run_id,
         profile=profile.name,
+        profile_sha256=hashlib.sha256(kept_profile).hexdigest(),
         captured_at=datetime.now(UTC),
         requests=client.stats.requests - before.requests,
         retries=client.stats.retries - before.retries,
@@ -137,14 +140,16 @@ def capture_hour(
 def read_capture(lake: Lake, profile: Profile, hour: Hour, capture: Capture) -> CleanedHour:
     """A kept capture's rows judged again, with the API switched off.
 
-    It is read with its own profile, when the carrier has changed since.
+    It is read with its own profile, when the carrier has changed since. Raises `ObjectDamaged` where a page
+    is not what was received.
     """
     if capture.profile != profile.name:
-        profile = Profile.model_validate_json(lake.get_raw(_profile_key(hour, capture.id)))
+        kept_profile = lake.get_raw(_profile_key(hour, capture.id), capture.profile_sha256)
+        profile = Profile.model_validate_json(kept_profile)
     tables: Tables = {}
 
     def records(page: RawPage) -> list:
-        return decode_page(profile, lake.get_raw(page.key), page.kind, page.status)
+        return decode_page(profile, lake.get_raw(page.key, page.sha256), page.kind, page.status)
 
     for page in capture.pages:
         if page.kind in profile.joins:

@@ -82,6 +82,10 @@ class ObjectNotFound(StorageError):
     """There is no object under this key."""
 
 
+class ObjectDamaged(StorageError):
+    """The object is there, and what it holds is not what was written."""
+
+
 class ObjectExists(StorageError):
     """There is an object under this key already, and it was not to be replaced."""
 

@@ -22,11 +22,11 @@ from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE,
 from telemetria_pipeline.defs.telemetry.assets import trips_key
 from telemetria_pipeline.steps import capture, publish
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
-from telemetria_pipeline.steps.hours import manifest_key, read_manifest
+from telemetria_pipeline.steps.hours import manifest_key, raw_folder, read_manifest
 from telemetria_pipeline.steps.hours_table import hours_table
 from telemetria_pipeline.steps.publish import PublishedHour, TablesRefused, publish_hour
 from telemetria_pipeline.storage.lake import Lake
-from telemetria_pipeline.storage.object_store import StorageError
+from telemetria_pipeline.storage.object_store import ObjectDamaged, StorageError
 from telemetria_pipeline_tests.carriers.conftest import Answer, Asked, make_profile, serve
 from telemetria_pipeline_tests.defs.conftest import TOKEN, hour_key
 from telemetria_pipeline_tests.defs.test_telemetry import failure_of
@@ -202,6 +202,18 @@ def test_raw_is_read_with_the_profile_that_it_was_asked_with(bench):
     again = read_capture(bench.lake, other, HOUR, manifest.current)
     assert cleaned.ledger.accepted == 1
     pd.testing.assert_frame_equal(again.trips, cleaned.trips)
+
+
+@pytest.mark.parametrize("name", ["pagina-00001.json.zst", "profile.json"])
+def test_raw_that_is_not_what_was_received_is_not_read(bench, name):
+    """Sound by itself, as whoever would have fewer kilometres might leave it."""
+    manifest, _ = bench.capture(trip("a"))
+    key = f"{raw_folder(HOUR)}/{manifest.current.id}/{name}"
+    kept = bench.lake.get_raw(key)
+    bench.lake.store.delete(key)
+    bench.lake.put_raw(key, kept.replace(b"12", b"11").replace(b"km", b"KM"))
+    with pytest.raises(ObjectDamaged, match=rf"{name} cannot be read .*not those that were received"):
+        read_capture(bench.lake, make_profile(name="outra"), HOUR, manifest.current)
 
 
 def test_the_trips_of_one_carrier_are_not_replaced_by_those_of_another(bench):
