@@ -76,9 +76,13 @@ class SourceDay(BaseModel):
 
 
 class FileDay(BaseModel):
-    """The trips of a file that depart on a day: their digest, first departure and last arrival."""
+    """The trips of a file that depart on a day: their digest and number, first departure and last arrival.
+
+    There is one where at least one trip does.
+    """
 
     digest: str
+    rows: int | None = None  # of entries that were written earlier nobody counted
     start: datetime
     end: datetime
 
@@ -122,6 +126,7 @@ def record_file(lake: Lake, file: str, by_day: dict[date, pd.DataFrame], before:
     for day, trips in by_day.items():
         entry = FileDay(
             digest=rows_digest(BOLETIM_TRIPS, trips),
+            rows=len(trips),
             start=trips["saida_utc"].min().to_pydatetime(),
             end=trips["chegada_utc"].max().to_pydatetime(),
         )

@@ -1,12 +1,14 @@
 """What is known of an hour: its manifest beside the raw pages."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from telemetria_pipeline.business_calendar import Calendar, Hour
 from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.lock import locked
 from telemetria_pipeline.storage.object_store import StorageError
 
 RAW = "raw_telemetry"
@@ -38,6 +40,11 @@ def read_manifest(lake: Lake, hour: Hour) -> HourManifest | None:
 def write_manifest(lake: Lake, hour: Hour, manifest: HourManifest) -> None:
     """Say what is known of the hour, in place of what was."""
     lake.write_json(manifest_key(hour), manifest.model_dump(mode="json"))
+
+
+def publishing(lake: Lake, source: str) -> AbstractContextManager[Lake]:
+    """The lock of whoever replaces tables of the source's hours, whatever instances share the lake."""
+    return locked(lake, f"hours-{source}")
 
 
 def last_known(lake: Lake, hour: Hour) -> HourManifest | None:
