@@ -25,7 +25,7 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.storage.lake import Lake
-from telemetria_pipeline.storage.object_store import ObjectInfo
+from telemetria_pipeline.storage.object_store import ObjectDamaged, ObjectInfo
 
 HOURS, FILES = "telemetry_days", "boletim_days"
 FLEET_NUMBER = "#"
@@ -110,6 +110,15 @@ def record_hour(lake: Lake, hour: Hour, entry: HourEntry, heard: Iterable[str], 
         return None
 
     lake.update_json(_hours_key(hour.day, hour.source), change)
+
+
+def hour_entry(lake: Lake, hour: Hour) -> HourEntry | None:
+    """What the index says of the hour; None where it was never published, or where nobody can tell."""
+    try:
+        day = lake.read_model(_hours_key(hour.day, hour.source), SourceDay)
+    except ObjectDamaged:
+        return None
+    return day.hours.get(hour.name) if day else None
 
 
 def days_of(trips: pd.DataFrame, zone: ZoneInfo) -> dict[date, pd.DataFrame]:

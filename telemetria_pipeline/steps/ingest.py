@@ -1,6 +1,7 @@
 """Many hours of one source, one by one: an hour that fails costs only itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from telemetria_pipeline.business_calendar import Hour
@@ -9,7 +10,8 @@ from telemetria_pipeline.carriers.errors import AuthError, PermanentError
 from telemetria_pipeline.carriers.profile import Profile
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
-from telemetria_pipeline.steps.hours import RAW, last_known, read_manifest
+from telemetria_pipeline.steps.hours import RAW, last_known, publishing, read_manifest
+from telemetria_pipeline.steps.mending import mended_manifest
 from telemetria_pipeline.steps.publish import (
     NoCapture,
     PublishedHour,
@@ -18,6 +20,7 @@ from telemetria_pipeline.steps.publish import (
     recheck_hour,
 )
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import ObjectDamaged
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,11 @@ def _ingest(
     publish: bool,
     refused: AuthError | None,
 ) -> HourOutcome:
-    manifest, cleaned = read_manifest(lake, hour), None
+    manifest, cleaned = mended_manifest(lake, hour), None
     if client and manifest and _answered_in(run_id, manifest):
         if publish and manifest.published == manifest.captures[-1].id:
-            return HourOutcome(hour, answers=recheck_hour(lake, hour, manifest))
+            with suppress(ObjectDamaged, NoCapture):  # a table that cannot be asked is made again
+                return HourOutcome(hour, answers=recheck_hour(lake, hour, manifest))
     elif client:
         _do_not_insist(run_id, manifest, refused)
         manifest, cleaned = capture_hour(lake, client, profile, hour, run_id)
@@ -78,8 +82,12 @@ def _ingest(
         raise NoCapture(f"{hour.key} was never captured; materialise {RAW} for it first")
     captured = manifest if client else None
     if publish:
-        cleaned = cleaned or read_capture(lake, profile, hour, manifest.current)
-        published = publish_hour(lake, hour, manifest, cleaned)
+        with publishing(lake, hour.source) as held:
+            latest = read_manifest(held, hour) or manifest
+            if latest.current and latest.current != manifest.current:  # somebody has captured it since
+                manifest, cleaned = latest, None
+            cleaned = cleaned or read_capture(held, profile, hour, manifest.captures[-1])
+            published = publish_hour(held, hour, manifest, cleaned)
         return HourOutcome(hour, captured, published, published.problems)
     answers = {} if client else recheck_hour(lake, hour, manifest)
     return HourOutcome(hour, captured, answers=answers)

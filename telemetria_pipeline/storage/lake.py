@@ -10,6 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -172,6 +173,13 @@ class Lake:
         Raises `ObjectDamaged` where it is no JSON, or not what was written.
         """
         return self._parsed(key, self._get(key))
+
+    def put_aside(self, key: str) -> None:
+        """Take a damaged object out of the way; its bytes stay under another key, which is read by nobody."""
+        with suppress(ObjectNotFound):
+            body = self.store.get(key)
+            self.store.put_new(f"{key}.damaged-{_sha256(body)[:8]}", body)
+            self.store.delete(key)
 
     def update_json(self, key: str, change: Callable[[Any | None], Any | None]) -> Any | None:
         """Replace a manifest by what `change` makes of it (None: there is none); what is stored afterwards.
