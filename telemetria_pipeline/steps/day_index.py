@@ -139,11 +139,18 @@ def record_file(lake: Lake, file: str, by_day: dict[date, pd.DataFrame], before:
             start=trips["saida_utc"].min().to_pydatetime(),
             end=trips["chegada_utc"].max().to_pydatetime(),
         )
-        key = _file_key(day, file)
-        if lake.read_json(key) != (new := entry.model_dump(mode="json")):
+        if _stored(lake, key := _file_key(day, file)) != (new := entry.model_dump(mode="json")):
             lake.write_json(key, new)
     for day in set(before) - set(by_day):
         lake.store.delete(_file_key(day, file))
+
+
+def _stored(lake: Lake, key: str) -> Any:
+    """The entry of a file; None where there is none, or one that is damaged: its table says all of it."""
+    try:
+        return lake.read_json(key)
+    except ObjectDamaged:
+        return None
 
 
 def files_declaring(lake: Lake, days: Iterable[date]) -> list[str]:

@@ -16,7 +16,7 @@ from telemetria_pipeline.steps.cycle import gaps_of
 from telemetria_pipeline.steps.day_index import FILES
 from telemetria_pipeline.steps.ingest import ingest_hours
 from telemetria_pipeline.steps.intake import judge_file, receive_file, withdraw
-from telemetria_pipeline.storage import Lake
+from telemetria_pipeline.storage import Lake, ObjectDamaged
 from telemetria_pipeline_tests.core.billing.bills import CYCLE
 from telemetria_pipeline_tests.defs.payloads import SETTINGS, THURSDAY, Bus, World
 from telemetria_pipeline_tests.one_source import hour_of
@@ -98,6 +98,17 @@ def test_lost_trips_of_a_file_are_named_and_made_again_from_its_bytes(world: Wor
     with pytest.raises(RowsLost, match=said):
         world.audit(0, 0)
     assert validated(world).equals(before)
+    judge_again(world, first)
+    world.audit(0, 0)
+    assert validated(world).equals(before)
+
+
+def test_a_damaged_entry_and_table_of_a_file_are_made_again(world: World):
+    before, first = validated(world), files(world)[0]
+    world.lake.store.put(f"{FILES}/data={THURSDAY}/{first}.json", b"{")
+    world.lake.store.put(world.lake.table_key(BOLETIM_TRIPS.name, partition_of(first)), b"PAR1")
+    with pytest.raises(ObjectDamaged, match=first):
+        world.audit(0, 0)
     judge_again(world, first)
     world.audit(0, 0)
     assert validated(world).equals(before)
