@@ -60,6 +60,7 @@ from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
 from telemetria_pipeline.storage.object_store import (
     ObjectChanged,
+    ObjectDamaged,
     ObjectExists,
     ObjectNotFound,
     ObjectStore,
@@ -152,7 +153,8 @@ def take_files(
             judged = judge_file(lake, received, settings, reference)
             manifest = archive_file(lake, inbox, judged, received.data)
         except Exception as error:  # whatever it is, the next file is another one
-            in_vain = in_vain + 1 if isinstance(error, StorageError) else 0
+            lost = isinstance(error, StorageError) and not isinstance(error, ObjectDamaged)
+            in_vain = in_vain + 1 if lost else 0
             yield FileOutcome(file, error=error)
         else:
             in_vain = 0
@@ -184,10 +186,11 @@ def receive_file(
     Raises:
         NotThere: it is neither in the inbox nor in the lake.
         StillWritten: it changed since it was seen.
+        ObjectDamaged: what the lake holds of it is not what was received.
     """
     manifest = read_file_manifest(lake, file)
     if manifest:
-        return Received(manifest, lake.get_raw(manifest.original))
+        return Received(manifest, lake.get_raw(manifest.original, manifest.sha256))
     landed = (seen or {f.file_id: f for f in landed_files(inbox)}).get(file)
     if landed is None:
         raise NotThere(f"{file} is not in the inbox and was never received; drop the file again")
@@ -196,7 +199,7 @@ def receive_file(
     try:
         lake.put_raw(original, data)
     except ObjectExists:  # kept by a run that died before it wrote the manifest
-        data = lake.get_raw(original)
+        data = lake.get_raw(original, hashlib.sha256(data).hexdigest())
     before = before_of_name(lake, landed.key)
     received_at = datetime.now(UTC)
     if before and received_at <= before.received_at:  # by the clock of another machine

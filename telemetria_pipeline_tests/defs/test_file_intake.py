@@ -31,7 +31,7 @@ from telemetria_pipeline.steps.intake import (
     landed_files,
     receive_file,
 )
-from telemetria_pipeline.storage import Lake, ObjectStore, StorageError, strangers
+from telemetria_pipeline.storage import Lake, ObjectDamaged, ObjectStore, StorageError, strangers
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 from telemetria_pipeline_tests.processes import begun
 
@@ -365,6 +365,13 @@ def test_a_name_as_long_as_a_folder_takes_it_is_answered(lake, inbox, name):
     manifest = take(lake, inbox, name, csv_of(*trips(1)))
     assert manifest.verdict == "accepted"
     assert len(keys(inbox)) == 3
+
+
+def test_a_file_whose_kept_bytes_are_others_is_not_judged_again(lake, inbox):
+    manifest = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    lake.store.put(manifest.original, csv_of(*trips(2)))
+    with pytest.raises(ObjectDamaged, match=r"original\.csv cannot be read .*not those that were received"):
+        receive_file(lake, inbox, manifest.file)
 
 
 def test_a_file_that_is_nowhere_is_said(lake, inbox):

@@ -9,8 +9,9 @@ import dagster as dg
 import pytest
 
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.boletins.automation import RANGE_END, RANGE_START, boletim_inbox_sensor
+from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor
 from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.defs.runs import FIRST_TAG, LAST_TAG
 from telemetria_pipeline.steps.boletim_files import read_file_manifest
 from telemetria_pipeline.steps.intake import landed_files
 from telemetria_pipeline.storage import Lake, ObjectStore
@@ -62,7 +63,7 @@ class House:
         if request.partition_key:
             return [request.partition_key]
         known = self.instance.get_dynamic_partitions("boletim_files")
-        first, last = (known.index(request.tags[tag]) for tag in (RANGE_START, RANGE_END))
+        first, last = (known.index(request.tags[tag]) for tag in (FIRST_TAG, LAST_TAG))
         return known[first : last + 1]
 
 

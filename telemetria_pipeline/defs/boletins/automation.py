@@ -12,7 +12,15 @@ from telemetria_pipeline.core.boletim.inbox import InboxPlan, Landed, Tried, cut
 from telemetria_pipeline.defs.boletins.assets import boletins
 from telemetria_pipeline.defs.partitions import BOLETIM_FILES
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.defs.runs import ACTIVE, FAILED, MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.defs.runs import (
+    ACTIVE,
+    FAILED,
+    FIRST_TAG,
+    LAST_TAG,
+    MAX_RUNTIME_TAG,
+    MAX_TRIES,
+    PARTITION_TAG,
+)
 from telemetria_pipeline.steps.intake import look_into_inbox
 
 _FILES = BOLETIM_FILES.name or ""
@@ -20,7 +28,6 @@ _NAMED = 5  # names in a tick's line; its log has them all
 # What a run may take: a wait for the lake's lock, and for each file more than the largest one needs.
 _LONGEST_WAIT_S, _A_FILE_S = 600, 30
 
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 _MANY = {"telemetria/files": "many"}
 """By this a run of many files is found. Dagster does not try it again: the sensor does, in smaller runs."""
 
@@ -30,7 +37,7 @@ boletim_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     # A file takes a few seconds, and waits five minutes for the lake's lock where its holder was killed.
     # Where Dagster was killed with its workers, nothing else frees the pool.
-    tags={"dagster/max_runtime": str(_LONGEST_WAIT_S)},
+    tags={MAX_RUNTIME_TAG: str(_LONGEST_WAIT_S)},
     description="Take boletins from the inbox to their verdicts, their rows and their answers.",
 )
 
@@ -85,10 +92,8 @@ def _request(files: list[str], failed: int) -> dg.RunRequest:
     if len(files) == 1:
         return dg.RunRequest(run_key, partition_key=files[0])
     limit = _LONGEST_WAIT_S + len(files) * _A_FILE_S
-    tags = {**_MANY, RANGE_START: files[0], RANGE_END: files[-1]}
-    return dg.RunRequest(
-        run_key, tags={**tags, "dagster/max_runtime": str(limit), "dagster/max_retries": "0"}
-    )
+    tags = {**_MANY, FIRST_TAG: files[0], LAST_TAG: files[-1]}
+    return dg.RunRequest(run_key, tags={**tags, MAX_RUNTIME_TAG: str(limit), "dagster/max_retries": "0"})
 
 
 class _Runs:
@@ -118,8 +123,8 @@ class _Runs:
         for run in self._instance.get_runs(dg.RunsFilter(**which)):
             if file := run.tags.get(PARTITION_TAG):
                 yield file
-            elif (first := run.tags.get(RANGE_START)) in self._place:
-                last = self._place.get(run.tags.get(RANGE_END, ""), -1)
+            elif (first := run.tags.get(FIRST_TAG)) in self._place:
+                last = self._place.get(run.tags.get(LAST_TAG, ""), -1)
                 yield from self.known[self._place[first] : last + 1]
 
 
