@@ -74,6 +74,10 @@ sources: install ## thirty sources, one dead, one slow, one misspelt: how long t
 tick: install ## what a tick of the sensor for stale days asks of S3, for 20 sources and 62 days
 	@$(BIN)/python benchmarks/tick.py
 
+.PHONY: inbox
+inbox: install ## 2,000 small boletins from the inbox to their answers, a hundred in a run: files a minute
+	@$(BIN)/python benchmarks/inbox.py
+
 .PHONY: check
 check: install ## lint, format, types
 	@$(BIN)/ruff check .

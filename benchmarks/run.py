@@ -25,6 +25,9 @@ from audit import SIZES, SMALL_SIZES, Audit, audit, audit_aims, print_audit
 from boletins import FULL as FULL_BOLETINS
 from boletins import SMALL as SMALL_BOLETINS
 from boletins import Boletins, aims, boletins, print_boletins
+from inbox import FULL as FULL_INBOX
+from inbox import SMALL as SMALL_INBOX
+from inbox import Inbox, inbox, inbox_aims, print_inbox
 from measure import Timing, best, expect, rows_in, serving, timed
 from server import PAGE_ROWS, rows_of_hour
 from year import Year, year
@@ -93,11 +96,13 @@ def main() -> None:
             _print_memory(peaks)
         found = year(folder / "year", size.year_hours, size.year_sample)
         files = boletins(folder / "boletins", FULL_BOLETINS if size is FULL else SMALL_BOLETINS)
+        waiting = inbox(folder / "inbox", FULL_INBOX if size is FULL else SMALL_INBOX)
         audited = audit(folder / "audit", *((SIZES,) if size is FULL else (SMALL_SIZES, 1)))
     _print_year(found)
     print_boletins(files)
+    print_inbox(waiting)
     print_audit(audited)
-    _print_aims(fastest, peaks, found, files, audited)
+    _print_aims(fastest, peaks, found, files, waiting, audited)
     if size is SMALL:
         print("  (--small shows the shape of the table; its figures judge nothing)")
 
@@ -166,7 +171,12 @@ def _print_year(found: Year) -> None:
 
 
 def _print_aims(
-    fastest: dict[str, Timing], peaks: dict[int, float], found: Year, files: Boletins, audited: Audit
+    fastest: dict[str, Timing],
+    peaks: dict[int, float],
+    found: Year,
+    files: Boletins,
+    waiting: Inbox,
+    audited: Audit,
 ) -> None:
     print("\nAims")
     for what, figure, aim, at_most in (
@@ -174,6 +184,7 @@ def _print_aims(
         ("memory at 4x / 1x the rows", peaks[4] / peaks[1], FLAT, True),
         ("ms an hour of a year in ranges", found.in_ranges_ms, AIM_HOUR_MS, True),
         *aims(files),
+        *inbox_aims(waiting),
         *audit_aims(audited),
     ):
         over = figure / aim if at_most else aim / figure

@@ -39,8 +39,9 @@ def test_small_bench_counts_what_was_written_and_prints_every_ratio():
         r"process a run / in ranges +\d+\.\d",
         r"ours / bare, csv +\d+\.\d\d",
         r"ours / bare, xlsx +\d+\.\d\d",
+        r"tick / listing \d+\.\d\d",
         r"trips a side +ours, s +DuckDB, s +ratio",
     ):
         assert re.search(ratio, ran.stdout), ran.stdout
-    aims = 7 + bool(importlib.util.find_spec("frictionless"))
+    aims = 9 + bool(importlib.util.find_spec("frictionless"))
     assert len(re.findall(r": (?:met|MISSED by \d+ %)$", ran.stdout, re.MULTILINE)) == aims, ran.stdout

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetria_pipeline.core.boletim.inbox import Landed, Tried, file_id, is_passing, plan_inbox
+from telemetria_pipeline.core.boletim.inbox import (
+    Landed,
+    Tried,
+    cut_into_runs,
+    file_id,
+    is_passing,
+    plan_inbox,
+)
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 SETTLE = timedelta(seconds=5)
@@ -46,6 +53,44 @@ def test_a_storage_whose_clock_is_ahead_does_not_hold_a_file_for_ever():
     first = plan([ahead])
     assert list(first.settling) == ["a"]
     assert len(plan([ahead], now=NOW + timedelta(seconds=6), settling=first.settling).launch) == 1
+
+
+def test_only_what_a_files_own_time_does_not_tell_is_remembered_and_not_without_end():
+    young, ahead = landed("a", age=1), [landed(f"b{n:04d}", age=-60) for n in range(2_000)]
+    found = plan([young, *ahead])
+    assert len(found.settling) == 2_001
+    assert list(found.ahead) == [f.key for f in ahead[:500]]
+    later = plan([young, *ahead], now=NOW + timedelta(seconds=6), settling=found.ahead, room=600)
+    assert [f.key for f, _ in later.launch] == ["a", *found.ahead]
+
+
+def runs(launch, known=()):
+    return [(len(files), failed) for files, failed in cut_into_runs(launch, known)]
+
+
+def test_few_files_have_a_run_each_and_many_share_one():
+    new = [(landed(f"f{n:03d}"), 0) for n in range(230)]
+    assert runs(new[:3]) == [(1, 0)] * 3
+    assert runs(new[:4]) == [(4, 0)]
+    assert runs(new) == [(100, 0), (100, 0), (30, 0)]
+    files = [file for together, _ in cut_into_runs(new, ()) for file in together]
+    assert files == [f.file_id for f, _ in new]
+
+
+def test_files_of_a_run_that_died_come_again_in_smaller_runs_and_then_alone():
+    files = [landed(f"f{n:03d}") for n in range(12)]
+    known = [f.file_id for f in files]
+    assert runs([(f, 1) for f in files], known) == [(10, 1), (1, 1), (1, 1)]
+    assert runs([(f, 2) for f in files], known) == [(1, 2)] * 12
+
+
+def test_only_neighbours_in_dagsters_order_are_a_range():
+    files = [landed(f"f{n:03d}") for n in range(12)]
+    known = [f.file_id for f in files[:5]] + ["gone-0123456789"] + [f.file_id for f in files[5:]]
+    launch = [(f, 1) for f in files]
+    assert runs(launch, known) == [(5, 1), (7, 1)]
+    mixed = [(f, n % 2) for n, f in enumerate(files)]
+    assert runs(mixed, known) == [(1, n % 2) for n in range(12)]
 
 
 @pytest.mark.parametrize(
