@@ -25,11 +25,13 @@ from telemetria_pipeline.core.sheets.text import LIMITS
 from telemetria_pipeline.steps.boletim_files import manifest_key, partition_of, read_file_manifest
 from telemetria_pipeline.steps.intake import (
     NotThere,
+    NotTried,
     StillWritten,
     archive_file,
     judge_file,
     landed_files,
     receive_file,
+    take_files,
 )
 from telemetria_pipeline.storage import Lake, ObjectDamaged, ObjectStore, StorageError, strangers
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
@@ -372,6 +374,19 @@ def test_a_file_whose_kept_bytes_are_others_is_not_judged_again(lake, inbox):
     lake.store.put(manifest.original, csv_of(*trips(2)))
     with pytest.raises(ObjectDamaged, match=r"original\.csv cannot be read .*not those that were received"):
         receive_file(lake, inbox, manifest.file)
+
+
+def test_of_many_files_those_after_three_that_the_storage_failed_are_not_tried(tmp_path):
+    inbox = ObjectStore.open(f"file:{tmp_path}/inbox")
+    for n in range(5):
+        inbox.put(f"b{n}.csv", csv_of(*trips(1)))
+    (tmp_path / "lake").write_text("no folder")
+    files = [f.file_id for f in landed_files(inbox)]
+    lake = Lake.open(f"file:{tmp_path}/lake")
+    errors = [o.error for o in take_files(lake, inbox, files, RuleSettings(), Reference())]
+    assert [isinstance(error, StorageError) for error in errors] == [True] * 3 + [False] * 2
+    assert {type(error) for error in errors[3:]} == {NotTried}
+    assert len(landed_files(inbox)) == 5
 
 
 def test_a_file_that_is_nowhere_is_said(lake, inbox):
