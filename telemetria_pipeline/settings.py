@@ -102,9 +102,10 @@ class Settings(BaseSettings):
         description="Seconds that a file of the inbox rests before it is taken: it may still be written.",
     )
     inbox_files_per_tick: int = Field(
-        20,
+        200,
         ge=1,
-        description="How many files of the inbox are on their way at once; the others wait their turn.",
+        description="How many files of the inbox are on their way at once, up to a hundred in a run; the "
+        "others wait their turn.",
     )
 
     match_minutes: int = Field(
