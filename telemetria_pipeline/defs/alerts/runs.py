@@ -1,0 +1,152 @@
+"""What ended runs have to say: that one failed for good, that a check did, that a boletim went back."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import orjson
+
+from telemetria_pipeline.alerts.alert import Alert
+from telemetria_pipeline.defs.audit.automation import VERSION_TAG, audit_job
+from telemetria_pipeline.defs.boletins.assets import BOLETIM
+from telemetria_pipeline.defs.boletins.automation import boletim_job
+from telemetria_pipeline.defs.boletins.checks import ACCEPTED
+from telemetria_pipeline.defs.runs import FAILED, MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.defs.telemetry.automation import CAPTURE_TAG
+from telemetria_pipeline.reports.answer import answer_in_short
+from telemetria_pipeline.steps.boletim_files import read_file_manifest
+from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import ObjectStore, StorageError
+
+_ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]  # who cancels a run knows it
+_WILL_RETRY, _ROOT = "dagster/will_retry", "dagster/root_run_id"
+_BY_ITSELF = {"dagster/schedule_name", "dagster/sensor_name"}
+_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+_NAMED = 3
+_EVENTS = {
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+    dg.DagsterEventType.ASSET_MATERIALIZATION,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.RUN_FAILURE,
+}
+
+
+def alerts_of_runs(
+    instance: dg.DagsterInstance,
+    since: datetime,
+    until: datetime,
+    lake: Lake,
+    inbox: ObjectStore,
+    whose: Callable[[str], str],
+) -> Iterator[Alert]:
+    """The alerts of the runs that ended in the window; `whose` says who is told of a file of the inbox."""
+    ended = dg.RunsFilter(statuses=_ENDED, updated_after=since, updated_before=until)
+    for record in instance.get_run_records(ended):
+        run = record.dagster_run
+        events = [e for e in instance.all_logs(run.run_id, of_type=_EVENTS) if e.dagster_event]
+        yield from _failed_checks(run, events)
+        yield from _returned_boletins(events, lake, inbox, whose)
+        partitions = " to ".join(_partitions(run))
+        if run.status == dg.DagsterRunStatus.FAILURE and not _tried_again(instance, run):
+            yield Alert(
+                "run",
+                f"run {run.tags.get(_ROOT, run.run_id)}",
+                f"{_name(run)} failed{f' for {partitions}' if partitions else ''}",
+                f"{_why(events)} (run {run.run_id[:8]})",
+                name=_name(run),
+            )
+
+
+def _tried_again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether Dagster, a sensor or a schedule asks again for what the failed run was to do."""
+    tags = run.tags
+    if tags.get(_WILL_RETRY) == "true":
+        return True
+    if CAPTURE_TAG in tags:  # a source's hours are asked for again; if in vain, it is told as an outage
+        return not _BY_ITSELF.isdisjoint(tags)
+    asked_by = {boletim_job.name: [PARTITION_TAG], audit_job.name: [PARTITION_TAG, VERSION_TAG]}
+    same = asked_by.get(run.job_name, [])
+    if not same or not tags.keys() >= {*same}:
+        return False
+    tried = dg.RunsFilter(job_name=run.job_name, tags={tag: tags[tag] for tag in same}, statuses=FAILED)
+    return instance.get_runs_count(tried) < MAX_TRIES
+
+
+def _failed_checks(run: dg.DagsterRun, events: list[dg.EventLogEntry]) -> Iterator[Alert]:
+    """Told once for each asset, check and day; a blocking one for each partition."""
+    for event in _of_type(events, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        found = event.asset_check_evaluation_data
+        if found.passed or found.check_name == ACCEPTED.name:  # a returned boletim is told as such
+            continue
+        asset, failed = found.asset_key.to_user_string(), found.severity == dg.AssetCheckSeverity.ERROR
+        partition = found.partition or " to ".join(_partitions(run))
+        once = partition if failed else partition[: len("2026-11-22")]
+        yield Alert(
+            "check",
+            f"check {asset} {found.check_name} {found.severity.value} {once}",
+            f"{found.check_name} of {asset} {'failed' if failed else 'warns'}",
+            found.description or f"in {partition or 'its last run'}",
+            name=found.check_name,
+            run=run.run_id,
+        )
+
+
+def _returned_boletins(
+    events: list[dg.EventLogEntry], lake: Lake, inbox: ObjectStore, whose: Callable[[str], str]
+) -> Iterator[Alert]:
+    for event in _of_type(events, dg.DagsterEventType.ASSET_MATERIALIZATION):
+        made = event.step_materialization_data.materialization
+        verdict = made.metadata.get("verdict")
+        if (
+            made.asset_key != BOLETIM.key
+            or not made.partition
+            or verdict is None
+            or verdict.value != "rejected"
+        ):
+            continue
+        manifest = read_file_manifest(lake, made.partition)
+        if manifest is None:
+            continue
+        try:
+            answer = orjson.loads(inbox.get(manifest.answer or ""))
+        except (StorageError, orjson.JSONDecodeError):  # somebody tidied the archive
+            answer = None
+        yield Alert(
+            "boletim",
+            f"boletim {manifest.file}",
+            f"Boletim devolvido: {manifest.key}",
+            answer_in_short(answer, manifest.answer or "") if answer else "",
+            to=whose(manifest.key),
+        )
+
+
+def _why(events: list[dg.EventLogEntry]) -> str:
+    """Why a run failed: the text of an error of ours; of any other, whose text may hold a row, its type."""
+    for event in _of_type(events, dg.DagsterEventType.STEP_FAILURE):
+        failure = event.step_failure_data
+        if failure.user_failure_data and failure.user_failure_data.description:
+            return failure.user_failure_data.description
+        error = failure.error and (failure.error.cause or failure.error)
+        if error and error.cls_name:
+            return f"{error.cls_name}: its log says more"
+    # Without a failed step it was Dagster that ended it: its worker died, or it took too long.
+    said = [event.message for event in _of_type(events, dg.DagsterEventType.RUN_FAILURE) if event.message]
+    return said[-1] if said else "its log says more"
+
+
+def _name(run: dg.DagsterRun) -> str:
+    """The run's job; of a run without one, started from an asset's page, the assets."""
+    if not run.job_name.startswith("__"):
+        return run.job_name
+    assets = sorted(key.to_user_string() for key in run.asset_selection or ())
+    return f"the run of {', '.join(assets[:_NAMED])}{' …' if len(assets) > _NAMED else ''}"
+
+
+def _partitions(run: dg.DagsterRun) -> list[str]:
+    """The run's partition, or the first and the last one."""
+    return [run.tags[tag] for tag in (PARTITION_TAG, *_RANGE) if tag in run.tags]
+
+
+def _of_type(events: list[dg.EventLogEntry], kind: dg.DagsterEventType) -> Iterator[Any]:
+    return (e.dagster_event for e in events if e.dagster_event and e.dagster_event.event_type == kind)
