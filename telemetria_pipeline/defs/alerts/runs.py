@@ -23,6 +23,8 @@ _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]  # who cance
 _WILL_RETRY, _ROOT = "dagster/will_retry", "dagster/root_run_id"
 _BY_ITSELF = {"dagster/schedule_name", "dagster/sensor_name"}
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+# Which runs of a job a sensor counts as tries of the same, up to MAX_TRIES.
+_ASKED_AGAIN = {boletim_job.name: {PARTITION_TAG}, audit_job.name: {PARTITION_TAG, VERSION_TAG}}
 _NAMED = 3
 _EVENTS = {
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
@@ -47,30 +49,37 @@ def alerts_of_runs(
         events = [e for e in instance.all_logs(run.run_id, of_type=_EVENTS) if e.dagster_event]
         yield from _failed_checks(run, events)
         yield from _returned_boletins(events, lake, inbox, whose)
-        partitions = " to ".join(_partitions(run))
-        if run.status == dg.DagsterRunStatus.FAILURE and not _tried_again(instance, run):
-            yield Alert(
-                "run",
-                f"run {run.tags.get(_ROOT, run.run_id)}",
-                f"{_name(run)} failed{f' for {partitions}' if partitions else ''}",
-                f"{_why(events)} (run {run.run_id[:8]})",
-                name=_name(run),
-            )
+        if run.status == dg.DagsterRunStatus.FAILURE and (failed := _failed_run(instance, run, events)):
+            yield failed
 
 
-def _tried_again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether Dagster, a sensor or a schedule asks again for what the failed run was to do."""
-    tags = run.tags
+def _failed_run(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, events: list[dg.EventLogEntry]
+) -> Alert | None:
+    """That it failed; None where Dagster, a sensor or a schedule asks again for what it was to do."""
+    tags, partitions = run.tags, " to ".join(_partitions(run))
     if tags.get(_WILL_RETRY) == "true":
-        return True
-    if CAPTURE_TAG in tags:  # a source's hours are asked for again; if in vain, it is told as an outage
-        return not _BY_ITSELF.isdisjoint(tags)
-    asked_by = {boletim_job.name: [PARTITION_TAG], audit_job.name: [PARTITION_TAG, VERSION_TAG]}
-    same = asked_by.get(run.job_name, [])
-    if not same or not tags.keys() >= {*same}:
-        return False
-    tried = dg.RunsFilter(job_name=run.job_name, tags={tag: tags[tag] for tag in same}, statuses=FAILED)
-    return instance.get_runs_count(tried) < MAX_TRIES
+        return None
+    if CAPTURE_TAG in tags and not _BY_ITSELF.isdisjoint(tags):
+        return None  # a source's hours are asked for again; if in vain, it is told as an outage
+    key, tried = f"run {tags.get(_ROOT, run.run_id)}", ""
+    wanted = _ASKED_AGAIN.get(run.job_name)
+    if wanted and tags.keys() >= wanted:
+        same = {tag: tags[tag] for tag in wanted}
+        of_same = dg.RunsFilter(job_name=run.job_name, tags=same, statuses=FAILED)
+        if instance.get_runs_count(of_same) < MAX_TRIES:
+            return None
+        key, tried = (
+            f"run {run.job_name} {' '.join(sorted(same.values()))}",
+            f", given up after {MAX_TRIES} tries",
+        )
+    return Alert(
+        "run",
+        key,
+        f"{_name(run)} failed{f' for {partitions}' if partitions else ''}{tried}",
+        f"{_why(events)} (run {run.run_id[:8]})",
+        name=_name(run),
+    )
 
 
 def _failed_checks(run: dg.DagsterRun, events: list[dg.EventLogEntry]) -> Iterator[Alert]:
