@@ -79,7 +79,8 @@ def _heading(alerts: Sequence[Alert]) -> str:
     if alerts[0].kind == "check" and runs:
         said += f" in {runs} {'run' if runs == 1 else 'runs'}"
     names = Counter(alert.name for alert in alerts if alert.name)
-    counts = ", ".join(name if n == 1 else f"{name} ({n})" for name, n in names.most_common(_LISTED))
+    most = sorted(names.items(), key=lambda name: (-name[1], name[0]))[:_LISTED]
+    counts = ", ".join(name if n == 1 else f"{name} ({n})" for name, n in most)
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return f"{said}: {counts}{more}" if counts else said
 

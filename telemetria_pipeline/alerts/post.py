@@ -30,14 +30,18 @@ class Told:
     sent: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     given_up: int = 0
+    waiting: int = 0
 
     def __str__(self) -> str:
-        said = (
-            [f"{len(self.alerts)} new alerts, {self.sent} messages sent"] if self.alerts or self.sent else []
-        )
-        said += [f"{name} did not take a message: {why}" for name, why in self.failed.items()]
-        said += [f"{self.given_up} messages given up"] if self.given_up else []
-        return "; ".join(said) or "Nothing new to say"
+        said = [f"{name} did not take a message: {why}" for name, why in self.failed.items()]
+        counts = {
+            "new alerts": len(self.alerts),
+            "messages sent": self.sent,
+            "messages waiting to be tried again": self.waiting,
+            "messages given up": self.given_up,
+        }
+        counted = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        return "; ".join(filter(None, [counted, *said])) or "Nothing new to say"
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,12 @@ class Post:
         for _ in range(2):  # what the first sending tells of the channels, the second tells the others
             marks, new, state = self._write(lake, alerts, now)
             told.alerts += new
+            told.waiting = len(state.letters)
             if not marks:
                 break
             outcomes = self._send(state, marks)
-            told.given_up += _settle(lake, outcomes, now)
+            given_up, told.waiting = _settle(lake, outcomes, now)
+            told.given_up += given_up
             told.sent += sum(why is None for why in outcomes.values())
             of_channel = {state.letters[mark].channel: why for mark, why in outcomes.items()}
             told.failed |= {name: why for name, why in of_channel.items() if why}
@@ -135,9 +141,10 @@ def _about(name: str, why: str | None) -> Alert:
     )
 
 
-def _settle(lake: Lake, outcomes: Mapping[str, str | None], now: datetime) -> int:
-    """Remember what became of letters; how many are given up."""
-    return len(_update(lake, lambda state: settle(state, outcomes, now))[0])
+def _settle(lake: Lake, outcomes: Mapping[str, str | None], now: datetime) -> tuple[int, int]:
+    """Remember what became of letters; how many are given up, and how many wait."""
+    given_up, state = _update(lake, lambda state: settle(state, outcomes, now))
+    return len(given_up), len(state.letters)
 
 
 def _update(lake: Lake, change: Callable[[State], _Result]) -> tuple[_Result, State]:

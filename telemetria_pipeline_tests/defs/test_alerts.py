@@ -9,7 +9,7 @@ import pytest
 
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest
 from telemetria_pipeline.definitions import build_definitions
-from telemetria_pipeline.defs.alerts import automation
+from telemetria_pipeline.defs.alerts import automation, runs
 from telemetria_pipeline.defs.alerts.automation import alerts_sensor
 from telemetria_pipeline.defs.audit.automation import VERSION_TAG
 from telemetria_pipeline.defs.reports.assets import daily_stem
@@ -95,6 +95,18 @@ def test_a_run_that_failed_is_told_once_and_not_while_somebody_tries_again(house
     assert house.tick() == ["2 runs failed: cycle_job, telemetry_job_main"]
     house.cursor = None  # lost, or another instance's
     assert house.tick() == []
+
+
+def test_a_flood_of_runs_is_taken_in_turns(house, monkeypatch):
+    monkeypatch.setattr(runs, "_AT_ONCE", 2)
+    monkeypatch.setattr(automation, "_OVERLAP", timedelta())
+    for cycle in ("2026-01-16", "2026-02-16", "2026-03-16"):
+        house.failed("cycle_job", cycle)
+    assert [house.tick(), house.tick(), house.tick()] == [
+        ["2 runs failed: cycle_job (2)"],
+        ["cycle_job failed for 2026-03-16"],
+        [],
+    ]
 
 
 def test_why_a_run_failed_is_told_without_what_an_error_of_others_says(house):
@@ -246,3 +258,24 @@ def test_without_a_lake_it_is_said_once_and_again_when_it_is_back(house, monkeyp
     assert [house.tick(), house.tick(), house.tick()] == [[], ["The lake cannot be reached"], []]
     monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path}/lake")
     assert [house.tick(), house.tick()] == [["The lake is there again"], []]
+
+
+def test_the_job_looks_in_the_sensors_place_and_a_dead_channel_fails_no_run(house, monkeypatch):
+    monkeypatch.setenv("TELEMETRIA_ALERTS", f"json://127.0.0.1:1 {house.webhook.address}")
+    house.failed("cycle_job", "2026-02-16")
+    done = repository().get_job("alerts_job").execute_in_process(instance=house.instance)
+    assert done.success
+    dead = "The alert channel json://127.0.0.1:1 is dead"
+    assert house.webhook.titles == ["cycle_job failed for 2026-02-16", dead]
+    assert house.tick() == []
+
+
+def test_a_look_that_fails_is_told_and_stops_no_other(house, monkeypatch, tmp_path):
+    (tmp_path / "sources.yaml").write_text("main: {profil: traccar}")
+    house.failed("cycle_job", "2026-02-16")
+    house.tick()
+    monkeypatch.setenv("TELEMETRIA_SOURCES", str(tmp_path / "sources.yaml"))
+    house.failed("cycle_job", "2026-01-16")
+    (title,) = house.tick()
+    assert "cycle_job failed for 2026-01-16" in title
+    assert "main.profil: unknown key" in house.text

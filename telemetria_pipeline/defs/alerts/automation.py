@@ -11,7 +11,7 @@ from telemetria_pipeline.alerts.memory import REMEMBERED
 from telemetria_pipeline.alerts.post import Post, Told, read_state
 from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.defs.alerts.report import alerts_of_reports
-from telemetria_pipeline.defs.alerts.runs import alerts_of_runs
+from telemetria_pipeline.defs.alerts.runs import alerts_of_runs, ended_runs
 from telemetria_pipeline.defs.alerts.sources import alerts_of_sources
 from telemetria_pipeline.defs.alerts.ticks import Watched, alerts_of_ticks, watched
 from telemetria_pipeline.defs.resources import PipelineResource
@@ -19,8 +19,9 @@ from telemetria_pipeline.errors import shown_text
 from telemetria_pipeline.storage.object_store import StorageError
 
 _LOOK_BACK = timedelta(days=1)  # for runs, where nobody knows when was looked last
-_OVERLAP = timedelta(minutes=5)  # what is seen twice is said once
+_OVERLAP = timedelta(seconds=30)  # clocks differ; what is seen twice is said once
 _SETTLED = timedelta(seconds=2)  # Dagster says a moment after a run failed whether it tries again
+_RUNS = "runs"
 _TRIES_OF_LAKE = 2  # ticks; one may be an accident
 _LAKE_IS_BACK = Alert("lake", "lake", "The lake is there again")
 
@@ -33,29 +34,31 @@ def look(
     looked_at: list[Watched],
     watcher: str,
     runs_since: datetime,
-) -> tuple[Told, list[str]]:
-    """Look at all there is and say what is new; what was said, and the looks that failed.
+) -> tuple[Told, datetime]:
+    """Look at all there is and say what is new; what was said, and until when runs were looked at.
 
     Raises `StorageError` where there is no lake to remember it in.
     """
     now, settings, lake = datetime.now(UTC), pipeline.load(), pipeline.lake()
-    post, standing, until = Post.of(settings), read_state(lake).standing, now - _SETTLED
+    post, standing = Post.of(settings), read_state(lake).standing
+    runs, until = ended_runs(instance, runs_since - _OVERLAP, now - _SETTLED)
     looks: dict[str, Callable[[], Iterable[Alert]]] = {
-        "runs": lambda: alerts_of_runs(instance, runs_since, until, lake, pipeline.inbox(), post.whose),
+        _RUNS: lambda: alerts_of_runs(instance, runs, lake, pipeline.inbox(), post.whose),
         "sources": lambda: alerts_of_sources(lake, load_sources(settings), settings, standing, now),
         "reports": lambda: alerts_of_reports(instance, lake, load_sources(settings), settings, standing, now),
         "ticks": lambda: alerts_of_ticks(instance, looked_at, watcher, now),
     }
-    alerts, failed = list[Alert](), list[str]()
+    alerts = list[Alert]()
     for name, of in looks.items():
         key = f"look {name}"
         try:
             alerts += [*of(), Alert("ticks", key, f"The alerts look at {name} again", phase="over")]
         except Exception as error:  # whatever it is, the other looks go on
-            failed.append(name)
-            what = shown_text(error)
-            alerts.append(Alert("ticks", key, f"The alerts cannot look at {name}", what, "begun"))
-    return post.tell(lake, alerts, now), failed
+            alerts.append(
+                Alert("ticks", key, f"The alerts cannot look at {name}", shown_text(error), "begun")
+            )
+            until = runs_since if name == _RUNS else until
+    return post.tell(lake, alerts, now), until
 
 
 @dg.sensor(
@@ -73,16 +76,11 @@ def alerts_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResourc
     now, repository = datetime.now(UTC), context.repository_def
     since, without_lake = _read_cursor(context.cursor, now)
     try:
-        told, failed = look(
-            context.instance,
-            pipeline,
-            watched(repository) if repository else [],
-            alerts_sensor.name,
-            max(since - _OVERLAP, now - _LOOK_BACK),
-        )
+        looked_at = watched(repository) if repository else []
+        told, since = look(context.instance, pipeline, looked_at, alerts_sensor.name, since)
         if without_lake >= _TRIES_OF_LAKE:
             _log(context.log, Post.of(pipeline.load()).tell_at_once(_LAKE_IS_BACK))
-        since, without_lake = since if "runs" in failed else now, 0
+        without_lake = 0
     except StorageError as error:
         told, without_lake = Told(failed={"The lake": str(error)}), without_lake + 1
         if without_lake == _TRIES_OF_LAKE:
@@ -94,15 +92,16 @@ def alerts_sensor(context: dg.SensorEvaluationContext, pipeline: PipelineResourc
 
 
 def _read_cursor(cursor: str | None, now: datetime) -> tuple[datetime, int]:
-    since, without_lake = cursor.split() if cursor else (str(now - _LOOK_BACK).replace(" ", "T"), "0")
-    return datetime.fromisoformat(since), int(without_lake)
+    oldest = now - _LOOK_BACK
+    since, without_lake = cursor.split() if cursor else (oldest.isoformat(), "0")
+    return max(datetime.fromisoformat(since), oldest), int(without_lake)
 
 
 @dg.op(description="Looks once at all there is to tell, as alerts_sensor does each minute.")
 def look_once(context: dg.OpExecutionContext, pipeline: PipelineResource) -> None:
     """Says nothing twice; a channel that does not answer fails no run."""
     since = datetime.now(UTC) - _LOOK_BACK
-    told, _ = look(context.instance, pipeline, watched(context.repository_def), "alerts_watch", since)
+    told, _ = look(context.instance, pipeline, [alerts_sensor], "alerts_watch", since)
     _log(context.log, told)
 
 

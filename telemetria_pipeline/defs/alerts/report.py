@@ -8,7 +8,7 @@ import dagster as dg
 from telemetria_pipeline.alerts.alert import Alert
 from telemetria_pipeline.defs.audit.automation import audit_job
 from telemetria_pipeline.defs.reports.assets import daily_stem
-from telemetria_pipeline.defs.runs import PARTITION_TAG
+from telemetria_pipeline.defs.runs import ACTIVE, PARTITION_TAG
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import DayIndex
 from telemetria_pipeline.steps.hours import Sources, expected_hours
@@ -16,12 +16,6 @@ from telemetria_pipeline.steps.staleness import read_state
 from telemetria_pipeline.storage.lake import Lake
 
 _KEY = "report "
-_ENDS = {
-    dg.DagsterRunStatus.SUCCESS: "its last run succeeded",
-    dg.DagsterRunStatus.FAILURE: "its last run failed",
-    dg.DagsterRunStatus.CANCELED: "its last run was cancelled",
-    dg.DagsterRunStatus.QUEUED: "its run waits in the queue",
-}
 
 
 def alerts_of_reports(
@@ -42,22 +36,22 @@ def alerts_of_reports(
         if read_state(lake, day) and lake.store.exists(f"{daily_stem(day)}.html"):
             yield Alert("report", f"{_KEY}{day}", f"The daily report of {day} is there", phase="over")
         else:
-            yield Alert(
-                "report",
-                f"{_KEY}{day}",
-                f"The daily report of {day} is not there; it was due at {settings.report_due:%H:%M}",
-                f"{_last_run(instance, day)}{_hours(lake, sources, settings, day)}. Mend what its run says, "
-                f"then materialise {day} with {audit_job.name}.",
-                "begun",
-            )
+            late = f"The daily report of {day} is not there; it was due at {settings.report_due:%H:%M}"
+            why = _why(instance, day, _hours(lake, sources, settings, day))
+            yield Alert("report", f"{_KEY}{day}", late, why, "begun")
 
 
-def _last_run(instance: dg.DagsterInstance, day: date) -> str:
+def _why(instance: dg.DagsterInstance, day: date, hours: str) -> str:
     runs = instance.get_runs(dg.RunsFilter(job_name=audit_job.name, tags={PARTITION_TAG: str(day)}), limit=1)
     if not runs:
-        return f"Nobody started {audit_job.name} for it"
-    ended = _ENDS.get(runs[0].status, "its run is still on its way")
-    return f"{ended[0].upper()}{ended[1:]} (run {runs[0].run_id[:8]})"
+        return f"No run was started for it{hours}. Materialise {day} with {audit_job.name}."
+    run, end = runs[0], runs[0].status
+    if end in ACTIVE:
+        waits = "waits in the queue" if end == dg.DagsterRunStatus.QUEUED else "is still on its way"
+        return f"Its run {waits} (run {run.run_id[:8]}){hours}."
+    ended = "failed" if end == dg.DagsterRunStatus.FAILURE else f"ended ({end.value.lower()}) without it"
+    mend = f"Mend what it says, then materialise {day} with {audit_job.name}."
+    return f"Its last run {ended} (run {run.run_id[:8]}){hours}. {mend}"
 
 
 def _hours(lake: Lake, sources: Sources, settings: Settings, day: date) -> str:

@@ -1,6 +1,6 @@
 """What ended runs have to say: that one failed for good, that a check did, that a boletim went back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -25,28 +25,38 @@ _BY_ITSELF = {"dagster/schedule_name", "dagster/sensor_name"}
 _RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 # Which runs of a job a sensor counts as tries of the same, up to MAX_TRIES.
 _ASKED_AGAIN = {boletim_job.name: {PARTITION_TAG}, audit_job.name: {PARTITION_TAG, VERSION_TAG}}
+_AT_ONCE = 500  # runs; each costs some milliseconds
 _NAMED = 3
 _EVENTS = {
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
-    dg.DagsterEventType.ASSET_MATERIALIZATION,
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.RUN_FAILURE,
 }
 
 
+def ended_runs(
+    instance: dg.DagsterInstance, since: datetime, until: datetime
+) -> tuple[list[dg.DagsterRun], datetime]:
+    """The runs that ended in the window, oldest first, and until when they are all; a tick takes so many."""
+    ended = dg.RunsFilter(statuses=_ENDED, updated_after=since, updated_before=until)
+    records = instance.get_run_records(ended, limit=_AT_ONCE, order_by="update_timestamp", ascending=True)
+    return [r.dagster_run for r in records], records[-1].update_timestamp if len(
+        records
+    ) == _AT_ONCE else until
+
+
 def alerts_of_runs(
     instance: dg.DagsterInstance,
-    since: datetime,
-    until: datetime,
+    runs: Iterable[dg.DagsterRun],
     lake: Lake,
     inbox: ObjectStore,
     whose: Callable[[str], str],
 ) -> Iterator[Alert]:
-    """The alerts of the runs that ended in the window; `whose` says who is told of a file of the inbox."""
-    ended = dg.RunsFilter(statuses=_ENDED, updated_after=since, updated_before=until)
-    for record in instance.get_run_records(ended):
-        run = record.dagster_run
-        events = [e for e in instance.all_logs(run.run_id, of_type=_EVENTS) if e.dagster_event]
+    """What these runs have to say; `whose` says who is told of a file of the inbox."""
+    for run in runs:
+        takes_files = run.job_name == boletim_job.name or BOLETIM.key in (run.asset_selection or ())
+        types = {*_EVENTS, dg.DagsterEventType.ASSET_MATERIALIZATION} if takes_files else _EVENTS
+        events = [e for e in instance.all_logs(run.run_id, of_type=types) if e.dagster_event]
         yield from _failed_checks(run, events)
         yield from _returned_boletins(events, lake, inbox, whose)
         if run.status == dg.DagsterRunStatus.FAILURE and (failed := _failed_run(instance, run, events)):
