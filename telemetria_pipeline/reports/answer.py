@@ -89,8 +89,8 @@ def answer_in_short(answer: Mapping[str, Any], key: str) -> str:
         [
             "Nenhuma linha foi contada. O que corrigir:",
             *lines,
-            f"As células marcadas, com a explicação, estão em {marked}. Depois de corrigir, envie o boletim "
-            "de novo, inteiro e com o mesmo nome.",
+            f"A resposta completa está em {marked}.",
+            "Depois de corrigir, envie o boletim de novo, inteiro e com o mesmo nome.",
         ]
     )
 

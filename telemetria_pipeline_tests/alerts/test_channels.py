@@ -111,6 +111,7 @@ def test_whose_a_folder_is(tmp_path, mail_server):
     assert folder_of("depot 7/noite/b.csv", senders) == "depot 7/noite"
     assert folder_of("depot 70/b.csv", senders) is None
     assert folder_of("b.csv", senders) is None
+    assert folder_of("elsewhere/b.csv", ["depot 7", "."]) == "."
     assert send_all({"one": (senders["depot 7"], SAID)}) == {"one": None}
     assert mail_server.mails[0][0] == ["garagem7@example.com"]
     without = sender_channels(Settings(senders=str(file)))["depot 7"]

@@ -215,7 +215,7 @@ def test_a_source_that_is_down_says_what_to_send_and_that_it_is_back(house):
     assert len(hours[4:]) >= 3
     assert house.tick() == [f"main não responde: {len(hours[4:])} horas sem telemetria"]
     said = house.webhook.messages[-1]["message"]
-    assert f"de {hours[4].start:%H:%M} a " in said
+    assert f"das {hours[4].start:%H:%M} às " in said
     assert "timed out (***)" in said
     assert "envie os boletins de" in said
     assert "dos veículos ABC1D23." in said

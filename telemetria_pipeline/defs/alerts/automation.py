@@ -14,6 +14,7 @@ from telemetria_pipeline.defs.alerts.report import alerts_of_reports
 from telemetria_pipeline.defs.alerts.runs import alerts_of_runs, ended_runs
 from telemetria_pipeline.defs.alerts.sources import alerts_of_sources
 from telemetria_pipeline.defs.alerts.ticks import Watched, alerts_of_ticks, watched
+from telemetria_pipeline.defs.partitions import HOURLY
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.errors import shown_text
 from telemetria_pipeline.storage.object_store import StorageError
@@ -115,6 +116,7 @@ def alerts_job() -> None:
     job=alerts_job,
     name="alerts_watch",
     cron_schedule="*/10 * * * *",
+    execution_timezone=HOURLY.timezone,
     default_status=dg.DefaultScheduleStatus.RUNNING,
     description="Every ten minutes: does alerts_sensor tick? Where it does not, alerts_job takes its place.",
 )

@@ -35,15 +35,14 @@ def _down(state: SourceState) -> Alert:
     if len(state.plates) > _NAMED:
         plates.append(f"mais {len(state.plates) - _NAMED}")
     vehicles = f"dos veículos {joined(plates)}" if plates else "dos veículos desta fonte"
-    why = f" Motivo: {state.why}." if state.why else ""
-    return Alert(
-        "outage",
-        _key(state.source),
-        f"{state.source} não responde: {_count(state)} sem telemetria",
-        f"Faltam as horas {_listed(state)}.{why} Enquanto isso, envie os boletins de {days} {vehicles}. "
+    lines = [
+        f"Faltam: {_listed(state)}.",
+        f"Motivo: {state.why}." if state.why else "",
+        f"Por favor, envie os boletins de {days} {vehicles}.",
         "Quando a fonte voltar, as horas são buscadas sozinhas.",
-        "begun",
-    )
+    ]
+    subject = f"{state.source} não responde: {_count(state)} sem telemetria"
+    return Alert("outage", _key(state.source), subject, "\n".join(filter(None, lines)), "begun")
 
 
 def _back(state: SourceState) -> Alert:
@@ -61,7 +60,7 @@ def _count(state: SourceState) -> str:
 
 
 def _listed(state: SourceState) -> str:
-    """`10/03, de 07:00 a 10:00 e de 12:00 a 13:00`, day by day."""
+    """`10/03, das 07:00 às 10:00 e das 12:00 às 13:00`, day by day."""
     said = []
     for day, of_day in groupby(state.hours, key=lambda hour: hour.day):
         spans: list[list[Hour]] = []
@@ -70,5 +69,7 @@ def _listed(state: SourceState) -> str:
                 spans[-1].append(hour)
             else:
                 spans.append([hour])
-        said.append(f"{day:%d/%m}, " + joined([f"de {s[0].start:%H:%M} a {s[-1].end:%H:%M}" for s in spans]))
+        said.append(
+            f"{day:%d/%m}, " + joined([f"das {s[0].start:%H:%M} às {s[-1].end:%H:%M}" for s in spans])
+        )
     return "; ".join(said)
