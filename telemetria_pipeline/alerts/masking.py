@@ -19,7 +19,7 @@ _LEAST = 6  # characters of a token; a shorter one is a word or a port
 def masking(settings: Settings) -> Callable[[str], str]:
     """A function that replaces each configured secret, in any form that it takes on the way, by `***`."""
     found = {*settings.secrets, *_of_sources(settings), *_of_environment()}
-    for address in [*settings.alert_addresses, settings.mail_account]:
+    for address in (word for secret in settings.secrets for word in secret.split() if "://" in word):
         found |= _pieces(address)
     # A channel's name is a part of its address, and no secret.
     found -= {secret.get_secret_value() for secret in (settings.alerts, settings.alerts_mail) if secret}

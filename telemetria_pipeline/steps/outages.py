@@ -1,12 +1,13 @@
 """Which sources are down, as the lake knows it: their newest hours, and the vehicles heard lately."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.core.telemetry.outages import AskedHour, unanswered
+from telemetria_pipeline.core.telemetry.recapture import Owed
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex
 from telemetria_pipeline.steps.hours import Sources, expected_hours, last_known
@@ -68,6 +69,16 @@ def source_states(
             problem or (errors[-1] if errors else ""),
             tuple(sorted(_plates(index, source.name))) if missing else (),
         )
+
+
+def given_up(lake: Lake, hours: Iterable[Hour]) -> dict[str, str]:
+    """Those of the hours that nothing asks for any more before a person does, each with its last error."""
+    failures = {hour.key: m.failure for hour in hours if (m := last_known(lake, hour)) and m.failure}
+    return {
+        key: one.error
+        for key, one in failures.items()
+        if Owed(key, 0, one.attempts, one.at, one.permanent).given_up
+    }
 
 
 def _is_published(index: DayIndex, hour: Hour) -> bool:

@@ -8,13 +8,14 @@ import dagster as dg
 import pytest
 
 from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest
+from telemetria_pipeline.core.telemetry.recapture import MOST_REFUSALS, MOST_TRIES
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.alerts import automation, runs
 from telemetria_pipeline.defs.alerts.automation import alerts_sensor
 from telemetria_pipeline.defs.audit.automation import VERSION_TAG
 from telemetria_pipeline.defs.reports.assets import daily_stem
 from telemetria_pipeline.defs.resources import PipelineResource
-from telemetria_pipeline.defs.runs import MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.defs.runs import FIRST_TAG, LAST_TAG, MAX_TRIES, PARTITION_TAG
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import audit_day
 from telemetria_pipeline.steps.day_index import HourEntry, record_hour
@@ -85,11 +86,17 @@ def test_a_run_that_failed_is_told_once_and_not_while_somebody_tries_again(house
         "telemetry_job_main", "2026-03-09-07:00", **{"dagster/schedule_name": "telemetry_hourly_main"}
     )
     house.failed("boletim_job", "a.csv")
+    house.instance.add_dynamic_partitions("boletim_files", ["a.csv", "b.csv", "c.csv"])
+    many = {FIRST_TAG: "a.csv", LAST_TAG: "b.csv", "dagster/sensor_name": "boletim_inbox_sensor"}
+    house.failed("boletim_job", **many)
     for _ in range(MAX_TRIES - 1):
         house.failed("audit_job", "2026-03-09", **{VERSION_TAG: "v1"})
     assert house.tick() == []
     house.failed("audit_job", "2026-03-09", **{VERSION_TAG: "v1"})
     assert house.tick() == ["audit_job failed for 2026-03-09, given up after 5 tries"]
+    for _ in range(MAX_TRIES - 2):
+        house.failed("boletim_job", "a.csv")
+    assert house.tick() == ["boletim_job failed for a.csv, given up after 5 tries"]
     house.failed("telemetry_job_main", "2026-03-09-07:00")  # a person's
     house.failed("cycle_job", "2026-02-16")
     assert house.tick() == ["2 runs failed: cycle_job, telemetry_job_main"]
@@ -200,8 +207,8 @@ def answered(lake: Lake, hour, heard=()) -> None:
     record_hour(lake, hour, entry, heard, None)
 
 
-def failed(lake: Lake, hour, error="timed out (hush-hush-1)", permanent=False) -> None:
-    failure = Failure(run_id="r", attempts=1, error=error, at=hour.end, permanent=permanent)
+def failed(lake: Lake, hour, error="timed out (hush-hush-1)", permanent=False, attempts=1) -> None:
+    failure = Failure(run_id="r", attempts=attempts, error=error, at=hour.end, permanent=permanent)
     write_manifest(lake, hour, HourManifest(hour=hour.key, failure=failure))
 
 
@@ -213,7 +220,7 @@ def test_a_source_that_is_down_says_what_to_send_and_that_it_is_back(house):
     for hour in hours[4:-1]:
         failed(house.lake, hour)
     assert len(hours[4:]) >= 3
-    assert house.tick() == [f"main não responde: {len(hours[4:])} horas sem telemetria"]
+    assert house.tick() == [f"main: {len(hours[4:])} horas sem telemetria"]
     said = house.webhook.messages[-1]["message"]
     assert f"das {hours[4].start:%H:%M} às " in said
     assert "timed out (***)" in said
@@ -224,7 +231,21 @@ def test_a_source_that_is_down_says_what_to_send_and_that_it_is_back(house):
     assert house.tick() == []  # it answers, and its hours are not filled yet
     for hour in hours[4:-1]:
         answered(house.lake, hour)
-    assert house.tick() == ["main responde de novo"]
+    assert house.tick() == ["main: a telemetria voltou"]
+
+
+def test_hours_that_are_given_up_are_told(house):
+    hours = [CALENDAR.hour(f"2026-03-09-{n:02d}:00", "main") for n in (7, 8, 9)]
+    ours = {FIRST_TAG: hours[0].key, LAST_TAG: hours[-1].key, "dagster/sensor_name": "recapture"}
+    failed(house.lake, hours[0], "the carrier answered 401", True, attempts=MOST_REFUSALS)
+    failed(house.lake, hours[1], attempts=MOST_TRIES - 1)
+    house.failed("telemetry_job_main", **ours)
+    assert house.tick() == ["main: 2026-03-09-07:00 is given up"]
+    assert "the carrier answered 401. Mend the cause" in house.text
+    failed(house.lake, hours[1], attempts=MOST_TRIES)
+    house.failed("telemetry_job_main", **ours)
+    house.failed("telemetry_job_main", **ours)
+    assert house.tick() == ["main: 2 hours from 2026-03-09-07:00 to 2026-03-09-08:00 are given up"]
 
 
 def test_a_source_that_refuses_is_told_at_once(house):
@@ -233,7 +254,7 @@ def test_a_source_that_refuses_is_told_at_once(house):
     for hour in hours[:-1]:
         answered(house.lake, hour)
     failed(house.lake, hours[-1], "the carrier answered 401: set ALFA_TOKEN", permanent=True)
-    assert house.tick() == ["main não responde: 1 hora sem telemetria"]
+    assert house.tick() == ["main: 1 hora sem telemetria"]
     assert "set ALFA_TOKEN" in house.text
 
 

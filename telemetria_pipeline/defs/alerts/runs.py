@@ -12,20 +12,21 @@ from telemetria_pipeline.defs.audit.automation import VERSION_TAG, audit_job
 from telemetria_pipeline.defs.boletins.assets import BOLETIM
 from telemetria_pipeline.defs.boletins.automation import boletim_job
 from telemetria_pipeline.defs.boletins.checks import ACCEPTED
-from telemetria_pipeline.defs.runs import FAILED, MAX_TRIES, PARTITION_TAG
+from telemetria_pipeline.defs.partitions import BOLETIM_FILES, CALENDAR
+from telemetria_pipeline.defs.runs import FAILED, FIRST_TAG, LAST_TAG, MAX_TRIES, PARTITION_TAG, by_hand
 from telemetria_pipeline.defs.telemetry.automation import CAPTURE_TAG
 from telemetria_pipeline.reports.answer import answer_in_short
 from telemetria_pipeline.steps.boletim_files import read_file_manifest
+from telemetria_pipeline.steps.outages import given_up
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore, StorageError
 
 _ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]  # who cancels a run knows it
 _WILL_RETRY, _ROOT = "dagster/will_retry", "dagster/root_run_id"
-_BY_ITSELF = {"dagster/schedule_name", "dagster/sensor_name"}
-_RANGE = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 # Which runs of a job a sensor counts as tries of the same, up to MAX_TRIES.
 _ASKED_AGAIN = {boletim_job.name: {PARTITION_TAG}, audit_job.name: {PARTITION_TAG, VERSION_TAG}}
 _AT_ONCE = 500  # runs; each costs some milliseconds
+_LOOKED_THROUGH = 200  # failed runs, the newest, for those of many files
 _NAMED = 3
 _EVENTS = {
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
@@ -59,37 +60,67 @@ def alerts_of_runs(
         events = [e for e in instance.all_logs(run.run_id, of_type=types) if e.dagster_event]
         yield from _failed_checks(run, events)
         yield from _returned_boletins(events, lake, inbox, whose)
-        if run.status == dg.DagsterRunStatus.FAILURE and (failed := _failed_run(instance, run, events)):
-            yield failed
+        if run.status == dg.DagsterRunStatus.FAILURE and run.tags.get(_WILL_RETRY) != "true":
+            yield from _failed_run(instance, run, events, lake)
 
 
 def _failed_run(
-    instance: dg.DagsterInstance, run: dg.DagsterRun, events: list[dg.EventLogEntry]
-) -> Alert | None:
-    """That it failed; None where Dagster, a sensor or a schedule asks again for what it was to do."""
+    instance: dg.DagsterInstance, run: dg.DagsterRun, events: list[dg.EventLogEntry], lake: Lake
+) -> Iterator[Alert]:
+    """That it failed, unless a sensor or a schedule asks again for what it was to do."""
     tags, partitions = run.tags, " to ".join(_partitions(run))
-    if tags.get(_WILL_RETRY) == "true":
-        return None
-    if CAPTURE_TAG in tags and not _BY_ITSELF.isdisjoint(tags):
-        return None  # a source's hours are asked for again; if in vain, it is told as an outage
+    if CAPTURE_TAG in tags and not by_hand(tags):
+        yield from _given_up_hours(run, lake)  # the others are asked for again; if in vain, it is an outage
+        return
+    if run.job_name == boletim_job.name and FIRST_TAG in tags and not by_hand(tags):
+        return  # of many files: they are tried again in smaller runs
     key, tried = f"run {tags.get(_ROOT, run.run_id)}", ""
     wanted = _ASKED_AGAIN.get(run.job_name)
     if wanted and tags.keys() >= wanted:
         same = {tag: tags[tag] for tag in wanted}
-        of_same = dg.RunsFilter(job_name=run.job_name, tags=same, statuses=FAILED)
-        if instance.get_runs_count(of_same) < MAX_TRIES:
-            return None
-        key, tried = (
-            f"run {run.job_name} {' '.join(sorted(same.values()))}",
-            f", given up after {MAX_TRIES} tries",
-        )
-    return Alert(
+        if _failed_tries(instance, run, same) < MAX_TRIES:
+            return
+        key = f"run {run.job_name} {' '.join(sorted(same.values()))}"
+        tried = f", given up after {MAX_TRIES} tries"
+    yield Alert(
         "run",
         key,
         f"{_name(run)} failed{f' for {partitions}' if partitions else ''}{tried}",
         f"{_why(events)} (run {run.run_id[:8]})",
         name=_name(run),
     )
+
+
+def _given_up_hours(run: dg.DagsterRun, lake: Lake) -> Iterator[Alert]:
+    """Of a source's run: that hours of it failed so often that only a person asks for them again."""
+    source, partitions = run.tags[CAPTURE_TAG], _partitions(run)
+    if not partitions:
+        return
+    first, last = (CALENDAR.hour(key, source) for key in (partitions[0], partitions[-1]))
+    if errors := given_up(lake, CALENDAR.hours(first.start, last.end, source)):
+        keys = list(errors)
+        named = keys[0] if len(keys) == 1 else f"{len(keys)} hours from {keys[0]} to {keys[-1]}"
+        yield Alert(
+            "run",
+            f"given up {source} {keys[0]} {keys[-1]}",
+            f"{source}: {named} {'is' if len(keys) == 1 else 'are'} given up",
+            f"{errors[keys[-1]]}. Mend the cause, then materialise {'it' if len(keys) == 1 else 'them'}.",
+            name=run.job_name,
+        )
+
+
+def _failed_tries(instance: dg.DagsterInstance, run: dg.DagsterRun, same: dict[str, str]) -> int:
+    """How many runs of the same failed, for a file also as one of many, as the sensor counts them."""
+    tries = instance.get_runs_count(dg.RunsFilter(job_name=run.job_name, tags=same, statuses=FAILED))
+    if run.job_name == boletim_job.name:
+        files = instance.get_dynamic_partitions(BOLETIM_FILES.name or "")
+        place = {file: at for at, file in enumerate(files)}
+        at = place.get(same[PARTITION_TAG], -1)
+        failed = dg.RunsFilter(job_name=run.job_name, statuses=FAILED)
+        for other in instance.get_runs(failed, limit=_LOOKED_THROUGH):
+            first, last = (place.get(other.tags.get(tag, ""), len(files)) for tag in (FIRST_TAG, LAST_TAG))
+            tries += first <= at <= last < len(files)
+    return tries
 
 
 def _failed_checks(run: dg.DagsterRun, events: list[dg.EventLogEntry]) -> Iterator[Alert]:
@@ -164,7 +195,7 @@ def _name(run: dg.DagsterRun) -> str:
 
 def _partitions(run: dg.DagsterRun) -> list[str]:
     """The run's partition, or the first and the last one."""
-    return [run.tags[tag] for tag in (PARTITION_TAG, *_RANGE) if tag in run.tags]
+    return [run.tags[tag] for tag in (PARTITION_TAG, FIRST_TAG, LAST_TAG) if tag in run.tags]
 
 
 def _of_type(events: list[dg.EventLogEntry], kind: dg.DagsterEventType) -> Iterator[Any]:

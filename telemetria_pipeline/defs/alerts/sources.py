@@ -41,7 +41,7 @@ def _down(state: SourceState) -> Alert:
         f"Por favor, envie os boletins de {days} {vehicles}.",
         "Quando a fonte voltar, as horas são buscadas sozinhas.",
     ]
-    subject = f"{state.source} não responde: {_count(state)} sem telemetria"
+    subject = f"{state.source}: {_count(state)} sem telemetria"
     return Alert("outage", _key(state.source), subject, "\n".join(filter(None, lines)), "begun")
 
 
@@ -49,7 +49,7 @@ def _back(state: SourceState) -> Alert:
     return Alert(
         "outage",
         _key(state.source),
-        f"{state.source} responde de novo",
+        f"{state.source}: a telemetria voltou",
         "As horas que faltavam são buscadas sozinhas, e os dias são auditados de novo.",
         "over",
     )
