@@ -40,6 +40,7 @@ def ticked(
     times: Sequence[datetime],
     tick: TickStatus = TickStatus.SKIPPED,
     status: InstigatorStatus = InstigatorStatus.DECLARED_IN_CODE,
+    how_many: int | None = None,
 ) -> None:
     """The instance remembers these ticks of a sensor or schedule."""
     sensor = isinstance(each, dg.SensorDefinition)
@@ -47,7 +48,7 @@ def ticked(
     data = None if sensor else ScheduleInstigatorData(each.cron_schedule, min(times).timestamp())
     state = InstigatorState(RemoteInstigatorOrigin(ORIGIN, each.name), kind, status, data)
     instance.add_instigator_state(state)
-    for at in sorted(times):
+    for at in sorted(times)[:how_many]:
         instance.create_tick(
             TickData(
                 instigator_origin_id=state.instigator_origin_id,
@@ -114,6 +115,12 @@ def test_a_schedule_is_late_by_its_own_clock(instance, last, told):
 def test_a_schedule_that_ticks_often_is_late_after_the_first_tick_that_it_missed(instance):
     awake(instance)
     ticked(instance, alerts_watch, minutes_ago(30))
+    assert begun(instance, alerts_watch) == ["alerts_watch has not ticked since 2026-03-10 14:30 UTC"]
+
+
+def test_a_schedule_that_never_ticked_is_late_from_its_start_on(instance):
+    awake(instance)
+    ticked(instance, alerts_watch, minutes_ago(30), how_many=0)
     assert begun(instance, alerts_watch) == ["alerts_watch has not ticked since 2026-03-10 14:30 UTC"]
 
 

@@ -94,9 +94,12 @@ def _due(each: Watched, last: datetime, now: datetime) -> datetime | None:
 
 
 def _ticks(instance: dg.DagsterInstance, state: Any, most: int) -> list[tuple[datetime, bool]]:
-    """The newest ticks, newest first: when, and whether they failed."""
+    """The newest ticks, newest first: when, and whether they failed. Of a schedule its start counts as one."""
     found = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=most)
-    return [(datetime.fromtimestamp(t.timestamp, UTC), t.status.value == "FAILURE") for t in found]
+    ticks = [(t.timestamp, t.status.value == "FAILURE") for t in found]
+    if not ticks and (began := getattr(state.instigator_data, "start_timestamp", None)):
+        ticks = [(began, False)]
+    return [(datetime.fromtimestamp(at, UTC), failed) for at, failed in ticks]
 
 
 def _awake_since(ticks: Sequence[tuple[datetime, bool]], now: datetime) -> datetime:
