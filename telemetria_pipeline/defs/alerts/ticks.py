@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 
@@ -81,12 +82,13 @@ def _due(each: Watched, last: datetime, now: datetime) -> datetime | None:
         return last + timedelta(seconds=each.minimum_interval_seconds or 30)
     if not isinstance(each.cron_schedule, str):
         return None
+    zone = each.execution_timezone or "UTC"
     # The partitions of a cron line begin when it ticks: Dagster's one public way to read such a line.
     cut = dg.TimeWindowPartitionsDefinition(
-        start=max(last, now - _LOOK_BACK),
+        start=max(last, now - _LOOK_BACK).astimezone(ZoneInfo(zone)),  # read by its clock, not as an instant
         fmt="%Y-%m-%dT%H:%M:%S%z",
         cron_schedule=each.cron_schedule,
-        timezone=each.execution_timezone or "UTC",
+        timezone=zone,
         end_offset=1,  # the one that has begun counts
     )
     begun = map(datetime.fromisoformat, cut.get_partition_keys(current_time=now))
@@ -94,7 +96,7 @@ def _due(each: Watched, last: datetime, now: datetime) -> datetime | None:
 
 
 def _ticks(instance: dg.DagsterInstance, state: Any, most: int) -> list[tuple[datetime, bool]]:
-    """The newest ticks, newest first: when, and whether they failed. Of a schedule its start counts as one."""
+    """The newest ticks, newest first: when, and whether they failed; of a schedule its start is one."""
     found = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=most)
     ticks = [(t.timestamp, t.status.value == "FAILURE") for t in found]
     if not ticks and (began := getattr(state.instigator_data, "start_timestamp", None)):
