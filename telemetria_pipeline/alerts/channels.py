@@ -136,4 +136,4 @@ def _asset() -> Any:
     log.propagate = False
     if not log.handlers:
         log.addHandler(logging.NullHandler())
-    return apprise.AppriseAsset(app_id="telemetria", app_desc="telemetria", service_timeout=TIMEOUT_S)
+    return apprise.AppriseAsset(app_id="telemetria", app_desc="telemetria")
