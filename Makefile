@@ -16,7 +16,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(UV) install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@$(UV) install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,production]'
 	@touch $@
 
 .PHONY: lock

@@ -42,6 +42,8 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
         jobs=[boletim_job, audit_job, cycle_job, reference_job],
         schedules=[audit_daily, cycle_daily],
         sensors=[boletim_inbox_sensor, stale_days_sensor],
+        # Where no job says it: a backfill of assets. A worker's process may have no processes of its own.
+        executor=dg.in_process_executor,
         resources={"pipeline": PipelineResource(), **(overrides or {})},
     )
     return dg.Definitions.merge(shared, *map(telemetry_definitions, sources.values()))

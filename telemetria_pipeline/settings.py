@@ -151,6 +151,22 @@ class Settings(BaseSettings):
         "forge a seal.",
     )
 
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Production on several machines: the broker between Dagster and its workers, "
+        "`amqp://…` or `redis://…`.",
+    )
+    worker_queue: str = Field(
+        "telemetria",
+        description="The queue that runs wait in for a worker, unless their tag `dagster-celery/queue` names "
+        "another.",
+    )
+    worker_silence_s: float = Field(
+        45,
+        ge=1,
+        description="Seconds after which a run whose worker is not heard counts as lost, and is tried again.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _blank_is_not_set(cls, given: dict[str, Any]) -> dict[str, Any]:
