@@ -26,17 +26,17 @@ import yaml
 
 from telemetria_pipeline.carriers.profile import SHIPPED
 from telemetria_pipeline.contracts.telemetry import LEDGER, QUARANTINE, TRIPS
-from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
 from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.workers.lease import last_heard
+from telemetria_pipeline_tests.one_source import hour_of
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 POSTGRES = ("127.0.0.1", 5432)
 BROKERS = {"rabbitmq": "amqp://guest:guest@127.0.0.1:5672//", "redis": "redis://127.0.0.1:6379/0"}
-TOKEN, DAY = "s3cr3t", "2026-03-10"
+TOKEN = "s3cr3t"
 PATIENCE_S = 90
 ENDED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -84,10 +84,14 @@ class Witness(Simulator):
         self.asked.append((time.monotonic(), headers["X-Request-ID"]))
         return super().answer(target, headers)
 
-    def runs(self) -> list[str]:
-        """The runs that asked, in the order of their turns: one that is named twice asked beside another."""
-        names = [run for _, run in self.asked]
+    def runs(self, since: int = 0) -> list[str]:
+        """The runs that asked, by their turns: one that is named twice asked beside another."""
+        names = [run for _, run in self.asked[since:]]
         return [name for n, name in enumerate(names) if n == 0 or names[n - 1] != name]
+
+    def asked_by(self, run_id: str) -> int:
+        """How often the run asked."""
+        return sum(run == run_id[:8] for _, run in self.asked)
 
 
 class Wire:
@@ -140,6 +144,7 @@ class Production:
 
     def __init__(self, folder: Path, broker: str, s3: dict[str, str], silence_s: float, slots: int) -> None:
         self.folder, self.home, self.lake_folder = folder, folder / "home", folder / "lake"
+        self.silence_s = silence_s
         self._unique = f"telemetria_test_{uuid.uuid4().hex[:10]}"
         self.processes: dict[str, subprocess.Popen] = {}
         self.broker, self.database = Wire(_address(BROKERS[broker])), Wire(POSTGRES)
@@ -236,35 +241,43 @@ class Production:
             raise KeyError(str(said["errors"]))
         return said["data"]
 
-    def launch(self, source: str, first: int, last: int, **tags: str) -> str:
-        """Ask for hours FIRST to LAST of the day in one run, as the UI's launchpad does; the run's id."""
-        wanted = {
-            "dagster/asset_partition_range_start": f"{DAY}-{first:02d}:00",
-            "dagster/asset_partition_range_end": f"{DAY}-{last:02d}:00",
-        } | tags
+    def launch(self, source: str, hours: list[str], **tags: str) -> str:
+        """Ask for the hours in one run, as the UI's launchpad does; the run's id."""
+        range_ = {
+            "dagster/asset_partition_range_start": hours[0],
+            "dagster/asset_partition_range_end": hours[-1],
+        }
         query = """mutation ($p: ExecutionParams!) { launchRun(executionParams: $p) {
             __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-        found = self.graphql(
-            query,
-            p={
-                "selector": _repository() | {"jobName": f"telemetry_job_{source}"},
-                "mode": "default",
-                "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in wanted.items()]},
+        asked = {
+            "selector": {
+                "repositoryLocationName": "telemetria_pipeline.definitions",
+                "repositoryName": "__repository__",
+                "jobName": f"telemetry_job_{source}",
             },
-        )["launchRun"]
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in (range_ | tags).items()]},
+        }
+        found = self.graphql(query, p=asked)["launchRun"]
         assert found["__typename"] == "LaunchRunSuccess", found
         return found["run"]["runId"]
 
-    def backfill(self, source: str, first: int, last: int) -> str:
+    def backfill(self, source: str, hours: list[str]) -> str:
         """Backfill the assets of a source, as the UI's button does; the backfill's id."""
         query = """mutation ($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
             __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
         keys = [{"path": [source, name]} for name in ("raw_telemetry", "telemetry_trips")]
-        hours = [f"{DAY}-{hour:02d}:00" for hour in range(first, last + 1)]
         asked = {"assetSelection": keys, "partitionNames": hours}
         found = self.graphql(query, p=asked)["launchPartitionBackfill"]
         assert found["__typename"] == "LaunchBackfillSuccess", found
         return found["backfillId"]
+
+    def terminate(self, run_id: str) -> None:
+        """Terminate a run, as the UI's button does."""
+        query = """mutation ($id: String!) { terminateRun(runId: $id) {
+            __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }"""
+        found = self.graphql(query, id=run_id)["terminateRun"]
+        assert found["__typename"] == "TerminateRunSuccess", found
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
@@ -309,26 +322,23 @@ class Production:
             channel.queue_delete(self._unique)
 
 
-def contents(lake: Lake, source: str, hours: range) -> dict[str, Any]:
-    """What the lake holds of the hours, without what names the capture that brought it."""
-    own = {"captura", "captura_anterior", "arquivo_bruto"}
+def hours_of(day: int, first: int, last: int) -> list[str]:
+    """The keys of hours FIRST to LAST of a day of March."""
+    return [f"2026-03-{day:02d}-{hour:02d}:00" for hour in range(first, last + 1)]
+
+
+def contents(lake: Lake, source: str, hours: list[str]) -> dict[str, Any]:
+    """What the lake holds of the hours, but for what names the capture that brought it."""
     found: dict[str, Any] = {}
-    for n in hours:
-        hour = Settings.load().calendar.hour(f"{DAY}-{n:02d}:00", source)
+    for key in hours:
+        hour = hour_of(key, source)
         manifest = read_manifest(lake, hour)
-        found[f"{hour.key} state"] = manifest and (manifest.state, len(manifest.captures))
+        found[f"{key} state"] = manifest and (manifest.state, len(manifest.captures))
         for contract in (TRIPS, QUARANTINE, LEDGER):
             table = lake.read_table(contract.name, hour.partition)
-            kept = [c for c in table.column_names if c not in own] if table else []
-            found[f"{hour.key} {contract.name}"] = table and table.select(kept).to_pylist()
+            kept = [c for c in contract.names if c not in ("capture", "captura", "captured_at_utc")]
+            found[f"{key} {contract.name}"] = table and table.select(kept).to_pylist()
     return found
-
-
-def _repository() -> dict[str, str]:
-    return {
-        "repositoryLocationName": "telemetria_pipeline.definitions",
-        "repositoryName": "__repository__",
-    }
 
 
 def _address(url: str) -> tuple[str, int]:
