@@ -17,6 +17,7 @@ from telemetria_pipeline.defs.reference.automation import reference_job
 from telemetria_pipeline.defs.reports.assets import daily_report, measurement
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.telemetry.automation import telemetry_definitions
+from telemetria_pipeline.defs.upkeep import upkeep_daily, upkeep_job
 from telemetria_pipeline.settings import Settings
 
 
@@ -39,8 +40,8 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
             substitutions,
             acceptances,
         ],
-        jobs=[boletim_job, audit_job, cycle_job, reference_job],
-        schedules=[audit_daily, cycle_daily],
+        jobs=[boletim_job, audit_job, cycle_job, reference_job, upkeep_job],
+        schedules=[audit_daily, cycle_daily, upkeep_daily],
         sensors=[boletim_inbox_sensor, stale_days_sensor],
         # Where no job says it: a backfill of assets. A worker's process may have no processes of its own.
         executor=dg.in_process_executor,

@@ -151,6 +151,12 @@ class Settings(BaseSettings):
         "forge a seal.",
     )
 
+    keep_runs_days: int = Field(
+        90,
+        ge=7,
+        description="Days after which Dagster's runs and their logs are deleted; what is materialised stays "
+        "so.",
+    )
     broker_url: SecretStr | None = Field(
         None,
         description="Production on several machines: the broker between Dagster and its workers, "

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import dagster as dg
 import psutil
+from dagster._core.launcher import LaunchRunContext
 
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.steps.hours import read_manifest
+from telemetria_pipeline.workers.lease import last_heard
 from telemetria_pipeline_tests.one_source import hour_of
 from telemetria_pipeline_tests.workers.production import ENDED, Production, Witness, waited_for
 
@@ -38,9 +40,12 @@ Fault = Callable[[Struck], None]
 
 def worker_killed(struck: Struck) -> None:
     """The whole worker: kill -9 (its machine is gone)."""
-    name = struck.worker()
-    struck.production.kill(name)
-    struck.production.worker(name)
+    struck.production.kill(struck.worker())
+
+
+def worker_killed_early(struck: Struck) -> None:
+    """The same, before the run began."""
+    worker_killed(struck)
 
 
 def process_killed(struck: Struck) -> None:
@@ -81,13 +86,11 @@ def database_away(struck: Struck) -> None:
 def daemon_killed(struck: Struck) -> None:
     """The daemon: kill -9, and started again."""
     struck.production.kill("daemon")
-    struck.production.start("daemon")
 
 
 def code_server_killed(struck: Struck) -> None:
     """The code server: kill -9, and started again."""
     struck.production.kill("code")
-    struck.production.start("code")
 
 
 def redelivered(struck: Struck) -> None:
@@ -95,12 +98,12 @@ def redelivered(struck: Struck) -> None:
     with struck.production.instance() as instance:
         launcher = instance.run_launcher
         run = instance.get_run_by_id(struck.run_id)
-        launcher.launch_run(dg._core.launcher.LaunchRunContext(run, workspace=None))
+        launcher.launch_run(LaunchRunContext(run, workspace=None))
 
 
 LIVING = (broker_away, database_blinks, daemon_killed, code_server_killed, redelivered)
 """Faults that the run itself survives."""
-FATAL = (worker_killed, process_killed, worker_frozen, database_away)
+FATAL = (worker_killed, worker_killed_early, process_killed, worker_frozen, database_away)
 """Faults upon which it is found dead, and tried again."""
 
 
@@ -124,7 +127,10 @@ def strike(
     carrier.delay_seconds = SLOWLY_S
     run_id = production.launch(source, hours)
     middle = hour_of(hours[len(hours) // 3], source)
-    waited_for(lambda: (m := read_manifest(lake, middle)) and m.published, f"{middle.key} of run {run_id}")
+    if fault is worker_killed_early:
+        waited_for(lambda: last_heard(instance, run_id), f"the worker of run {run_id}")
+    else:
+        waited_for(lambda: (m := read_manifest(lake, middle)) and m.published, f"{middle.key} of {run_id}")
     struck = time.monotonic()
     fault(Struck(production, instance, run_id))
     first = waited_for(lambda: _ended(instance, run_id), f"the end of run {run_id}")
@@ -133,13 +139,16 @@ def strike(
     done = waited_for(lambda: _last_of(instance, run_id), f"the end of what became of run {run_id}")
     done_s = time.monotonic() - struck
     assert done.status == SUCCESS, f"{done.run_id}: {done.status}"
-    living = fault in LIVING
+    assert first.status in (SUCCESS, FAILURE), f"{run_id}: {first.status}"
+    # Dead before it began, it is begun again where the broker hands it out, else tried again.
+    living = fault in LIVING or (fault is worker_killed_early and found_s is None)
     assert (found_s is None) == living, f"{fault.__name__}: run {run_id} {first.status}"
     assert_whole(production, carrier, source, hours)
     turns = carrier.runs(asked_before)
     assert len(turns) == len(set(turns)), f"two runs at one carrier: {turns}"
     ours = {run.run_id[:8] for run in instance.get_run_group(run_id)[1]}
-    assert sum(turn in ours for turn in turns) == (1 if living else 2), turns
+    most = 1 if living or fault is worker_killed_early else 2
+    assert sum(turn in ours for turn in turns) == most, turns
     return Survived(found_s, done_s)
 
 
@@ -173,3 +182,22 @@ def _last_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRun | None:
     if last.status == FAILURE and last.tags.get("dagster/will_retry") != "false":
         return None
     return last if last.status in ENDED else None
+
+
+def launched_without_broker(
+    production: Production, instance: dg.DagsterInstance, carrier: Witness, source: str, hours: list[str]
+) -> Survived:
+    """A run that is launched while nobody reaches the broker waits in the queue until somebody does."""
+    carrier.delay_seconds = 0
+    asked_before = len(carrier.asked)
+    production.broker.cut()
+    run_id = production.launch(source, hours)
+    time.sleep(8)
+    assert instance.get_run_by_id(run_id).status not in ENDED
+    struck = time.monotonic()
+    production.broker.mend()
+    waited_for(lambda: (run := _ended(instance, run_id)) and run.status == SUCCESS, f"run {run_id}")
+    done_s = time.monotonic() - struck
+    assert_whole(production, carrier, source, hours)
+    assert carrier.runs(asked_before).count(run_id[:8]) == 1
+    return Survived(None, done_s)

@@ -147,6 +147,8 @@ class Production:
         self.silence_s = silence_s
         self._unique = f"telemetria_test_{uuid.uuid4().hex[:10]}"
         self.processes: dict[str, subprocess.Popen] = {}
+        self._again: dict[str, Callable[[], Any]] = {}
+        self._closing = threading.Event()
         self.broker, self.database = Wire(_address(BROKERS[broker])), Wire(POSTGRES)
         self._broker_url = BROKERS[broker]
         self._ports = {"4266": str(free_port()), "3000": str(free_port())}
@@ -179,7 +181,7 @@ class Production:
 
     def _write_instance(self, slots: int) -> None:
         instance = yaml.safe_load((DEPLOY / "dagster.yaml").read_text(encoding="utf-8"))
-        instance["run_monitoring"] |= {"poll_interval_seconds": 1, "cancel_timeout_seconds": 15}
+        instance["run_monitoring"] |= {"poll_interval_seconds": 1, "start_timeout_seconds": 40}
         instance["run_queue"]["user_code_failure_retry_delay"] = 2
         instance["concurrency"]["runs"] |= {"max_concurrent_runs": slots}
         (self.home / "dagster.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
@@ -196,7 +198,11 @@ class Production:
         (self.folder / "sources.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
 
     def begin(self) -> None:
-        """Start the code server, the webserver and the daemon; returns once the UI knows the definitions."""
+        """Start the code server, the webserver and the daemon; returns once the UI knows the definitions.
+
+        From here on a process that ends is started again, as `Restart=always` does.
+        """
+        threading.Thread(target=self._supervise, daemon=True).start()
         for unit in ("code", "webserver", "daemon"):
             self.start(unit)
         waited_for(lambda: self._location_loaded(), f"the code location (see {self.folder})")
@@ -209,6 +215,7 @@ class Production:
         command = command.replace("/opt/telemetria/.venv/bin", str(Path(sys.executable).parent))
         words = [self._ports.get(word, word) for word in shlex.split(command)]
         name = name or unit
+        self._again[name] = lambda: self.start(unit, name, *more, **env)
         with (self.folder / f"{name}.log").open("a") as log:
             self.processes[name] = subprocess.Popen(
                 [*words, *more], cwd=self.folder, env=self.env | env, stdout=log, stderr=log,
@@ -220,10 +227,18 @@ class Production:
         """Start a worker of its own name."""
         return self.start("worker", name, "--concurrency", str(slots), "--hostname", name, **env)
 
+    def _supervise(self) -> None:
+        while not self._closing.wait(0.5):
+            for name, process in list(self.processes.items()):
+                if process.poll() is not None:
+                    self._again[name]()
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Signal one process, and wait for its end."""
-        self.processes[name].send_signal(number)
-        self.processes.pop(name).wait()
+        """Signal one process, wait for its end, and start it again."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        process.wait()
+        self._again[name]()
 
     def _location_loaded(self) -> bool:
         with suppress(requests.RequestException, KeyError, TypeError):
@@ -303,6 +318,7 @@ class Production:
 
     def close(self) -> None:
         """Stop everything, and leave nothing behind in the services."""
+        self._closing.set()
         for number in (signal.SIGTERM, signal.SIGKILL):
             for process in self.processes.values():
                 with suppress(ProcessLookupError):
