@@ -38,7 +38,7 @@ def deploy_check(settings: Settings) -> Iterator[Finding]:
         return
     with dg.DagsterInstance.get() as instance:
         yield _asked("database", lambda: _database(instance))
-        yield _asked("logs of runs", lambda: _logs(instance))
+        yield _asked("logs", lambda: _logs(instance))
         yield (loaded := _asked("launcher", lambda: _launcher(instance)))
         app = getattr(instance.run_launcher, "celery", None) if loaded.well else None
         if app is None:

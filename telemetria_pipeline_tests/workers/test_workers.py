@@ -1,11 +1,15 @@
 """Two Celery workers over PostgreSQL and RabbitMQ, by the commands of `deploy/`."""
 
+import re
 import time
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+import yaml
+from click.testing import CliRunner
 
+from telemetria_pipeline.cli import main
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.steps.hours import read_manifest
 from telemetria_pipeline.storage.lake import Lake
@@ -113,3 +117,59 @@ def test_a_backfill_of_assets_from_the_ui_is_done_by_a_worker(production, instan
     wanted = dg.RunsFilter(job_name="__ASSET_JOB", statuses=[dg.DagsterRunStatus.SUCCESS])
     waited_for(lambda: instance.get_runs(wanted), "the backfill's run")
     faults.assert_whole(production, carriers["gama"], "gama", BACKFILLED)
+
+
+def checked(**env: str) -> tuple[int, dict[str, str]]:
+    """`telemetria deploy check` with another environment: its exit code, and what it says of each part."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in env.items():
+            patch.setenv(name, value)
+        done = CliRunner().invoke(main, ["deploy", "check"])
+    lines = [line.split(": ", 1) for line in done.output.splitlines()]
+    return done.exit_code, dict(lines)
+
+
+def test_the_deploy_check_touches_every_part(production, instance):
+    code, said = checked()
+    assert code == 0, said
+    parts = ["lake", "inbox", "sources", "instance", "database", "logs", "launcher", "broker", "workers"]
+    assert list(said) == [f"ok    {part}" for part in parts]
+    sizes = r"event log \d+ MB, runs \d+ MB, ticks \d+ MB; clocks \d\.\d s apart"
+    assert re.search(sizes, said["ok    database"])
+    assert said["ok    workers"] == "2 with 2 places for 2 runs at once: one, two"
+    assert "guest@" not in str(said)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "part", "advice"),
+    [
+        ("TELEMETRIA_BROKER_URL", "amqp://u:secret@127.0.0.1:9//", "broker", "correct TELEMETRIA_BROKER_URL"),
+        ("TELEMETRIA_BROKER_URL", "", "launcher", "set TELEMETRIA_BROKER_URL"),
+        ("DAGSTER_PG_PORT", "9", "instance", "deploy/.env.example"),
+        ("DAGSTER_LOGS_BUCKET", "nobodys-bucket", "logs", "DAGSTER_LOGS_BUCKET"),
+        ("CARRIER_TOKEN", "", "sources", "set CARRIER_TOKEN"),
+        ("DAGSTER_HOME", "/nowhere", "instance", "set DAGSTER_HOME"),
+    ],
+)
+def test_the_deploy_check_says_what_to_do(production, instance, variable, value, part, advice):
+    code, said = checked(**{variable: value})
+    assert code == 1
+    assert advice in said[f"FAIL  {part}"], said
+    assert "secret" not in str(said)
+
+
+def test_a_misspelt_launcher_is_found_before_a_run_needs_it(production, instance, tmp_path):
+    described = (production.home / "dagster.yaml").read_text(encoding="utf-8")
+    (tmp_path / "dagster.yaml").write_text(described.replace("WorkerLauncher", "WorkerLaucher"))
+    code, said = checked(DAGSTER_HOME=str(tmp_path))
+    assert code == 1
+    assert "compare `run_launcher` with deploy/dagster.yaml" in said["FAIL  launcher"]
+
+
+def test_more_runs_at_once_than_places_are_refused(production, instance, tmp_path):
+    described = yaml.safe_load((production.home / "dagster.yaml").read_text(encoding="utf-8"))
+    described["concurrency"]["runs"]["max_concurrent_runs"] = 8
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(described))
+    code, said = checked(DAGSTER_HOME=str(tmp_path))
+    assert code == 1
+    assert "max_concurrent_runs: 2, or start more workers" in said["FAIL  workers"]
