@@ -74,6 +74,10 @@ sources: install ## thirty sources, one dead, one slow, one misspelt: how long t
 tick: install ## what a tick of the sensor for stale days asks of S3, for 20 sources and 62 days
 	@$(BIN)/python benchmarks/tick.py
 
+.PHONY: production
+production: install ## killed, frozen and cut-off workers, brokers and databases away: survived / tried, on real services
+	@$(BIN)/python -m telemetria_pipeline_tests.workers
+
 .PHONY: check
 check: install ## lint, format, types
 	@$(BIN)/ruff check .

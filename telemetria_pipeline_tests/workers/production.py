@@ -146,6 +146,7 @@ class Production:
         self.folder, self.home, self.lake_folder = folder, folder / "home", folder / "lake"
         self.silence_s = silence_s
         self._unique = f"telemetria_test_{uuid.uuid4().hex[:10]}"
+        self.other_queue = f"{self._unique}_other"
         self.processes: dict[str, subprocess.Popen] = {}
         self._again: dict[str, Callable[[], Any]] = {}
         self._closing = threading.Event()
@@ -273,9 +274,11 @@ class Production:
             "mode": "default",
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in (range_ | tags).items()]},
         }
-        found = self.graphql(query, p=asked)["launchRun"]
-        assert found["__typename"] == "LaunchRunSuccess", found
-        return found["run"]["runId"]
+        for _ in range(5):  # after a database was away, each connection that the webserver kept fails once
+            found = self.graphql(query, p=asked)["launchRun"]
+            if found["__typename"] == "LaunchRunSuccess":
+                return found["run"]["runId"]
+        raise AssertionError(found)
 
     def backfill(self, source: str, hours: list[str]) -> str:
         """Backfill the assets of a source, as the UI's button does; the backfill's id."""
@@ -312,6 +315,14 @@ class Production:
         heard = last_heard(instance, run_id)
         return int(heard.worker.rsplit(" ", 1)[1]) if heard else None
 
+    def waiting(self, queue: str) -> int:
+        """How many runs wait in the broker's queue."""
+        with kombu.Connection(self._broker_url) as connection, connection.channel() as channel:
+            try:
+                return channel.queue_declare(queue, passive=True).message_count
+            except connection.channel_errors:
+                return 0
+
     @property
     def lake(self) -> Lake:
         return Lake.open(f"file:{self.lake_folder}")
@@ -335,7 +346,8 @@ class Production:
         with _postgres("postgres") as db:
             db.execute(f"DROP DATABASE IF EXISTS {self._unique} WITH (FORCE)")
         with kombu.Connection(self._broker_url) as connection, connection.channel() as channel:
-            channel.queue_delete(self._unique)
+            for queue in (self._unique, self.other_queue):
+                channel.queue_delete(queue)
 
 
 def hours_of(day: int, first: int, last: int) -> list[str]:

@@ -105,6 +105,13 @@ def test_a_run_that_is_terminated_stops_at_once_and_is_not_tried_again(productio
     faults.assert_whole(production, beta, "beta", hours)
 
 
+def test_a_run_waits_in_the_queue_that_its_tag_names_and_is_terminated_there(production, instance):
+    run_id = production.launch("gama", BACKFILLED, **{"dagster-celery/queue": production.other_queue})
+    waited_for(lambda: production.waiting(production.other_queue) == 1, "the run in its queue")
+    production.terminate(run_id)
+    assert instance.get_run_by_id(run_id).status == dg.DagsterRunStatus.CANCELED
+
+
 def test_what_runs_print_is_in_the_bucket_and_is_read_back(production, instance):
     run = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1)[0]
     (captured,) = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED)
