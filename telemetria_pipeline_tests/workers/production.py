@@ -274,11 +274,14 @@ class Production:
             "mode": "default",
             "executionMetadata": {"tags": [{"key": k, "value": v} for k, v in (range_ | tags).items()]},
         }
-        for _ in range(5):  # after a database was away, each connection that the webserver kept fails once
+
+        def launched() -> str | None:
+            # Refused while the code server begins anew; and once by each connection that the webserver kept
+            # to a database that was away.
             found = self.graphql(query, p=asked)["launchRun"]
-            if found["__typename"] == "LaunchRunSuccess":
-                return found["run"]["runId"]
-        raise AssertionError(found)
+            return found["run"]["runId"] if found["__typename"] == "LaunchRunSuccess" else None
+
+        return waited_for(launched, f"a launch (see {self.folder}/webserver.log)")
 
     def backfill(self, source: str, hours: list[str]) -> str:
         """Backfill the assets of a source, as the UI's button does; the backfill's id."""
