@@ -293,11 +293,12 @@ class Production:
         assert found["__typename"] == "LaunchBackfillSuccess", found
         return found["backfillId"]
 
-    def terminate(self, run_id: str) -> None:
-        """Terminate a run, as the UI's button does."""
-        query = """mutation ($id: String!) { terminateRun(runId: $id) {
+    def terminate(self, run_id: str, policy: str = "SAFE_TERMINATE") -> None:
+        """Terminate a run, as the UI's button does; what has not begun needs MARK_AS_CANCELED_IMMEDIATELY."""
+        query = """mutation ($id: String!, $policy: TerminateRunPolicy) {
+            terminateRun(runId: $id, terminatePolicy: $policy) {
             __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }"""
-        found = self.graphql(query, id=run_id)["terminateRun"]
+        found = self.graphql(query, id=run_id, policy=policy)["terminateRun"]
         assert found["__typename"] == "TerminateRunSuccess", found
 
     @contextmanager
