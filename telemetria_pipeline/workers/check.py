@@ -15,6 +15,7 @@ from telemetria_pipeline.steps.lake import open_lake
 from telemetria_pipeline.storage.object_store import ObjectStore
 
 _PATIENCE_S = 5
+_ROLL_CALL_S = 2
 _CLOCKS_APART_S = 5
 _PROBE = "deploy-check"
 _TABLES = {"event_logs": "event log", "runs": "runs", "job_ticks": "ticks"}
@@ -159,7 +160,7 @@ def _broker(app: Any) -> str:
 
 
 def _workers(app: Any, instance: dg.DagsterInstance) -> str:
-    found = app.control.inspect(timeout=_PATIENCE_S).stats() or {}
+    found = app.control.inspect(timeout=_ROLL_CALL_S).stats() or {}
     if not found:
         raise _Amiss("none answers: start telemetria-worker on a machine that shall execute runs")
     places = sum(stats["pool"]["max-concurrency"] for stats in found.values())

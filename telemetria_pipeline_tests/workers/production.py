@@ -334,17 +334,10 @@ class Production:
     def close(self) -> None:
         """Stop everything, and leave nothing behind in the services."""
         self._closing.set()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for process in self.processes.values():
-                with suppress(ProcessLookupError):
-                    process.send_signal(signal.SIGCONT)
-                    process.send_signal(number)
-            for process in self.processes.values():
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(5)
         for process in self.processes.values():
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
         self.broker.cut()
         self.database.cut()
         with _postgres("postgres") as db:
