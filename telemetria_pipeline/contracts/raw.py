@@ -5,6 +5,12 @@ from datetime import datetime
 from pydantic import BaseModel
 
 
+def standing(state: str, captured_at: datetime | None, settles_at: datetime | None, now: datetime) -> str:
+    """An hour's state, `open` where another capture may hold more: it was taken before the hour settled."""
+    early = captured_at and settles_at and captured_at < settles_at <= now
+    return "open" if early else state
+
+
 class RawPage(BaseModel):
     """One page as received; `key` is where its bytes lie, `stamp` what a fan-out adds to its records."""
 
@@ -38,6 +44,7 @@ class Capture(BaseModel):
     id: str
     run_id: str
     profile: str
+    profile_sha256: str | None = None  # of `profile.json` beside the pages
     captured_at: datetime
     requests: int
     retries: int
@@ -55,7 +62,10 @@ class Capture(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why the last try got no answer; gone once a later one does."""
+    """Why the last try got no answer; gone once a later one does.
+
+    `attempts` counts the runs in a row that failed; a person's run begins to count anew.
+    """
 
     run_id: str
     attempts: int
@@ -79,6 +89,11 @@ class HourManifest(BaseModel):
         """The capture that the hour's tables are made from."""
         return self.captures[-1] if self.captures else None
 
+    def say_of(self, capture: Capture, state: str) -> None:
+        """Note the hour's state by this capture; where another one is current, its own counts."""
+        if self.current and self.current.id == capture.id:
+            self.state = state
+
     def standing(self, now: datetime) -> str:
         """The state as a recapture sees it.
 
@@ -89,8 +104,7 @@ class HourManifest(BaseModel):
             return self.state
         if self.published != self.current.id:
             return "missing"
-        settles = self.current.settles_at
-        return "open" if settles and self.current.captured_at < settles <= now else self.state
+        return standing(self.state, self.current.captured_at, self.current.settles_at, now)
 
 
 class Withdrawal(BaseModel):

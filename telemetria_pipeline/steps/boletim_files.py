@@ -31,8 +31,7 @@ def manifest_key(file: str) -> str:
 
 def read_file_manifest(lake: Lake, file: str) -> FileManifest | None:
     """What is known of the file; None where it never arrived."""
-    found = lake.read_json(manifest_key(file))
-    return FileManifest.model_validate(found) if found else None
+    return lake.read_model(manifest_key(file), FileManifest)
 
 
 def write_file_manifest(lake: Lake, manifest: FileManifest) -> None:
@@ -64,6 +63,12 @@ def returned_files(lake: Lake, start: datetime, end: datetime) -> list[FileManif
     # Of one that was returned time and again, the first time.
     first = {m.key: m for m in sorted(waiting, key=lambda m: m.received_at, reverse=True)}
     return sorted(first.values(), key=lambda m: m.received_at)
+
+
+def undecided_files(lake: Lake, start: datetime, end: datetime) -> list[FileManifest]:
+    """The files received in the window that have no verdict yet, in their order."""
+    received = manifests_of(lake, files_received(lake, start, end))
+    return sorted((m for m in received if m.verdict is None), key=lambda m: m.received_at)
 
 
 def name_of(key: str) -> str:
