@@ -181,6 +181,27 @@ class Settings(BaseSettings):
         time(7, 30),
         description="When yesterday's report has to be there, by the contract's clock.",
     )
+    keep_runs_days: int = Field(
+        90,
+        ge=7,
+        description="Days after which Dagster's runs and their logs are deleted; what is materialised stays "
+        "so.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Production on several machines: the broker between Dagster and its workers, "
+        "`amqp://…` or `redis://…`.",
+    )
+    worker_queue: str = Field(
+        "telemetria",
+        description="The queue that runs wait in for a worker, unless their tag `dagster-celery/queue` names "
+        "another.",
+    )
+    worker_silence_s: float = Field(
+        45,
+        ge=1,
+        description="Seconds after which a run whose worker is not heard counts as lost, and is tried again.",
+    )
 
     @model_validator(mode="before")
     @classmethod
