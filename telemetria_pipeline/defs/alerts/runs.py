@@ -18,6 +18,7 @@ from telemetria_pipeline.defs.telemetry.automation import CAPTURE_TAG
 from telemetria_pipeline.reports.answer import answer_in_short
 from telemetria_pipeline.steps.boletim_files import read_file_manifest
 from telemetria_pipeline.steps.outages import given_up
+from telemetria_pipeline.storage import strangers
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore, StorageError
 
@@ -159,7 +160,7 @@ def _returned_boletins(
         if manifest is None:
             continue
         try:
-            answer = orjson.loads(inbox.get(manifest.answer or ""))
+            answer = orjson.loads(strangers.read(inbox, manifest.answer or ""))
         except (StorageError, orjson.JSONDecodeError):  # somebody tidied the archive
             answer = None
         yield Alert(
