@@ -18,6 +18,7 @@ from telemetria_pipeline.defs.reference.automation import reference_job
 from telemetria_pipeline.defs.reports.assets import daily_report, measurement
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.telemetry.automation import telemetry_definitions
+from telemetria_pipeline.defs.upkeep import upkeep_daily, upkeep_job
 from telemetria_pipeline.settings import Settings
 
 
@@ -40,9 +41,11 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
             substitutions,
             acceptances,
         ],
-        jobs=[boletim_job, audit_job, cycle_job, reference_job, alerts_job],
-        schedules=[audit_daily, cycle_daily, alerts_watch],
+        jobs=[boletim_job, audit_job, cycle_job, reference_job, alerts_job, upkeep_job],
+        schedules=[audit_daily, cycle_daily, alerts_watch, upkeep_daily],
         sensors=[boletim_inbox_sensor, stale_days_sensor, alerts_sensor],
+        # Where no job says it: a backfill of assets. A worker's process may have no processes of its own.
+        executor=dg.in_process_executor,
         resources={"pipeline": PipelineResource(), **(overrides or {})},
     )
     return dg.Definitions.merge(shared, *map(telemetry_definitions, sources.values()))

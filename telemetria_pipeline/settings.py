@@ -102,9 +102,10 @@ class Settings(BaseSettings):
         description="Seconds that a file of the inbox rests before it is taken: it may still be written.",
     )
     inbox_files_per_tick: int = Field(
-        20,
+        200,
         ge=1,
-        description="How many files of the inbox are on their way at once; the others wait their turn.",
+        description="How many files of the inbox are on their way at once, up to a hundred in a run; the "
+        "others wait their turn.",
     )
 
     match_minutes: int = Field(
@@ -179,6 +180,27 @@ class Settings(BaseSettings):
     report_due: time = Field(
         time(7, 30),
         description="When yesterday's report has to be there, by the contract's clock.",
+    )
+    keep_runs_days: int = Field(
+        90,
+        ge=7,
+        description="Days after which Dagster's runs and their logs are deleted; what is materialised stays "
+        "so.",
+    )
+    broker_url: SecretStr | None = Field(
+        None,
+        description="Production on several machines: the broker between Dagster and its workers, "
+        "`amqp://…` or `redis://…`.",
+    )
+    worker_queue: str = Field(
+        "telemetria",
+        description="The queue that runs wait in for a worker, unless their tag `dagster-celery/queue` names "
+        "another.",
+    )
+    worker_silence_s: float = Field(
+        45,
+        ge=1,
+        description="Seconds after which a run whose worker is not heard counts as lost, and is tried again.",
     )
 
     @model_validator(mode="before")

@@ -58,6 +58,7 @@ def test_what_is_given_by_name_goes_before_the_environment(name, monkeypatch):
         "min_coverage": Decimal("0.5"), "pseudonym_key": "hush", "seal_key": "hush", "boletim_partial": True,
         "unknown_plate": "erro", "amendment_days": "2", "alerts": "json://o.example",
         "alerts_mail": "mailto://o.example", "senders": "other.yaml", "report_due": time(8),
+        "broker_url": "redis://host", "worker_queue": "heavy",
     }  # fmt: skip
     monkeypatch.setenv(Settings.variable(name), str(getattr(default, name) or ""))
     changed = Settings.load(**{name: others.get(name, 7)})
