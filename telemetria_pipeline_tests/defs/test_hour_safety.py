@@ -402,6 +402,15 @@ def test_a_damaged_manifest_is_made_again_of_what_its_captures_say(bench, damage
     assert bench.lake.store.get(kept) == damage
 
 
+def test_a_capture_that_only_confirmed_the_tables_does_so_in_a_mended_manifest_too(bench):
+    bench.ingest(trip("a"))
+    bench.ingest(trip("a"))
+    before = bench.manifest()
+    assert before.confirmed == before.current.id
+    bench.lake.store.put(manifest_key(HOUR), b"")
+    assert mended_manifest(bench.lake, HOUR) == before
+
+
 def test_a_capture_that_was_never_published_is_current_in_a_mended_manifest(bench):
     bench.ingest(trip("a"))
     bench.capture(trip("a"), trip("b", e=None))
