@@ -41,17 +41,19 @@ def ingest_hours(
     hours: Iterable[Hour],
     run_id: str,
     publish: bool,
+    pseudonym_key: str = "",
 ) -> Iterator[HourOutcome]:
     """Capture the hours with `client`, if there is one, and publish their trips if `publish`.
 
     Without a client the trips are made again from what was kept; without either, the stored tables are
     checked.
+    `pseudonym_key`: see `People.configured`.
     A run that is tried again asks the carrier only for what it has not got yet, and reports an hour once.
     """
     refused: AuthError | None = None
     for hour in hours:
         try:
-            yield _ingest(lake, profile, client, hour, run_id, publish, refused)
+            yield _ingest(lake, profile, client, hour, run_id, publish, pseudonym_key, refused)
         except Exception as error:  # whatever it is, the other hours go on
             refused = error if isinstance(error, AuthError) else refused
             answers = {error.check: error.problem} if isinstance(error, TablesRefused) else {}
@@ -65,6 +67,7 @@ def _ingest(
     hour: Hour,
     run_id: str,
     publish: bool,
+    pseudonym_key: str,
     refused: AuthError | None,
 ) -> HourOutcome:
     manifest, cleaned = read_manifest(lake, hour), None
@@ -79,7 +82,7 @@ def _ingest(
     captured = manifest if client else None
     if publish:
         cleaned = cleaned or read_capture(lake, profile, hour, manifest.current)
-        published = publish_hour(lake, hour, manifest, cleaned)
+        published = publish_hour(lake, hour, manifest, cleaned, pseudonym_key)
         return HourOutcome(hour, captured, published, published.problems)
     answers = {} if client else recheck_hour(lake, hour, manifest)
     return HourOutcome(hour, captured, answers=answers)

@@ -1,7 +1,7 @@
 """One hour's tables from its current capture, or nothing where a promise would be broken. Needs no API."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pyarrow as pa
@@ -18,6 +18,7 @@ from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, UnheardVehicle, record_hour
 from telemetria_pipeline.steps.hours import last_known, write_manifest
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage.lake import Lake, Written
 
 EARLIER_DAYS = 7
@@ -55,6 +56,7 @@ def publish_hour(
     hour: Hour,
     manifest: HourManifest,
     cleaned: CleanedHour,
+    pseudonym_key: str = "",
 ) -> PublishedHour:
     """Replace the hour's tables by the current capture's rows.
 
@@ -63,6 +65,7 @@ def publish_hour(
 
     Args:
         cleaned: the current capture's rows.
+        pseudonym_key: see `People.configured`; the tables hold no driver's name.
 
     Raises:
         TablesRefused: the rows would break the contract or the ledger; nothing was replaced.
@@ -75,7 +78,10 @@ def publish_hour(
     astray = int((cleaned.quarantine["motivo"] == NOT_ASKED).sum())
     doubts = _quality_answers(lake, cleaned.trips, cleaned.ledger, astray, hour, manifest)
     stored = lake.read_table(TRIPS.name, hour.partition)
-    before = TRIPS.frame(stored) if stored is not None else TRIPS.empty()
+    people = People(lake, pseudonym_key)
+    # What an earlier version wrote may hold names: they are no change, and are told to nobody.
+    before = people.hidden(TRIPS, TRIPS.frame(stored)) if stored is not None else TRIPS.empty()
+    cleaned = replace(cleaned, trips=people.hidden(TRIPS, cleaned.trips))
     # Where the table is gone, it is made again, and nobody knows of a change.
     earlier = manifest.published if stored is not None else None
     changes = _record_changes(lake, hour, before, cleaned, earlier, capture.id)
@@ -114,7 +120,7 @@ def recheck_hour(lake: Lake, hour: Hour, manifest: HourManifest) -> dict[str, st
     stored, rest, counts = (lake.read_table(c.name, hour.partition) for c in (TRIPS, QUARANTINE, LEDGER))
     if stored is None or rest is None or counts is None:
         raise NoCapture(f"{hour.key} was never published; materialise {TRIPS.name} for it first")
-    trips, row = TRIPS.frame(stored), counts.to_pylist()[0]
+    trips, row = People(lake).shown(TRIPS, TRIPS.frame(stored)), counts.to_pylist()[0]
     ledger = Ledger(**{field: row[field] for field in Ledger.__dataclass_fields__})
     return {
         "ledger_balances": _imbalance(ledger, len(trips), rest.num_rows),

@@ -75,7 +75,8 @@ def telemetry_assets(source: Source) -> dg.AssetsDefinition:
             )
         hours, failures = _hours_of(context, lake, source), dict[str, Exception]()
         findings = Findings(check_specs, "hours", [hour.key for hour in hours])
-        for outcome in ingest_hours(lake, profile, client, hours, context.run.run_id, trips.key in selected):
+        run_id, publish = context.run.run_id, trips.key in selected
+        for outcome in ingest_hours(lake, profile, client, hours, run_id, publish, settings.pseudonyms):
             if outcome.error:
                 requests.flush()
                 failures[outcome.hour.key] = outcome.error
