@@ -58,7 +58,9 @@ class People:
             if column.person and column.name in frame:
                 texts = frame[column.name]
                 of = {said: self.pseudonym(column.person, said) for said in texts.dropna().unique()}
-                met = {who: said for said, who in of.items() if who != said} | met
+                for said, who in of.items():
+                    if who != said:
+                        met.setdefault(who, said)
                 columns[column.name] = texts.map(of).astype(texts.dtype)
         self.note(met)
         return frame.assign(**columns)

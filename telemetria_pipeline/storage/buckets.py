@@ -14,6 +14,7 @@ from telemetria_pipeline.storage.object_store import (
     StorageError,
     drop_empty_aws_variables,
     explain,
+    make_folder,
     parse_address,
 )
 
@@ -52,9 +53,14 @@ def init_storage(addresses: Mapping[str, str]) -> list[str]:
 def _folder(folder: Path) -> Iterator[str]:
     if folder.is_dir():
         yield f"unchanged: the folder {folder} exists"
+        if folder.stat().st_mode & 0o077:
+            yield (
+                f"warning: others on this machine may enter {folder}, which holds names and trips of people: "
+                f"unless it is shared on purpose, close it with chmod 700 {folder}"
+            )
         return
     try:
-        folder.mkdir(parents=True)
+        make_folder(folder)
     except OSError as error:
         raise StorageError(
             f"the folder {folder} cannot be made ({error.strerror}): check the path and who owns it"

@@ -123,9 +123,11 @@ class Lake:
 
         Raises `ObjectExists` when there is something under the key: raw bytes are never overwritten.
         """
-        if key.endswith(".zst"):
-            body = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress(body)
-        return self.store.put_new(key, body).size
+        return self.store.put_new(key, _packed(key, body)).size
+
+    def redact_raw(self, key: str, body: bytes) -> None:
+        """Put these bytes in place of those that were received: to erase a person, and for nothing else."""
+        self.store.put(key, _packed(key, body))
 
     def get_raw(self, key: str) -> bytes:
         """The bytes that `put_raw` was given. Raises `ObjectNotFound`."""
@@ -207,6 +209,13 @@ class Lake:
             f"{self.store.uri(key)} cannot be read ({error}): it was damaged or written by something else. "
             "Restore it, or remove it and run its partition again."
         )
+
+
+def _packed(key: str, body: bytes) -> bytes:
+    """Raw bytes as they are stored."""
+    if not key.endswith(".zst"):
+        return body
+    return zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True).compress(body)
 
 
 def _sha256(body: bytes) -> str:

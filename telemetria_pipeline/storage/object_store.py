@@ -214,7 +214,7 @@ class ObjectStore:
         # obstore lists no name that ends in `#` and digits: so it names files that are half written.
         path = self.folder / f".{name}.lock#0"
         with self._errors(path.name):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             file = path.open("wb")
             fcntl.flock(file, fcntl.LOCK_EX)
         with file:  # the lock goes with the open file, also when the process is killed
@@ -338,6 +338,14 @@ class ObjectStore:
             ) from None
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder if it is not there, closed to all but its owner, and so all that will lie in it.
+
+    The mode of each file need not say so, and what others are to read (a shared inbox) a person makes.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def _info(meta: "ObjectMeta") -> ObjectInfo:
     return ObjectInfo(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
@@ -345,7 +353,9 @@ def _info(meta: "ObjectMeta") -> ObjectInfo:
 def _folder(path: Path, write: bool) -> LocalStore:
     if not write and not path.is_dir():
         raise FileNotFoundError(path)
-    return LocalStore(path, mkdir=write)
+    if write:
+        make_folder(path)
+    return LocalStore(path)
 
 
 def _bucket(bucket: Bucket) -> S3Store:

@@ -36,7 +36,8 @@ from telemetria_pipeline.storage.object_store import ObjectStore
 from telemetria_pipeline_tests.golden.truth import GoldenTruth
 
 TOKEN = "golden-token"
-KEPT = ("raw_telemetry", "raw_boletins", "reference", "closed_")  # what nothing can be made again without
+# What nothing can be made again without.
+KEPT = ("raw_telemetry", "raw_boletins", "reference", "private", "closed_")
 _NEVER_TOO_OLD = 100
 _QUIET = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
 
