@@ -75,10 +75,12 @@ tick: install ## what a tick of the sensor for stale days asks of S3, for 20 sou
 	@$(BIN)/python benchmarks/tick.py
 
 .PHONY: check
-check: install ## lint, format, types
+check: install ## lint, format, types, secrets in tracked files, known vulnerabilities of the locked versions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/scan_secrets.py
+	@$(BIN)/python scripts/audit_dependencies.py
 
 .PHONY: format
 format: install

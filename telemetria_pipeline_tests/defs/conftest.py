@@ -21,7 +21,7 @@ from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.one_source import hour_of
 
-TOKEN = "s3cr3t/token+with=signs"
+TOKEN = "s3cr3t/token+with=signs"  # not a secret
 DAY = "2026-03-10"
 AFTER_THE_DAY = datetime(2026, 3, 11, 6, tzinfo=UTC)  # three hours after its last one, São Paulo
 
