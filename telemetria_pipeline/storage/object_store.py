@@ -4,7 +4,10 @@ A key is a relative path with slashes (`telemetry_trips/data=2026-11-22/hora=07/
 replaces its object whole or leaves it as it was, on both.
 """
 
+import base64
 import hashlib
+import html
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, quote_plus
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -413,5 +417,9 @@ def _without_secrets(text: str) -> str:
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"):
         secret = os.environ.get(name, "")
         if len(secret) >= 8:  # shorter ones are made up for tests, and occur in any word
-            text = text.replace(secret, f"<{name}>")
+            in_json = json.dumps(secret)[1:-1]
+            in_base64 = base64.b64encode(secret.encode()).decode().rstrip("=")
+            escaped = (in_json, in_json.replace("/", "\\/"), html.escape(secret), in_base64)
+            for form in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *escaped):
+                text = text.replace(form, f"<{name}>")
     return text

@@ -34,6 +34,8 @@ _LEFT_OUT = re.compile(
     "custom-properties|control|ctrlProp|oleObject|package|calcChain|threadedComment|person|thumbnail|"
     "webextensiontaskpanes|origin|volatileDependencies|revisionHeaders|usernames|classificationlabels"
 )
+# A link to a file or a share opens it, and tells its server who clicked.
+_HARMLESS_LINK = re.compile(r"https?://|mailto:|#", re.IGNORECASE)
 _BREAK_IN_A_TAG = re.compile(rb"&#(?:10|[xX]0*[aA]);(?=[^<>]*>)")
 _LARGEST_TREE = 8_000_000  # a tree takes some thirty times the bytes of its text
 
@@ -94,6 +96,8 @@ class Package:
                     continue
                 if not _KEPT.fullmatch(relation.kind):
                     raise CannotCopy(f"a relation of kind {relation.kind}")
+                if relation.kind == "hyperlink" and not _HARMLESS_LINK.match(relation.target):
+                    raise CannotCopy("a link to a file")
                 if relation.kind != "hyperlink":
                     at = posixpath.normpath(posixpath.join("/", folder, relation.target))
                     if at[1:].lower() not in paths:
