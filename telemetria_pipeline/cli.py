@@ -487,8 +487,6 @@ def privacy_erase(
         click.echo("\n".join([f"{len(uris)} {what}", *(f"  {uri}" for uri in uris)]))
     if done.alike:
         click.echo(f"Alike, and not erased; --name each that is the same person: {'; '.join(done.alike)}")
-    if really and settings.lake.startswith("s3://"):
-        click.echo("The bucket keeps earlier versions of these objects: delete them too (docs/privacy.md).")
     if not really:
         click.echo("Nothing was written. With --yes and --reason it is done.")
 

@@ -28,8 +28,9 @@ from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.boletim_files import RAW as RAW_BOLETINS
 from telemetria_pipeline.steps.hours import RAW as RAW_TELEMETRY
 from telemetria_pipeline.steps.people import FOLDER as PRIVATE
-from telemetria_pipeline.steps.people import People
+from telemetria_pipeline.steps.people import PEOPLE, People
 from telemetria_pipeline.steps.reference import FOLDER as REFERENCE
+from telemetria_pipeline.storage.buckets import forget_versions
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.lock import locked
 from telemetria_pipeline.storage.object_store import ObjectStore
@@ -94,6 +95,7 @@ def erase(
                 "changed": len(done.changed),
                 "removed": [person.text(uri) for uri in done.removed],
             }
+            forget_versions([*done.changed, *done.removed, held.store.uri(PEOPLE)])
             held.update_json(LOG, lambda found: found if said in (found or []) else [*(found or []), said])
     return done
 

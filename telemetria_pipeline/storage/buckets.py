@@ -5,7 +5,7 @@ encryption with a key of one's own stays, other people's lifecycle rules stay, a
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,40 @@ def init_storage(addresses: Mapping[str, str]) -> list[str]:
     if not any(": changed: " in line for line in lines):
         lines.append("Nothing changed: the storage is set up.")
     return lines
+
+
+def forget_versions(uris: Iterable[str]) -> int:
+    """Delete what a versioned bucket keeps of these objects (`s3://bucket/key`) beside what is there now.
+
+    How many versions were deleted; an object in a folder has none. Raises `StorageError`.
+    """
+    found = map(parse_address, (uri for uri in uris if uri.startswith("s3://")))
+    places = [place for place in found if isinstance(place, Bucket)]
+    if not places:
+        return 0
+    from botocore.exceptions import BotoCoreError, ClientError
+    from dagster_aws.s3 import S3Resource
+
+    drop_empty_aws_variables()
+    s3, gone = S3Resource(region_name=os.environ.get("AWS_REGION")).get_client(), 0
+    for bucket, key in places:
+        try:
+            pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+            kept = [
+                v
+                for page in pages
+                for kind in ("Versions", "DeleteMarkers")
+                for v in page.get(kind, [])
+                if v["Key"] == key
+            ]
+            newest = next((v["VersionId"] for v in kept if v["IsLatest"] and "ETag" in v), None)
+            for version in kept:
+                if version["VersionId"] != newest:
+                    s3.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
+                    gone += 1
+        except (ClientError, BotoCoreError) as error:
+            raise explain(f"s3://{bucket}/{key}", str(error)) from None
+    return gone
 
 
 def _folder(folder: Path) -> Iterator[str]:
