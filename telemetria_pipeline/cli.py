@@ -291,18 +291,20 @@ def cycle_show(key: "Cycle") -> None:
 @cycle.command("close")
 @click.argument("key", type=CYCLE, metavar="CYCLE")
 @click.option(
-    "--force",
-    is_flag=True,
-    help="Close although days, hours or vehicles are missing; the closing names them.",
+    "--despite",
+    metavar="REASON",
+    default="",
+    help="Why it is closed although days, hours, files or vehicles are missing; the closing keeps it, and "
+    "names them.",
 )
-def cycle_close(key: "Cycle", force: bool) -> None:
+def cycle_close(key: "Cycle", despite: str) -> None:
     """Freeze the bill of a CYCLE; what arrives later becomes adjustments of the next one."""
     from telemetria_pipeline.steps.cycle import close_cycle, look_at
     from telemetria_pipeline.steps.lake import open_lake
 
     settings = Settings.load()
     lake = open_lake(settings)
-    close_cycle(lake, key, settings, force=force)
+    close_cycle(lake, key, settings, despite=despite)
     click.echo(_cycle_text(look_at(lake, key, settings), settings))
     click.echo(
         f"\nMaterialize `measurement` para {key.key}: a medição no lake ainda diz que o ciclo está aberto.\n"

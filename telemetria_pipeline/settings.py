@@ -76,10 +76,15 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds before such a retry.",
     )
-    recapture_hours: int = Field(
-        48,
-        ge=0,
-        description="How far back open and missing hours are captured again by schedule.",
+    recapture_days: int = Field(
+        62,
+        ge=1,
+        description="How far back hours that are open or missing are asked for again.",
+    )
+    amendment_days: str = Field(
+        "1 3 10",
+        pattern=r"^\d+(\s+\d+)*$",
+        description="At which ages, in days, a day is captured again: carriers amend trips. `0`: at none.",
     )
 
     boletim_partial: bool = Field(
@@ -205,6 +210,11 @@ class Settings(BaseSettings):
     def calendar(self) -> Calendar:
         """Hours, days and cycles in the contract's zone."""
         return Calendar(self.timezone, self.start)
+
+    @property
+    def amendment_ages(self) -> list[int]:
+        """The ages, in days, at which a day is captured once more."""
+        return [age for age in map(int, self.amendment_days.split()) if age]
 
     @property
     def pseudonyms(self) -> str:

@@ -107,7 +107,6 @@ def two_sources(carrier, monkeypatch, tmp_path):
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
     monkeypatch.setenv("TELEMETRIA_SOURCES", str(tmp_path / "sources.yaml"))
     monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path / 'lake'}")
-    monkeypatch.setenv("TELEMETRIA_RECAPTURE_HOURS", "6")
     monkeypatch.setenv("CARRIER_TOKEN", TOKEN)
     carrier.as_of = None
     settings = Settings.load()
@@ -128,11 +127,12 @@ def test_sources_says_of_each_when_it_last_answered_and_what_is_wrong(two_source
     assert abs(
         datetime.now() - datetime.strptime(alfa["last_answer"], "%Y-%m-%d %H:%M")  # the contract's clock
     ) < timedelta(days=1)
-    assert alfa["missing"] == len(two_sources) - 1
+    # Before the first hour that was asked for nothing is owed.
+    assert alfa["missing"] == len(two_sources) - 3
     assert alfa["open"] == state.count("open")
-    assert alfa["oldest_gap"] == two_sources[0]
+    assert alfa["oldest_gap"] == two_sources[3 - alfa["open"]]
     assert alfa["problem"] is None
-    assert (beta["last_answer"], beta["last_hour"], beta["missing"]) == (None, None, len(two_sources))
+    assert (beta["last_answer"], beta["last_hour"], beta["missing"]) == (None, None, 0)
     assert "beta.yaml: feilds: unknown key" in beta["problem"]
     assert TOKEN not in done.output
 

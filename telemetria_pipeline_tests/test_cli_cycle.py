@@ -50,9 +50,9 @@ def test_what_is_missing_is_shown_and_can_be_accepted(lake):
     sentence = "Dias sem conferência (materialize `validated_trips`): 19/02."
     assert f"Pendente:\n  {sentence}" in cycle("show", KEY)[1]
     code, said = cycle("close", KEY)
-    assert (code, sentence in said, "--force" in said) == (1, True, True)
-    code, said = cycle("close", KEY, "--force")
-    assert (code, f"Fechado assim mesmo:\n  {sentence}" in said) == (0, True)
+    assert (code, sentence in said, "--despite" in said) == (1, True, True)
+    code, said = cycle("close", KEY, "--despite", "o carro 12 quebrou")
+    assert (code, f"Fechado assim mesmo (o carro 12 quebrou):\n  {sentence}" in said) == (0, True)
 
 
 def test_damage_to_a_closed_cycle_is_told(lake):

@@ -21,7 +21,7 @@ FLOORS = [
     {"steps"},
     {"defs"},
     {"definitions"},
-    {"demo", "simulator"},
+    {"demo", "simulator", "workers"},
     {"cli"},
 ]
 FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

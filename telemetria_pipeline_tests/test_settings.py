@@ -56,7 +56,7 @@ def test_what_is_given_by_name_goes_before_the_environment(name, monkeypatch):
         "api_token": "hush", "api_profile": "motive", "timezone": ZoneInfo("America/Cuiaba"),
         "start": date(2026, 1, 1), "km_share": Decimal("0.05"), "km_minimum": Decimal("2"),
         "min_coverage": Decimal("0.5"), "pseudonym_key": "hush", "seal_key": "hush", "boletim_partial": True,
-        "unknown_plate": "erro",
+        "unknown_plate": "erro", "amendment_days": "2",
     }  # fmt: skip
     monkeypatch.setenv(Settings.variable(name), str(getattr(default, name) or ""))
     changed = Settings.load(**{name: others.get(name, 7)})

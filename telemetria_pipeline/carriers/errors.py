@@ -77,6 +77,10 @@ class BusyInBody(TransientError):
     """An answer that the profile calls a passing error (`means: retry`)."""
 
 
+class NotAsked(TransientError):
+    """An hour that was not asked for, because the carrier gave no answer for those before it."""
+
+
 class AuthError(PermanentError):
     """401 or 403: the token is missing, wrong, expired or not allowed. `expired`: a new one may do."""
 

@@ -33,6 +33,7 @@ class Closing(Sealed):
     beside: dict[date, str] = {}  # the same of days around it whose odometers were looked at; empty: none yet
     reference: str  # digest of `vehicles` and `contracts`
     accepted: list[str] = []  # what was still missing, and was closed without
+    reason: str = ""  # why; empty where nothing was missing
     files: dict[str, str] = {}  # key of each frozen object -> SHA-256 of its bytes
 
     @property

@@ -5,6 +5,12 @@ from datetime import datetime
 from pydantic import BaseModel
 
 
+def standing(state: str, captured_at: datetime | None, settles_at: datetime | None, now: datetime) -> str:
+    """An hour's state, `open` where another capture may hold more: it was taken before the hour settled."""
+    early = captured_at and settles_at and captured_at < settles_at <= now
+    return "open" if early else state
+
+
 class Redaction(BaseModel):
     """That a person was erased from bytes that are kept: when, why, and what the bytes' hash was before.
 
@@ -71,7 +77,10 @@ class Capture(BaseModel):
 
 
 class Failure(BaseModel):
-    """Why the last try got no answer; gone once a later one does."""
+    """Why the last try got no answer; gone once a later one does.
+
+    `attempts` counts the runs in a row that failed; a person's run begins to count anew.
+    """
 
     run_id: str
     attempts: int
@@ -105,8 +114,7 @@ class HourManifest(BaseModel):
             return self.state
         if self.published != self.current.id:
             return "missing"
-        settles = self.current.settles_at
-        return "open" if settles and self.current.captured_at < settles <= now else self.state
+        return standing(self.state, self.current.captured_at, self.current.settles_at, now)
 
 
 class Withdrawal(BaseModel):

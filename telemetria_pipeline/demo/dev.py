@@ -1,17 +1,16 @@
 """Dagster's UI beside the simulated carriers, with the demo's history in it."""
 
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date
 from pathlib import Path
-
-import dagster as dg
 
 from telemetria_pipeline.defs.partitions import CALENDAR
 from telemetria_pipeline.defs.resources import PipelineResource
@@ -38,31 +37,36 @@ def run_dev(port: int, say: Callable[[str], None]) -> int:
 
     Returns the exit code of Dagster.
     """
-    if real_sources(Settings.load()):
-        with dagster_home() as instance:
-            fail_orphans(instance)
-        return _dagster(port)
-    if read_manifest(PipelineResource().lake(), CALENDAR.hour(f"{DAY}-00:00", "miragem")) is None:
-        run_demo(say)
-    # The demo's day is long over; a boletim that is dropped for it is to be audited all the same.
-    since = (date.today() - DAY).days + CYCLE_DAYS
-    os.environ.setdefault("TELEMETRIA_AUDIT_DAYS", str(since))
-    # What was down on the demo's day answers again: whoever asks for its hours now gets them.
-    with simulated_carriers(as_of=None, outages=()) as apis, dagster_home() as instance:
-        fail_orphans(instance)
-        say(f"Simulated carriers, in {SOURCES_FILE}: {', '.join(f'{n} at {a.url}' for n, a in apis.items())}")
-        say(f"Dagster at http://127.0.0.1:{port}")
-        return _dagster(port)
+    with dagster_home() as instance, _only_one(instance.root_directory):
+        if real_sources(Settings.load()):
+            return _dagster(port)
+        if read_manifest(PipelineResource().lake(), CALENDAR.hour(f"{DAY}-00:00", "miragem")) is None:
+            run_demo(say)
+        # The demo's day is long over; a boletim that is dropped for it is to be audited all the same, and
+        # nobody waits for what the carriers would have sent since.
+        since = (date.today() - DAY).days + CYCLE_DAYS
+        os.environ.setdefault("TELEMETRIA_AUDIT_DAYS", str(since))
+        os.environ.setdefault("TELEMETRIA_RECAPTURE_DAYS", "1")
+        # What was down on the demo's day answers again: whoever asks for its hours now gets them.
+        with simulated_carriers(as_of=None, outages=()) as apis:
+            addresses = ", ".join(f"{name} at {api.url}" for name, api in apis.items())
+            say(f"Simulated carriers, in {SOURCES_FILE}: {addresses}")
+            say(f"Dagster at http://127.0.0.1:{port}")
+            return _dagster(port)
 
 
-def fail_orphans(instance: dg.DagsterInstance) -> None:
-    """Say of the runs that an earlier Dagster left behind when it was killed that they failed.
-
-    Their processes died with it, but nothing tells the database: they would hold their pool for ever.
-    """
-    left = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
-    for run in instance.get_runs(dg.RunsFilter(statuses=left)):
-        instance.report_run_failed(run, "Its process died with the Dagster that had launched it")
+@contextmanager
+def _only_one(home: str) -> Iterator[None]:
+    """Keep a second Dagster off this home: two daemons would start each run twice."""
+    with (Path(home) / "dev.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"`make dev` is running already in {home}: stop it first, or set DAGSTER_HOME and "
+                "TELEMETRIA_LAKE to folders of their own"
+            ) from None
+        yield
 
 
 def _dagster(port: int) -> int:

@@ -34,7 +34,7 @@ def cycle_text(
     Args:
         totals: a row an operation, then one of all, as `core.billing.bill.totals` gives them.
         adjustments: contract ADJUSTMENTS.
-        closing: `closed_at`, `hash`, `seal` and versions; None while the cycle is open.
+        closing: `closed_at`, `hash`, `seal`, `reason` and versions; None while the cycle is open.
         missing: sentences about what is missing or left out, or was when it was closed.
         zone: whose clock tells when it was closed.
     """
@@ -54,10 +54,16 @@ def cycle_text(
             "",
             f"Ajustes de ciclos fechados: {number(len(adjustments), 0)} {lines}, "
             f"{brl(sum(adjustments['ajuste_brl'], start=_ZERO))}",
-            *([("Fechado assim mesmo:" if closing else "Pendente:")] if missing else []),
+            *([_heading(closing)] if missing else []),
             *(f"  {said}" for said in missing),
         ]
     )
+
+
+def _heading(closing: Mapping[str, Any] | None) -> str:
+    if closing is None:
+        return "Pendente:"
+    return f"Fechado assim mesmo ({closing['reason']}):" if closing["reason"] else "Fechado assim mesmo:"
 
 
 def verified_text(cycles: Sequence[str], days: int, seal: str, problems: Sequence[str]) -> str:

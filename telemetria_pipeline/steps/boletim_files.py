@@ -66,6 +66,12 @@ def returned_files(lake: Lake, start: datetime, end: datetime) -> list[FileManif
     return sorted(first.values(), key=lambda m: m.received_at)
 
 
+def undecided_files(lake: Lake, start: datetime, end: datetime) -> list[FileManifest]:
+    """The files received in the window that have no verdict yet, in their order."""
+    received = manifests_of(lake, files_received(lake, start, end))
+    return sorted((m for m in received if m.verdict is None), key=lambda m: m.received_at)
+
+
 def name_of(key: str) -> str:
     """The name by which files correct each other: where one landed, great and small letters alike."""
     return key.casefold()

@@ -43,12 +43,12 @@ class _Records:
 
 
 def capture_hour(
-    lake: Lake, client: CarrierClient, profile: Profile, hour: Hour, run_id: str
+    lake: Lake, client: CarrierClient, profile: Profile, hour: Hour, run_id: str, by_hand: bool = False
 ) -> tuple[HourManifest, CleanedHour]:
     """Ask the carrier for the hour, keep every page as received, and say so in the manifest.
 
     An earlier capture is never touched: each has a folder of its own. Without an answer the manifest
-    keeps the failure, and the earlier capture stays current.
+    keeps the failure, and the earlier capture stays current; its failures are counted, `by_hand` anew.
 
     Returns:
         The manifest, and the capture's rows judged.
@@ -102,7 +102,7 @@ def capture_hour(
     except Exception as error:
         manifest.failure = Failure(
             run_id=run_id,
-            attempts=(manifest.failure.attempts if manifest.failure else 0) + 1,
+            attempts=_attempts(manifest.failure, run_id, by_hand),
             error=shown_text(error),
             at=datetime.now(UTC),
             permanent=isinstance(error, PermanentError),
@@ -132,6 +132,13 @@ def capture_hour(
         manifest.state = cleaned.ledger.state
         write_manifest(lake, hour, manifest)
     return manifest, cleaned
+
+
+def _attempts(last: Failure | None, run_id: str, by_hand: bool) -> int:
+    """How many runs in a row have failed; a person's is the first of them."""
+    if last and last.run_id == run_id:  # the same run, tried again
+        return last.attempts
+    return 1 if last is None or by_hand else last.attempts + 1
 
 
 def read_capture(lake: Lake, profile: Profile, hour: Hour, capture: Capture) -> CleanedHour:

@@ -35,11 +35,12 @@ from telemetria_pipeline.core.billing.patterns import find_patterns
 from telemetria_pipeline.core.billing.reconciliation import reconcile
 from telemetria_pipeline.core.billing.seal import chain_problems
 from telemetria_pipeline.core.billing.tariffs import price_trips, tariffs_version
+from telemetria_pipeline.core.boletim.inbox import is_passing
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audited_days import read_days
 from telemetria_pipeline.steps.beside import Beside, frame_of, read_beside
-from telemetria_pipeline.steps.boletim_files import returned_files
+from telemetria_pipeline.steps.boletim_files import returned_files, undecided_files
 from telemetria_pipeline.steps.closed_cycles import (
     ClosingLog,
     CycleRefused,
@@ -55,10 +56,12 @@ from telemetria_pipeline.steps.closed_cycles import (
     read_log,
     refuse,
 )
+from telemetria_pipeline.steps.intake import landed_files
 from telemetria_pipeline.steps.reference import ReferenceTables, read_tables
 from telemetria_pipeline.steps.staleness import STATES, read_states, stale_days
 from telemetria_pipeline.steps.versions import earlier_versions
 from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.object_store import ObjectStore
 
 _CHANGED = "A conta do ciclo {} mudou desde que foi feita pela última vez."
 _AT_ONCE = 31  # days
@@ -143,13 +146,14 @@ def bill_cycle(lake: Lake, cycle: Cycle, settings: Settings) -> BilledCycle:
 
 
 def close_cycle(
-    lake: Lake, cycle: Cycle, settings: Settings, now: datetime | None = None, force: bool = False
+    lake: Lake, cycle: Cycle, settings: Settings, now: datetime | None = None, despite: str = ""
 ) -> Closing:
     """Freeze the cycle's bill as it was last made and looked at.
 
     Args:
         now: when it is closed; None: now.
-        force: close although days, hours or vehicles are missing; they are named in the closing.
+        despite: why it is closed although days, hours, files or vehicles are missing; these and the reason
+            are named in the closing.
 
     Raises:
         CycleRefused: it is closed already (then its `closing.json` is written where it was not), not over,
@@ -163,8 +167,8 @@ def close_cycle(
     if stored is None:
         raise CycleRefused([_never_billed(cycle)])
     gaps = [*gaps_of(lake, cycle, settings), *left_out(stored[PRICED_TRIPS])]
-    if not force:
-        refuse([*gaps, *(["Para fechar mesmo assim, use --force."] if gaps else [])])
+    if not despite.strip():
+        refuse([*gaps, *(['Para fechar mesmo assim, diga por quê: --despite "motivo".'] if gaps else [])])
     read, reference = _read(lake, cycle, None, settings), read_tables(lake)
     tables = _make(lake, read, reference, log.before(cycle), settings)
     digest = content_hash(tables)
@@ -186,6 +190,7 @@ def close_cycle(
         beside=read.beside.digests,
         reference=_digest_of(reference),
         accepted=gaps,
+        reason=despite.strip() if gaps else "",
     )
     closing = freeze(lake, log, closing, tables, settings)
     _write(lake, cycle, tables)  # a bill may have been made since the stored one was compared
@@ -275,6 +280,8 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
     priced = PRICED_TRIPS.empty() if stored is None else PRICED_TRIPS.frame(stored)
     since, until = settings.calendar.day(cycle.first)[0], settings.calendar.day(cycle.last)[1]
     returned = returned_files(lake, since, until + _SENT_LATE)
+    undecided = undecided_files(lake, since, until + _SENT_LATE)
+    in_inbox = [f.key for f in landed_files(ObjectStore.open(settings.inbox)) if not is_passing(f.key)]
     acceptances = read_tables(lake).acceptances
     if acceptances is not None:
         acceptances = acceptances[acceptances["data"].between(str(cycle.first), str(cycle.last))]
@@ -287,6 +294,10 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
         "Boletins devolvidos que ainda não voltaram corrigidos": [
             f"{m.name} ({m.received_at.astimezone(settings.timezone):%d/%m})" for m in returned
         ],
+        "Boletins recebidos e ainda sem veredito (materialize a partição deles em `boletim_trips`)": [
+            m.name for m in undecided
+        ],
+        "Arquivos na caixa de entrada, ainda não lidos": in_inbox,
         "Veículos sob contrato que rodaram em dias sem boletim": undeclared_days(priced),
         "Medido e não declarado, retido até que se declare ou aceite": held(priced),
         "Aceites que não nomeiam viagem alguma sem declaração": idle(

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.raw import standing
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.storage.lake import Lake
@@ -47,6 +48,7 @@ class HourEntry(BaseModel):
     """A published hour: its state, its trips' digest and number, their capture and their last arrival.
 
     `unheard` are the vehicles that the source was asked for in vain: of them the hour is not known.
+    `settles_at` is when a capture holds every trip of the hour, `captured_at` when this one was taken.
     """
 
     state: str
@@ -55,6 +57,12 @@ class HourEntry(BaseModel):
     capture: str
     until: datetime | None
     unheard: list[UnheardVehicle] = []
+    captured_at: datetime | None = None
+    settles_at: datetime | None = None
+
+    def standing(self, now: datetime) -> str:
+        """The state as a recapture sees it; see `contracts.raw.standing`."""
+        return standing(self.state, self.captured_at, self.settles_at, now)
 
     @property
     def version(self) -> str:
@@ -132,6 +140,17 @@ def record_file(lake: Lake, file: str, by_day: dict[date, pd.DataFrame], before:
         lake.store.delete(_file_key(day, file))
 
 
+def hours_of_source(lake: Lake, source: str, first: date, last: date) -> dict[str, HourEntry]:
+    """The published hours of a source on these days, by key. It costs what `DayIndex.read` costs of hours."""
+    index = DayIndex()
+    index._take(lake, HOURS, SourceDay, index.sources, first, last, source)
+    return {
+        f"{day}-{name[:2]}:00{name[2:]}": entry
+        for day, sources in index.sources.items()
+        for name, entry in (sources[source].hours.items() if source in sources else ())
+    }
+
+
 def files_declaring(lake: Lake, days: Iterable[date]) -> list[str]:
     """The files that declare trips of these days, sorted."""
     found = (info.key for day in days for info in lake.store.list(f"{FILES}/data={day}"))
@@ -165,9 +184,11 @@ class DayIndex:
         into: dict[date, dict[str, _Entry]],
         first: date,
         last: date,
+        only: str = "",
     ) -> None:
-        end = f"{folder}/data={last + _DAY}"
-        listed = [i for i in lake.store.list(folder, after=f"{folder}/data={first}") if i.key < end]
+        end, named_so = f"{folder}/data={last + _DAY}", f"/fonte={only}.json" if only else ""
+        found = lake.store.list(folder, after=f"{folder}/data={first}")
+        listed = [i for i in found if i.key < end and i.key.endswith(named_so)]
 
         def read(info: ObjectInfo) -> _Entry | None:
             return lake.read_model(info.key, model)  # None where it was deleted since it was listed

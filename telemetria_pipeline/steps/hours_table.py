@@ -1,7 +1,6 @@
 """The hours and the sources as a person asks for them: what is known of each, and where its rows went."""
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -11,10 +10,10 @@ from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.contracts.telemetry import LEDGER
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.settings import Settings
-from telemetria_pipeline.steps.hours import Sources, expected_hours, last_known, read_manifest
+from telemetria_pipeline.steps.backlog import backlog
+from telemetria_pipeline.steps.hours import Sources, expected_hours, read_manifest
 from telemetria_pipeline.storage.lake import Lake
 
-_READERS = 8  # S3 answers each in its own time
 COUNTS = ["received", "accepted", "duplicate", "rejected", "out_of_window", "in_progress"]
 COLUMNS = ["hour", "state", "requests", "retries", *COUNTS]
 
@@ -50,35 +49,27 @@ def hours_table(lake: Lake, hours: Iterable[Hour]) -> pd.DataFrame:
 
 
 def sources_table(lake: Lake, sources: Sources, settings: Settings, now: datetime) -> pd.DataFrame:
-    """One row a source: its last answer and the gaps of its last `recapture_hours`.
+    """One row a source: its last answer and the gaps of its last `recapture_days`.
 
     Columns: `source`, `profile`, `last_answer` (when an hour was last captured), `last_hour` (the newest one
-    that was), `missing` and `open` (hours), `oldest_gap` (the first of them), `problem` (why it cannot be
-    asked, or what it last refused).
+    that was), `missing`, `open` and `given_up` (hours; the last are missing too), `oldest_gap` (the first of
+    them), `problem` (why it cannot be asked, or what it last refused).
     """
-    since = now - timedelta(hours=settings.recapture_hours)
     rows = []
     for source in sources.values():
-        hours = expected_hours(source, settings.calendar, since, now)
-        with ThreadPoolExecutor(_READERS) as readers:
-            manifests = readers.map(lambda hour: last_known(lake, hour), hours)
-            known = {hour.key: manifest for hour, manifest in zip(hours, manifests, strict=True)}
-        captured = {key: m.current for key, m in known.items() if m and m.current}
-        states = {key: m.standing(now) if m else "missing" for key, m in known.items()}
-        gaps = [key for key, state in states.items() if state in ("missing", "open")]
-        refused = [m.failure.error for m in known.values() if m and m.failure]
-        answers = [capture.captured_at for capture in captured.values()]
-        last = max(answers, default=None)
+        found = backlog(lake, source, settings.calendar, now, timedelta(days=settings.recapture_days))
+        states, last = [*found.states.values()], found.answered_at
         rows.append(
             {
                 "source": source.name,
                 "profile": source.profile,
                 "last_answer": f"{last.astimezone(settings.timezone):%Y-%m-%d %H:%M}" if last else None,
-                "last_hour": max(captured, default=None),
-                "missing": sum(state == "missing" for state in states.values()),
-                "open": sum(state == "open" for state in states.values()),
-                "oldest_gap": min(gaps, default=None),
-                "problem": source.problem() or (refused[-1] if refused else None),
+                "last_hour": found.last_hour,
+                "missing": states.count("missing"),
+                "open": states.count("open"),
+                "given_up": sum(hour.given_up for hour in found.owed),
+                "oldest_gap": min(found.states, default=None),
+                "problem": source.problem() or found.error,
             }
         )
     return pd.DataFrame(rows)

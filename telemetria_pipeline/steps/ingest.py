@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.carriers.client import CarrierClient
-from telemetria_pipeline.carriers.errors import AuthError, PermanentError
+from telemetria_pipeline.carriers.errors import AuthError, NotAsked, PermanentError, TransientError
 from telemetria_pipeline.carriers.profile import Profile
 from telemetria_pipeline.contracts.raw import HourManifest
+from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
 from telemetria_pipeline.steps.hours import RAW, last_known, read_manifest
 from telemetria_pipeline.steps.publish import (
@@ -18,6 +19,8 @@ from telemetria_pipeline.steps.publish import (
     recheck_hour,
 )
 from telemetria_pipeline.storage.lake import Lake
+
+_UNANSWERED = 3  # hours in a row after which a run asks for no more
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ def ingest_hours(
     hours: Iterable[Hour],
     run_id: str,
     publish: bool,
+    by_hand: bool = False,
     pseudonym_key: str = "",
 ) -> Iterator[HourOutcome]:
     """Capture the hours with `client`, if there is one, and publish their trips if `publish`.
@@ -49,52 +53,66 @@ def ingest_hours(
     checked.
     `pseudonym_key`: see `People.configured`.
     A run that is tried again asks the carrier only for what it has not got yet, and reports an hour once.
+    Of a carrier that answers nothing, three hours in a row, the others are not asked.
     """
-    refused: AuthError | None = None
+    asking = _Asking(client, run_id, by_hand) if client else None
     for hour in hours:
         try:
-            yield _ingest(lake, profile, client, hour, run_id, publish, pseudonym_key, refused)
+            yield _ingest(lake, profile, asking, hour, publish, pseudonym_key)
         except Exception as error:  # whatever it is, the other hours go on
-            refused = error if isinstance(error, AuthError) else refused
             answers = {error.check: error.problem} if isinstance(error, TablesRefused) else {}
             yield HourOutcome(hour, last_known(lake, hour), answers=answers, error=error)
 
 
+@dataclass
+class _Asking:
+    """A run's way to the carrier, and what it was told so far: who is refused does not insist."""
+
+    client: CarrierClient
+    run_id: str
+    by_hand: bool
+    unanswered: int = 0  # hours in a row
+    refused: AuthError | None = None
+
+    def capture(
+        self, lake: Lake, profile: Profile, hour: Hour, manifest: HourManifest | None
+    ) -> tuple[HourManifest, CleanedHour]:
+        if self.refused:
+            raise self.refused
+        if self.unanswered >= _UNANSWERED:
+            raise NotAsked(
+                f"{hour.key} was not asked for: the carrier did not answer for the hours before it"
+            )
+        failure = manifest.failure if manifest else None
+        if failure and failure.run_id == self.run_id and failure.permanent:
+            raise PermanentError(failure.error)
+        try:
+            captured = capture_hour(lake, self.client, profile, hour, self.run_id, self.by_hand)
+        except AuthError as error:
+            self.refused = error
+            raise
+        except TransientError:
+            self.unanswered += 1
+            raise
+        self.unanswered = 0
+        return captured
+
+
 def _ingest(
-    lake: Lake,
-    profile: Profile,
-    client: CarrierClient | None,
-    hour: Hour,
-    run_id: str,
-    publish: bool,
-    pseudonym_key: str,
-    refused: AuthError | None,
+    lake: Lake, profile: Profile, asking: _Asking | None, hour: Hour, publish: bool, pseudonym_key: str
 ) -> HourOutcome:
     manifest, cleaned = read_manifest(lake, hour), None
-    if client and manifest and _answered_in(run_id, manifest):
-        if publish and manifest.published == manifest.captures[-1].id:
+    if asking and manifest and manifest.current and manifest.current.run_id == asking.run_id:
+        if publish and manifest.published == manifest.current.id:
             return HourOutcome(hour, answers=recheck_hour(lake, hour, manifest))
-    elif client:
-        _do_not_insist(run_id, manifest, refused)
-        manifest, cleaned = capture_hour(lake, client, profile, hour, run_id)
+    elif asking:
+        manifest, cleaned = asking.capture(lake, profile, hour, manifest)
     if manifest is None or manifest.current is None:
         raise NoCapture(f"{hour.key} was never captured; materialise {RAW} for it first")
-    captured = manifest if client else None
+    captured = manifest if asking else None
     if publish:
         cleaned = cleaned or read_capture(lake, profile, hour, manifest.current)
         published = publish_hour(lake, hour, manifest, cleaned, pseudonym_key)
         return HourOutcome(hour, captured, published, published.problems)
-    answers = {} if client else recheck_hour(lake, hour, manifest)
+    answers = {} if asking else recheck_hour(lake, hour, manifest)
     return HourOutcome(hour, captured, answers=answers)
-
-
-def _answered_in(run_id: str, manifest: HourManifest) -> bool:
-    return bool(manifest.current and manifest.current.run_id == run_id)
-
-
-def _do_not_insist(run_id: str, manifest: HourManifest | None, refused: AuthError | None) -> None:
-    """Raise what the carrier has already answered for good: to the token, or to this hour in this run."""
-    if refused:
-        raise refused
-    if manifest and manifest.failure and manifest.failure.run_id == run_id and manifest.failure.permanent:
-        raise PermanentError(manifest.failure.error)

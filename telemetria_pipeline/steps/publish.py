@@ -96,6 +96,8 @@ def publish_hour(
         capture=capture.id,
         until=cleaned.trips["chegada_utc"].max().to_pydatetime() if written.rows else None,
         unheard=_unheard(cleaned.unheard),
+        captured_at=capture.captured_at,
+        settles_at=capture.settles_at,
     )
     took_back = changes["gone"] or changes["altered"]
     record_hour(lake, hour, entry, _heard(cleaned.trips, hour), None if took_back else _digest(before))

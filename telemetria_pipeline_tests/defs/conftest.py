@@ -1,9 +1,10 @@
 """The whole pipeline as it runs: a real instance, a real carrier on a socket, a lake in a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
 import dagster as dg
 import pandas as pd
@@ -38,17 +39,18 @@ class Pipeline:
     lake: Lake
     folder: Path
 
-    def run(self, first: str, last: str | None = None, only: str | None = None) -> dg.ExecuteInProcessResult:
-        where = (
-            {"partition_key": first}
-            if last is None
-            else {
-                "tags": {
-                    "dagster/asset_partition_range_start": first,
-                    "dagster/asset_partition_range_end": last,
-                }
-            }
-        )
+    def run(
+        self,
+        first: str,
+        last: str | None = None,
+        only: str | None = None,
+        tags: Mapping[str, str] = MappingProxyType({}),
+    ) -> dg.ExecuteInProcessResult:
+        range_tags = {
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
+        }
+        where = {"partition_key": first, "tags": tags} if last is None else {"tags": {**range_tags, **tags}}
         return (
             build_definitions()
             .resolve_job_def("telemetry_job_main")

@@ -21,7 +21,7 @@ from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.core.audit.rows import ZONE, frame_of, hours, segments, trips
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, on, terms, vehicle
 
-SETTINGS = Settings.load()
+SETTINGS = Settings.load(inbox="file:./there-is-no-inbox")
 AFTER = datetime(2026, 3, 17, 12, tzinfo=UTC)
 LATER = AFTER + timedelta(days=32)
 

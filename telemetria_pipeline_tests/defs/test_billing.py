@@ -1,5 +1,6 @@
 """A cycle from audited days to a closed bill: in a lake, in a folder and on S3, and on a real instance."""
 
+import os
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import DAILY_KM
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PATTERNS, PRICED_TRIPS
+from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.billing.bill import totals
 from telemetria_pipeline.core.billing.closing import FROZEN
@@ -22,6 +24,8 @@ from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.billing.automation import cycle_daily
 from telemetria_pipeline.defs.billing.checks import parts_sum_to_totals
 from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.boletim_files import write_file_manifest
 from telemetria_pipeline.steps.closed_cycles import (
     CycleRefused,
     closing_key,
@@ -173,7 +177,7 @@ def test_a_cycle_closes_only_once_and_only_when_it_is_over_and_its_turn(cycle_la
     bill_cycle(cycle_lake, CYCLE.after, SETTINGS)
     assert f"anterior, {CYCLE.key}, ainda está aberto" in refusal(cycle_lake, CYCLE.after, LATER)
     close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER)
-    assert "já foi fechado em 17/03/2026 às 09:00" in refusal(cycle_lake, force=True)
+    assert "já foi fechado em 17/03/2026 às 09:00" in refusal(cycle_lake, despite="a carta do dia 17")
 
 
 def test_what_was_looked_at_is_what_is_closed(cycle_lake):
@@ -197,9 +201,32 @@ def test_what_is_missing_is_named_and_accepted_only_on_purpose(cycle_lake):
     assert "Dias sem conferência (materialize `validated_trips`): 19/02." in said
     assert "em falta (`telemetria hours DIA` mostra quais): 20/02 (3 h)." in said
     assert "ainda não foram conferidos de novo: 25/02." in said
-    assert "--force" in said
-    closing = close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER, force=True)
+    assert "--despite" in said
+    closing = close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER, despite="a carta do dia 17")
     assert closing.accepted == gaps_of(cycle_lake, CYCLE, SETTINGS)
+    assert closing.reason == "a carta do dia 17"
+
+
+def test_files_without_a_verdict_keep_a_cycle_open(cycle_lake, tmp_path):
+    """Somebody dropped a boletim as it was closed: what it declares is not in the bill yet."""
+    bill_cycle(cycle_lake, CYCLE, SETTINGS)
+    (tmp_path / "inbox").mkdir()
+    (tmp_path / "inbox" / "garagem 7.csv").write_text("PLACA")
+    (tmp_path / "inbox" / ".lock").write_text("")
+    read = Settings.load(inbox=f"file:{tmp_path / 'inbox'}")
+    known = FileManifest(
+        file="turno-b.csv-1", key="turno b.csv", etag="", size=1, landed_at=AFTER, received_at=AFTER,
+        sha256="", original="raw_boletins/arquivo=turno-b.csv-1/original.csv",
+    )  # fmt: skip
+    cycle_lake.store.put(known.original, b"PLACA")
+    os.utime(tmp_path / "lake" / known.original, (AFTER.timestamp(), AFTER.timestamp()))
+    write_file_manifest(cycle_lake, known)
+    with pytest.raises(CycleRefused) as error:
+        close_cycle(cycle_lake, CYCLE, read, AFTER)
+    assert "ainda não lidos: garagem 7.csv." in str(error.value)
+    assert "ainda sem veredito (materialize a partição deles em `boletim_trips`): turno b.csv." in str(
+        error.value
+    )
 
 
 def test_what_nobody_declared_is_missing_from_the_cycle(cycle_lake):
@@ -250,7 +277,7 @@ def test_kilometres_that_nobody_pays_are_accepted_only_on_purpose(cycle_lake):
     assert look_at(cycle_lake, CYCLE, SETTINGS).missing == [said]
     assert measurement_of(cycle_lake, CYCLE, SETTINGS).left_out == [said]
     assert said in refusal(cycle_lake)
-    assert close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER, force=True).accepted == [said]
+    assert close_cycle(cycle_lake, CYCLE, SETTINGS, AFTER, despite="a carta do dia 17").accepted == [said]
 
 
 def test_a_bill_that_is_older_than_audit_or_contracts_is_told(cycle_lake):

@@ -217,7 +217,7 @@ def test_a_reading_that_comes_after_the_closing_is_an_adjustment(tmp_path):
     world.audit(first - 1, first)
     world.bill()
     assert paid(world, bus) == (OPEN, 70)
-    closing = close_cycle(world.lake, CYCLE, SETTINGS, at(first + 4, 7), force=True)
+    closing = close_cycle(world.lake, CYCLE, SETTINGS, at(first + 4, 7), despite="a carta do dia 17")
     assert closing.rows[ODOMETER_RECONCILIATION.name] == 1
 
     world.audit(first + 1, first + 1)

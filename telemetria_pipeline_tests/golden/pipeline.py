@@ -163,7 +163,7 @@ class GoldenPipeline:
 
     def close(self, cycle: Cycle) -> Closing:
         """Close the cycle, whatever hours or days are missing of it."""
-        return close_cycle(self.lake, cycle, self.settings, force=True)
+        return close_cycle(self.lake, cycle, self.settings, despite="a carta do dia 17")
 
     @property
     def files(self) -> list[FileManifest]:

@@ -9,12 +9,15 @@ import dagster as dg
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.carriers.errors import AuthError
 from telemetria_pipeline.carriers.sources import Source
+from telemetria_pipeline.contracts.raw import Failure
 from telemetria_pipeline.contracts.telemetry import TRIPS
+from telemetria_pipeline.core.telemetry.recapture import Owed
 from telemetria_pipeline.defs.failures import failures_end_the_run, log_failure, run_failure, worth_a_retry
 from telemetria_pipeline.defs.findings import Findings
 from telemetria_pipeline.defs.metadata import asset_facts, materialization, raw_metadata, trips_metadata
 from telemetria_pipeline.defs.partitions import CALENDAR, HOURLY
 from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.defs.runs import by_hand
 from telemetria_pipeline.defs.telemetry import checks
 from telemetria_pipeline.defs.telemetry.request_log import RequestLog
 from telemetria_pipeline.errors import shown_text
@@ -75,8 +78,9 @@ def telemetry_assets(source: Source) -> dg.AssetsDefinition:
             )
         hours, failures = _hours_of(context, lake, source), dict[str, Exception]()
         findings = Findings(check_specs, "hours", [hour.key for hour in hours])
-        run_id, publish = context.run.run_id, trips.key in selected
-        for outcome in ingest_hours(lake, profile, client, hours, run_id, publish, settings.pseudonyms):
+        run_id, publish, hand = context.run.run_id, trips.key in selected, by_hand(context.run.tags)
+        key = settings.pseudonyms
+        for outcome in ingest_hours(lake, profile, client, hours, run_id, publish, hand, key):
             if outcome.error:
                 requests.flush()
                 failures[outcome.hour.key] = outcome.error
@@ -148,6 +152,7 @@ def _events(outcome: HourOutcome, source: Source, lake: Lake) -> Iterator[Any]:
             metadata={
                 "hour_state": manifest.state if manifest else "missing",
                 "attempts": failure.attempts if failure else 0,
+                "asked_again": _when_again(failure),
                 "error": shown_text(outcome.error),
             },
         )
@@ -158,6 +163,16 @@ def _events(outcome: HourOutcome, source: Source, lake: Lake) -> Iterator[Any]:
     if published:
         metadata = trips_metadata(published)
         yield materialization(trips_key(source.name), hour.key, metadata, published.digest)
+
+
+def _when_again(failure: Failure | None) -> str:
+    """When the hour will be asked for once more, for people."""
+    if failure is None:
+        return "by the next recapture"
+    owed = Owed("", 0, failure.attempts, failure.at, failure.permanent)
+    if owed.given_up:
+        return f"given up after {failure.attempts} runs that failed: materialise the hour to begin anew"
+    return f"from {owed.due_at(None):%Y-%m-%d %H:%M} UTC on, or soon after the carrier has answered"
 
 
 def _may_pass(failures: Mapping[str, Exception]) -> bool:

@@ -4,7 +4,6 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from telemetria_pipeline.business_calendar import Hour
-from telemetria_pipeline.core.telemetry.recapture import hours_to_recapture
 
 
 @pytest.mark.parametrize(
@@ -14,20 +13,6 @@ from telemetria_pipeline.core.telemetry.recapture import hours_to_recapture
 def test_the_hour_that_a_zone_lives_twice_has_two_places(key, hora):
     hour = Hour("alfa", key, datetime.now(UTC), datetime.now(UTC))
     assert hour.partition == {"fonte": "alfa", "data": key[:10], "hora": hora}
-
-
-def test_open_missing_and_gaps_are_asked_for_again_but_not_the_time_before_the_pipeline():
-    newest_first = ["h6", "h5", "h4", "h3", "h2", "h1"]
-    states = {
-        "h6": None,
-        "h5": "captured",
-        "h4": "open",
-        "h3": "missing",
-        "h2": "confirmed_empty",
-        "h1": None,
-    }
-    assert hours_to_recapture(states, newest_first) == ["h6", "h4", "h3"]
-    assert hours_to_recapture({}, newest_first) == []
 
 
 def test_days_before_keep_the_clock_also_when_clocks_were_changed_between():
@@ -43,17 +28,3 @@ def test_the_second_of_two_same_hours_is_compared_with_the_one_hour_of_other_day
     start = datetime(2024, 11, 3, 1, fold=1, tzinfo=ZoneInfo("America/New_York"))
     hour = Hour("alfa", "2024-11-03-01:00-0500", start, start + timedelta(hours=1))
     assert [hour.days_before(n).key for n in (1, 2)] == ["2024-11-02-01:00", "2024-11-01-01:00"]
-
-
-@pytest.mark.parametrize(
-    ("since", "states", "due"),
-    [
-        ("h0", {"h3": "captured"}, ["h4", "h2", "h1"]),  # ran before the hours looked at
-        ("h0", {}, ["h4", "h3", "h2", "h1"]),  # and has been away for all of them
-        ("h2", {}, ["h4", "h3", "h2"]),
-        ("h3", {"h2": "missing"}, ["h4", "h3", "h2"]),  # what is known of an older hour counts as well
-        (None, {"h2": "captured"}, ["h4", "h3"]),
-    ],
-)
-def test_gaps_count_from_the_first_hour_that_was_ever_captured(since, states, due):
-    assert hours_to_recapture(states, ["h4", "h3", "h2", "h1"], since=since) == due

@@ -1,0 +1,89 @@
+"""What a source still owes: expected hours that are missing or open, from the first that was ever asked for.
+
+The index of days says which hours were published, a small object a day; manifests are read only of the hours
+that it does not settle, and of the last two days, where a run may have died between a capture and its tables.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from telemetria_pipeline.business_calendar import Calendar, Hour
+from telemetria_pipeline.carriers.sources import Source
+from telemetria_pipeline.contracts.raw import HourManifest
+from telemetria_pipeline.core.telemetry.recapture import Owed
+from telemetria_pipeline.steps.day_index import HourEntry, hours_of_source
+from telemetria_pipeline.steps.hours import RAW, expected_hours, last_known
+from telemetria_pipeline.storage.lake import Lake
+
+_LOOKED_AT = timedelta(hours=48)
+_READERS = 8  # S3 answers each in its own time
+_UNSETTLED = ("missing", "open")
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """The owed hours, oldest first, and their states by key (`missing`, `open`).
+
+    `answered_at`: when the carrier last answered for any hour; `last_hour`: the newest that was captured;
+    `error`: of the newest hour that was asked for, if that failed; `refused`: for good.
+    """
+
+    owed: list[Owed] = field(default_factory=list)
+    states: Mapping[str, str] = field(default_factory=dict)
+    answered_at: datetime | None = None
+    last_hour: str | None = None
+    error: str | None = None
+    refused: bool = False
+
+
+def backlog(lake: Lake, source: Source, calendar: Calendar, now: datetime, back: timedelta) -> Backlog:
+    """What the source owes of the hours that are over, `back` before now at most."""
+    began = _first_asked(lake, source, calendar, now)
+    hours = expected_hours(source, calendar, max(now - back, began), now)
+    if not hours:
+        return Backlog()
+    published = hours_of_source(lake, source.name, hours[0].day, hours[-1].day)
+    asked = [h for h in hours if h.end > now - _LOOKED_AT or not _settled(published.get(h.key), now)]
+    with ThreadPoolExecutor(_READERS) as readers:
+        manifests = readers.map(lambda hour: last_known(lake, hour), asked)
+        known = {h.key: m for h, m in zip(asked, manifests, strict=True) if m}
+    states = {h.key: known[h.key].standing(now) if h.key in known else "missing" for h in asked}
+    states = {key: state for key, state in states.items() if state in _UNSETTLED}
+    # On its first day the pipeline began with some hour.
+    first = hours[0].key if began < hours[0].start else min([*known, *published], default=hours[0].key)
+    owed = [
+        _owed(h, place, states[h.key], known.get(h.key))
+        for place, h in enumerate(hours)
+        if h.key in states and h.key >= first
+    ]
+    answers = [m.current.captured_at for m in known.values() if m.current]
+    captured = [key for key, m in known.items() if m.current]
+    failure = known[max(known)].failure if known else None
+    return Backlog(
+        owed,
+        {hour.key: states[hour.key] for hour in owed},
+        max([*answers, *(e.captured_at for e in published.values() if e.captured_at)], default=None),
+        max([*captured, *published], default=None),
+        failure.error if failure else None,
+        bool(failure and failure.permanent),
+    )
+
+
+def _first_asked(lake: Lake, source: Source, calendar: Calendar, now: datetime) -> datetime:
+    """The beginning of the first day that any hour was asked for of; now where none was."""
+    days = lake.store.folders(f"{RAW}/fonte={source.name}")
+    return calendar.day_named(days[0].removeprefix("data="))[0] if days else now
+
+
+def _settled(entry: HourEntry | None, now: datetime) -> bool:
+    return entry is not None and entry.standing(now) not in _UNSETTLED
+
+
+def _owed(hour: Hour, place: int, state: str, manifest: HourManifest | None) -> Owed:
+    capture, failure = (manifest.current, manifest.failure) if manifest else (None, None)
+    if failure:
+        return Owed(hour.key, place, failure.attempts, failure.at, failure.permanent)
+    captured_at = capture.captured_at if capture and state == "open" else None
+    return Owed(hour.key, place, captured_at=captured_at)
