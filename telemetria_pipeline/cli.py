@@ -482,7 +482,7 @@ def privacy_erase(
         "lost the person" if really else "would lose the person": done.changed,
         "removed: the person cannot be taken out" if really else "would be removed": done.removed,
         "STILL NAME THE PERSON (a bill, an audit, a report, a file's name, a file in the inbox)": done.left,
-        "could not be looked into (a picture, a PDF, a password): look for yourself": done.opaque,
+        "could not be looked into (a picture, a PDF, a password, damage): look for yourself": done.opaque,
     }
     click.echo(f"{done.looked_into} objects of the lake were looked into.")
     for what, uris in said.items():

@@ -36,6 +36,7 @@ _OPAQUE = (
     b"7z\xbc\xaf",
     b"\xd0\xcf\x11\xe0",
 )
+_ID = re.compile(r"_?id|uid|code|number|matr[ií]cula|external_?id", re.IGNORECASE)
 _DRIVERS_COLUMN = re.compile(r"motorista|condutor|driver", re.IGNORECASE)
 
 
@@ -97,11 +98,11 @@ class Person:
         if not isinstance(said, dict):
             return self.ids.get(str(said), said) if of_driver else said
         parts = self._parts(said)
-        own = of_driver or bool(parts)
         found = {}
         for key, value in said.items():
-            whose = bool(_OF_DRIVERS.search(key)) or (own and not isinstance(value, dict | list))
-            found[self.text(key)] = parts.get(key) or self.json(value, whose or of_driver)
+            # Beside the name only what is called an id is one: any other number may be anything.
+            whose = of_driver or _OF_DRIVERS.search(key) or (parts and _ID.fullmatch(key))
+            found[self.text(key)] = parts.get(key) or self.json(value, bool(whose))
         return found
 
     def _parts(self, said: Mapping[str, Any]) -> dict[str, str]:
@@ -122,21 +123,23 @@ class Person:
             return by_distinct(texts, lambda t: t.map(lambda v: self.ids.get(v, self.text(v))))
         return by_distinct(texts, lambda t: t.map(self.text))
 
-    def body(self, body: bytes) -> bytes:
-        """A file of whatever kind: a workbook (.xlsx), JSON, or text in the encoding that it has."""
+    def body(self, body: bytes, register: bool = False) -> bytes:
+        """A file of whatever kind: a workbook (.xlsx), JSON, or text in the encoding that it has.
+
+        Of a `register` (a list of drivers as text) the id goes from the lines that hold the name.
+        """
         if zipfile.is_zipfile(BytesIO(body)):
             return self._workbook(body)
         if (decoded := decoded_json(body)) is not None:
             erased = self.json(decoded)
             return body if erased == decoded else json.dumps(erased, ensure_ascii=False).encode()
         text, encoding = _decoded(body)
-        erased_text = "".join(self._line(line) for line in text.splitlines(keepends=True))
+        erased_text = "".join(self._line(line, register) for line in text.splitlines(keepends=True))
         return body if erased_text == text else erased_text.encode(encoding)
 
-    def _line(self, line: str) -> str:
-        """A line of text; in one that names the person, a cell that is the id goes as well."""
+    def _line(self, line: str, register: bool) -> str:
         erased = self.text(line)
-        if erased == line or not self.ids:
+        if erased == line or not register:
             return erased
         return "".join(self.ids.get(cell.strip(), cell) for cell in re.split(r"([;,\t\r\n])", erased))
 

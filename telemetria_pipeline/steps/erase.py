@@ -10,6 +10,7 @@ No run should be on its way: a table that is written meanwhile may be overwritte
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -33,7 +34,7 @@ from telemetria_pipeline.steps.reference import FOLDER as REFERENCE
 from telemetria_pipeline.storage.buckets import forget_versions
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.lock import locked
-from telemetria_pipeline.storage.object_store import ObjectStore
+from telemetria_pipeline.storage.object_store import ObjectStore, StorageError
 
 LOG = f"{PRIVATE}/erasures.json"
 _TABLES = {
@@ -131,23 +132,34 @@ class _Erasing:
         told = set()
         for key in keys:
             if key.startswith((f"{RAW_TELEMETRY}/", f"{RAW_BOLETINS}/")) and key.endswith("/manifest.json"):
-                told |= self._manifest(key)
+                with self._if_readable(self.lake.store, key):
+                    told |= self._manifest(key)
         for key in keys:
             folder = key.split("/")[0]
             if key in told or folder == PRIVATE:
                 continue
-            if key.endswith(".parquet"):
-                self._table(key, folder in _TABLES)
-            else:
-                self._object(self.lake.store, key, folder in _RECEIVED)
+            with self._if_readable(self.lake.store, key):
+                if key.endswith(".parquet"):
+                    self._table(key, folder in _TABLES)
+                else:
+                    self._object(self.lake.store, key, folder in _RECEIVED)
             self._name(self.lake.store, key)
         for info in self.inbox.list():
-            self._object(self.inbox, info.key, info.key.startswith(f"{ARCHIVE}/"), remove=True)
+            with self._if_readable(self.inbox, info.key):
+                self._object(self.inbox, info.key, info.key.startswith(f"{ARCHIVE}/"), remove=True)
             self._name(self.inbox, info.key)
         found = (self.done.changed, self.done.removed, self.done.left, self.done.opaque)
         return Erasure(
             self.done.pseudonyms, self.done.alike, len(keys), *(sorted(set(uris)) for uris in found)
         )
+
+    @contextmanager
+    def _if_readable(self, store: ObjectStore, key: str) -> Iterator[None]:
+        """What is damaged is said, and does not keep the others from being looked into."""
+        try:
+            yield
+        except (StorageError, pa.ArrowException):
+            self.done.opaque.append(store.uri(key))
 
     def _manifest(self, key: str) -> set[str]:
         """An hour's manifest and its pages, or a boletim's and its original; the keys that are done."""
@@ -215,7 +227,7 @@ class _Erasing:
         compressed = key.endswith(".zst") and store is self.lake.store
         body = self.lake.get_raw(key) if compressed else store.get(key)
         uri = store.uri(key)
-        erased = self._without(uri, body)
+        erased = self._without(uri, body, register=key.startswith(f"{REFERENCE}/"))
         if erased == body:
             return
         if not may_change or (erased is None and not remove):
@@ -235,10 +247,10 @@ class _Erasing:
         else:
             store.put(key, erased)
 
-    def _without(self, uri: str, body: bytes) -> bytes | None:
+    def _without(self, uri: str, body: bytes, register: bool = False) -> bytes | None:
         """The bytes without the person; None where the person cannot be taken out of them."""
         try:
-            erased = self.person.body(body)
+            erased = self.person.body(body, register)
             found = any(map(self._in, texts_of(erased)))
         except TooLarge:
             self.done.opaque.append(uri)

@@ -36,6 +36,8 @@ def test_json_loses_the_name_in_two_parts_and_the_id_where_a_driver_is_spoken_of
             {"id": 17, "speed": 17, "driver": {"id": 17, "first_name": "José", "last_name": "da Silva"}},
             {"vehicle": {"id": "17"}, "driverId": "17", "driver_name": "JOSÉ DA SILVA"},
             {"vehicle": {"id": "9"}, "driver": {"id": 9, "name": "Ana Lima"}, "note": "foi o josé da silva"},
+            {"id": 17, "name": "José da Silva", "age": 17},
+            {"vehicle_id": 17, "km": 17, "driver_name": "José da Silva", "driver_code": 17},
         ]
     }
     assert PERSON.json(page) == {
@@ -43,6 +45,8 @@ def test_json_loses_the_name_in_two_parts_and_the_id_where_a_driver_is_spoken_of
             {"id": 17, "speed": 17, "driver": {"id": ID, "first_name": WHO, "last_name": WHO}},
             {"vehicle": {"id": "17"}, "driverId": ID, "driver_name": WHO},
             {"vehicle": {"id": "9"}, "driver": {"id": 9, "name": "Ana Lima"}, "note": f"foi o {WHO}"},
+            {"id": ID, "name": WHO, "age": 17},
+            {"vehicle_id": 17, "km": 17, "driver_name": WHO, "driver_code": ID},
         ]
     }
 
@@ -51,7 +55,9 @@ def test_json_loses_the_name_in_two_parts_and_the_id_where_a_driver_is_spoken_of
 def test_a_csv_keeps_its_encoding_and_everything_else(encoding):
     csv = "MOTORISTA;ID;LOCAL\r\nJosé da Silva;17;São Paulo\r\nAna Lima;170;17\r\n"
     erased = f"MOTORISTA;ID;LOCAL\r\n{WHO};{ID};São Paulo\r\nAna Lima;170;17\r\n"
-    assert PERSON.body(csv.encode(encoding)).decode(encoding) == erased
+    assert PERSON.body(csv.encode(encoding), register=True).decode(encoding) == erased
+    boletim = PERSON.body(csv.encode(encoding)).decode(encoding)  # where 17 may be anything
+    assert boletim == erased.replace(ID, "17")
 
 
 def test_a_workbook_loses_cells_comments_and_author():

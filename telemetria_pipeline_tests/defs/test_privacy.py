@@ -89,7 +89,7 @@ def planted(folder: Path) -> World:
     assert world.take("ruim.csv", [bad, bus.rows[1]]) == "rejected"
     world.audit(-1, 1)
     bill_cycle(world.lake, CYCLE, SEALED)
-    close_cycle(world.lake, CYCLE, SEALED, AFTER, force=True)
+    close_cycle(world.lake, CYCLE, SEALED, AFTER, despite="teste")
     return world
 
 
@@ -156,11 +156,16 @@ def test_an_original_that_cannot_be_rewritten_is_removed_and_one_that_cannot_be_
     lake, inbox = Lake.open(f"file:{tmp_path}/lake"), ObjectStore.open(f"file:{tmp_path}/inbox")
     inbox.put("archive/rejected/velho.xls", b"\xd0\xcf\x11\xe0" + NAME.encode("utf-16-le"))
     inbox.put("archive/rejected/foto.pdf", b"%PDF-1.7 " + gzip.compress(NAME.encode()))
+    lake.store.put("raw_telemetry/x.json.zst", b"damaged")
     inbox.put("espera.csv", f"MOTORISTA\n{NAME}\n".encode())
     done = erase(lake, inbox, People(lake), [NAME], [], "pedido", really=True)
     assert done.removed == [inbox.uri("archive/rejected/velho.xls")]
     assert done.left == [inbox.uri("espera.csv")]  # it is taken in first: then it is erased
-    assert inbox.uri("archive/rejected/foto.pdf") in done.opaque
+    assert done.opaque == [
+        inbox.uri("archive/rejected/foto.pdf"),
+        inbox.uri("archive/rejected/velho.xls"),
+        lake.store.uri("raw_telemetry/x.json.zst"),
+    ]
     assert [info.key for info in inbox.list()] == ["archive/rejected/foto.pdf", "espera.csv"]
 
 

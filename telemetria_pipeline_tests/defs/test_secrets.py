@@ -114,7 +114,7 @@ def test_no_planted_secret_is_in_anything_that_is_left(home, monkeypatch, caplog
     put(home.lake, CONTRACTS, terms())
     settings = Settings.load()
     bill_cycle(home.lake, CYCLE, settings)
-    close_cycle(home.lake, CYCLE, settings, AFTER, force=True)
+    close_cycle(home.lake, CYCLE, settings, AFTER, despite="teste")
 
     texts = list(bodies(home.folder))
     names = "\n".join(name for name, _ in texts)
