@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import sys
 from contextlib import suppress
@@ -16,6 +17,8 @@ from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.settings import Settings
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from telemetria_pipeline.business_calendar import Cycle
     from telemetria_pipeline.carriers.sources import Source
     from telemetria_pipeline.core.boletim.validation import FileVerdict
@@ -74,6 +77,7 @@ class _Decimal(click.ParamType):
 
 
 INSTANT, CYCLE = _Instant(), _Cycle()
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class _Polite(click.Group):
@@ -121,6 +125,7 @@ def _source(name: str | None, settings: Settings) -> "Source":
     return sources[name]
 
 
+_MOST_PAGES = 20  # that are asked for a first record
 _REASON = click.option("--reason", required=True, help="Why; it stays in the log.")
 _SOURCE = click.option("--source", metavar="NAME", help="One of `telemetria sources`.")
 
@@ -153,9 +158,7 @@ def sources(as_json: bool) -> None:
 
 
 @main.command()
-@click.argument(
-    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; for several files, a list.")
 @click.option("--answer", type=click.Path(file_okay=False, path_type=Path), help="Write the answers there.")
 @click.option(
@@ -394,7 +397,7 @@ def cycle_reseal(reason: str) -> None:
 @click.option("--coverage", "min_coverage", type=_Decimal(4, 1), help="Share of hours that must be covered.")
 @click.option(
     "--contracts",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FILE,
     help="Another contracts file, CSV or XLSX.",
 )
 def cycle_what_if(key: "Cycle", contracts: Path | None, **tolerances: Decimal | None) -> None:
@@ -507,9 +510,9 @@ def carrier() -> None:
 def check(
     source: str | None, start: datetime | None, end: datetime | None, records: int, as_json: bool
 ) -> None:
-    """Call the API of a source once and show what would be mapped, value by value.
+    """Call the API of a source and show what would be mapped of the first trips, value by value.
 
-    Without a window: the last full hour.
+    Without a window: the last full hour. Of a fan-out some vehicles are asked, until one has trips.
     """
     from telemetria_pipeline.carriers.inspection import inspect, positions_only
     from telemetria_pipeline.carriers.lookups import Tables, add_entries
@@ -525,14 +528,14 @@ def check(
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with asked.client(profile, log=logging.getLogger("telemetria"), correlation="check") as client:
         tables: Tables = {}
-        page = None
-        for page in client.pages(since, until):
-            if page.kind in profile.joins:
-                add_entries(profile, tables, page.kind, page.records)
-            if page.kind == "trips":
-                break
-        else:
-            page = None
+        page, number = None, 0
+        for read in client.pages(since, until):
+            if read.kind in profile.joins:
+                add_entries(profile, tables, read.kind, read.records)
+            if read.kind == "trips":
+                page, number = read, number + 1
+                if page.records or number == _MOST_PAGES:
+                    break
         skipped = client.skipped
     values = inspect(profile, page, len(page.records) if as_json else records, tables) if page else []
     warning = positions_only(profile, page) if page else None
@@ -552,7 +555,7 @@ def check(
         return
     click.echo(
         f"{asked.name} ({profile.name}), {since.isoformat()} to {until.isoformat()}: "
-        f"{len(page.records) if page else 0} records on the first page"
+        f"{len(page.records) if page else 0} records on page {number} of the trips"
         + (f", and {page.left_out} that `where` leaves out" if page and page.left_out else "")
     )
     if warning:
@@ -567,10 +570,22 @@ def check(
 
 
 @carrier.command("new")
-@click.argument("answer", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("answer", required=False, type=_FILE)
 @click.option("--url", default="", help="The request that gave it; without ANSWER it is asked now.")
+@click.option("--method", type=click.Choice(["GET", "POST"]), default="GET", show_default=True)
+@click.option("--body", type=_FILE, help="What a POST sends: a file of JSON, secrets in braces by name.")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME=VARIABLE",
+    help="A secret and the variable that holds it; again for another.  [default: token=TELEMETRIA_API_TOKEN]",
+)
 @click.option("--header", default="Authorization", show_default=True, help="Header of the token.")
 @click.option("--template", default="Bearer {token}", show_default=True, help="The header's value.")
+@click.option(
+    "--lookup", "lookups", multiple=True, type=_FILE, help="An answer that lists vehicles or drivers; again."
+)
 @click.option("--carrier", "carrier_name", default="My carrier", help="As it is called in the contracts.")
 @click.option(
     "--output",
@@ -580,29 +595,60 @@ def check(
     help="The profile to write; never one that is there.",
 )
 def carrier_new(
-    answer: Path | None, url: str, header: str, template: str, carrier_name: str, output: Path
+    answer: Path | None,
+    url: str,
+    method: str,
+    body: Path | None,
+    secrets: tuple[str, ...],
+    header: str,
+    template: str,
+    lookups: tuple[Path, ...],
+    carrier_name: str,
+    output: Path,
 ) -> None:
     """Propose a profile from one captured ANSWER (JSON) of a carrier's list of trips.
 
     Paths, units and formats are guessed, each with its evidence beside it; what was not found stands there as
-    a comment. Without ANSWER the URL is asked, with the token in TELEMETRIA_API_TOKEN.
+    a comment. Without ANSWER the URL is asked. Secrets stand in braces in --url, --body and --template
+    (`?key={api_key}` with --secret api_key=ALFA_KEY), and never in the profile.
     """
-    from telemetria_pipeline.carriers.proposal import as_yaml, ask, decoded, propose
+    from telemetria_pipeline.carriers.captured import Request, ask, body_of
+    from telemetria_pipeline.carriers.draft import as_yaml
+    from telemetria_pipeline.carriers.profile import ProfileError, load_profile
+    from telemetria_pipeline.carriers.proposal import decoded, propose
 
     if answer is None and not url:
         raise click.UsageError("name a file with the ANSWER, or the --url to ask")
+    if body and method != "POST":
+        raise click.UsageError("a --body goes with --method POST")
     if output.exists():
         raise click.ClickException(f"{output} exists already; name another file with --output")
-    token = Settings.load().api_token
-    body = answer.read_bytes() if answer else ask(url, token, header, template)
-    found = propose(decoded(body))
-    output.write_text(
-        as_yaml(found, output.stem, carrier_name, url, {"header": header, "template": template}),
-        encoding="utf-8",
-    )
+    sent = body_of(body.read_bytes()) if body else None
+    request = Request(url, method, sent, header, template, _named_secrets(secrets))
+    lists = {file.stem: decoded(file.read_bytes()) for file in lookups}
+    found = propose(decoded(answer.read_bytes() if answer else ask(request)), lists, request.texts)
+    text = as_yaml(found, output.stem, carrier_name, request)
+    output.write_text(text, encoding="utf-8")
     click.echo(f"{output}: {len(found.guesses)} columns guessed from {len(found.rows)} records")
-    for said in found.open:
+    for said in re.findall("# OPEN: (.*)", text):
         click.echo(f"  open: {said}")
+    try:
+        load_profile(output)
+    except ProfileError as error:
+        click.echo(f"  it is no profile yet: {error}")
+
+
+def _named_secrets(pairs: tuple[str, ...]) -> dict[str, "SecretStr"]:
+    """NAME=VARIABLE → the name's value in the environment."""
+    from pydantic import SecretStr
+
+    token = Settings.load().api_token
+    if not pairs:
+        return {"token": token} if token else {}
+    named = dict(pair.partition("=")[::2] for pair in pairs)
+    if unset := [f"{name}={variable}" for name, variable in named.items() if not os.environ.get(variable)]:
+        raise click.ClickException(f"--secret {unset[0]}: set that variable, in the environment or in .env")
+    return {name: SecretStr(os.environ[variable].strip()) for name, variable in named.items()}
 
 
 @carrier.command()
@@ -629,3 +675,27 @@ def init() -> None:
     settings = Settings.load()
     for line in init_storage({"TELEMETRIA_LAKE": settings.lake, "TELEMETRIA_INBOX": settings.inbox}):
         click.echo(line)
+
+
+@storage.command("sweep")
+@click.option("--yes", is_flag=True, help="Remove them; without it they are only named.")
+def storage_sweep(yes: bool) -> None:
+    """Remove the pages of captures that were cut short more than a day ago, which no manifest names.
+
+    Captures that are whole are named and stay.
+    """
+    from telemetria_pipeline.steps.lake import open_lake
+    from telemetria_pipeline.steps.mending import orphans, sweep
+
+    lake = open_lake(Settings.load())
+    found = orphans(lake)
+    for orphan in found:
+        said = "whole, stays" if orphan.complete else "removed" if yes else "cut short"
+        click.echo(f"{orphan.folder}: {len(orphan.objects)} objects, {orphan.bytes} bytes, {said}")
+    cut = sum(not orphan.complete for orphan in found)
+    if yes:
+        sweep(lake, found)
+    click.echo(
+        f"{cut} captures cut short{'' if yes or not cut else ': run it again with --yes to remove them'}, "
+        f"{len(found) - cut} whole ones that no manifest names"
+    )

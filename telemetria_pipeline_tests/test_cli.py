@@ -1,4 +1,5 @@
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import openpyxl
@@ -86,6 +87,26 @@ def test_storage_init_makes_the_folders_and_says_so(monkeypatch, tmp_path):
     assert "changed" in done.output
     assert (tmp_path / "lake").is_dir()
     assert "Nothing changed" in telemetria("storage", "init").output
+
+
+def test_storage_sweep_removes_what_was_cut_short_only_when_told_to(monkeypatch, tmp_path):
+    monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path / 'lake'}")
+    hour = tmp_path / "lake/raw_telemetry/fonte=main/data=2026-03-10/hora=07"
+    for file in ("cut/pagina-00001.json.zst", "whole/pagina-00001.json.zst", "whole/profile.json"):
+        (hour / file).parent.mkdir(parents=True, exist_ok=True)
+        (hour / file).write_bytes(b"12345")
+        os.utime(hour / file, (0, 0))
+    said = telemetria("storage", "sweep").output
+    assert "hora=07/cut: 1 objects, 5 bytes, cut short" in said
+    assert "hora=07/whole: 2 objects, 10 bytes, whole, stays" in said
+    assert "1 captures cut short: run it again with --yes to remove them, 1 whole ones" in said
+    assert (hour / "cut/pagina-00001.json.zst").exists()
+    assert "hora=07/cut: 1 objects, 5 bytes, removed" in telemetria("storage", "sweep", "--yes").output
+    assert sorted(path.name for path in hour.rglob("*") if path.is_file()) == [
+        "pagina-00001.json.zst",
+        "profile.json",
+    ]
+    assert telemetria("storage", "sweep").output.splitlines()[-1].startswith("0 captures cut short, 1 whole")
 
 
 def test_hours_tells_a_missing_hour_from_nothing_at_all(monkeypatch, tmp_path):

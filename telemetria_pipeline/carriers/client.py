@@ -1,7 +1,6 @@
 """The carrier's API over HTTP: every page as it arrives, every failure with a type, no token anywhere."""
 
 import hashlib
-import ipaddress
 import itertools
 import logging
 import math
@@ -47,14 +46,14 @@ from telemetria_pipeline.carriers.errors import (
     UnexpectedBody,
 )
 from telemetria_pipeline.carriers.instants import Edge
-from telemetria_pipeline.carriers.lookups import stamped
+from telemetria_pipeline.carriers.lookups import id_of, stamped
 from telemetria_pipeline.carriers.pacing import Scope, rate_limit_pause_s
 from telemetria_pipeline.carriers.paging import Pager
-from telemetria_pipeline.carriers.paths import search
 from telemetria_pipeline.carriers.placeholders import as_fields, fill, fill_text, placeholders
 from telemetria_pipeline.carriers.profile import Listing, Login, Profile, Vehicles
 from telemetria_pipeline.carriers.refusals import connection_trouble, pause_asked, refusal
-from telemetria_pipeline.carriers.wire import DeadlineAdapter
+from telemetria_pipeline.carriers.wire import DeadlineAdapter, refuse_plain
+from telemetria_pipeline.contracts.raw import SkippedVehicle
 
 _CHUNK = 256 * 1024
 
@@ -101,15 +100,6 @@ class Page:
     status: int
     fetched_at: datetime
     sha256: str
-
-
-@dataclass(frozen=True)
-class SkippedVehicle:
-    """A vehicle of a fan-out that could not be asked: its id, what the list says of it, and why."""
-
-    id: str
-    stamp: dict[str, str]
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -219,7 +209,9 @@ class CarrierClient:
                     waiting = [[key] for key in keys] + waiting
                     continue
                 refused = refused or error
-                self.skipped.append(SkippedVehicle(str(keys[0]), stamps[keys[0]], error.message))
+                self.skipped.append(
+                    SkippedVehicle(id=str(keys[0]), stamp=stamps[keys[0]], reason=error.message)
+                )
             except CarrierError as error:
                 error.args = (f"vehicle {', '.join(map(str, keys))}: {error.message}",)
                 raise
@@ -572,27 +564,18 @@ def _checked(base_url: str, profile: Profile, url_key: str, token_key: str) -> s
             f"{url_key} must be https://host[:port][/path] and no more: the token goes to {token_key}, "
             "parameters go to the profile"
         )
-    if parts.scheme == "http" and not profile.http.allow_plain and not _is_loopback(parts.hostname or ""):
-        raise PermanentError(
-            f"{url_key} is {parts.scheme}://{parts.hostname}: without TLS whoever is on the way reads "
-            f"{token_key}. Write https://, or set http.allow_plain: true in the profile where the way is safe"
-        )
+    if not profile.http.allow_plain:
+        way_out = ", or set http.allow_plain: true in the profile where the way is safe"
+        refuse_plain(base_url, url_key, token_key, way_out)
     return base_url.strip().rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _stamps(fan_out: Vehicles, vehicles: list[Any]) -> dict[str | int, dict[str, str]]:
     """What each vehicle, by its id, gives to its trips."""
     stamps: dict[str | int, dict[str, str]] = {}
     for vehicle in vehicles:
-        key = search(fan_out.id, vehicle)
-        if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
+        key = id_of(fan_out, vehicle)
+        if key is None:
             raise UnexpectedBody(
                 f"a vehicle of the list has no id at `{fan_out.id}`; correct vehicles.id in the profile"
             )

@@ -1,6 +1,6 @@
 """What a profile makes of a page, value by value: for the person who writes the profile."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,10 +75,15 @@ def inspect(
     return entries
 
 
+def names_a_place(paths: Iterable[str]) -> bool:
+    """Whether a latitude and a longitude are among the paths of a record."""
+    seen = {path.rpartition(".")[2].lower() for path in paths}
+    return bool(seen & _LATITUDE and seen & _LONGITUDE)
+
+
 def positions_only(profile: Profile, page: PageLike) -> str | None:
     """What to say where the records are positions (a place, one instant) and no trips; None where not."""
-    seen = {name.rpartition(".")[2].lower() for name in seen_fields(page.records)}
-    if not seen & _LATITUDE or not seen & _LONGITUDE:
+    if not names_a_place(seen_fields(page.records)):
         return None
     frame = map_pages(profile, [page])
     if bool((frame["chegada_utc"] > frame["saida_utc"]).any()):

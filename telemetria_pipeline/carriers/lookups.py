@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from telemetria_pipeline.carriers.paths import search
-from telemetria_pipeline.carriers.profile import Profile, Stamp
+from telemetria_pipeline.carriers.profile import Lookup, Profile, Stamp, Vehicles
 
 #: Look-up -> id -> column -> text; None where two entries of one id contradict each other.
 Tables = dict[str, dict[str, dict[str, str | None]]]
@@ -15,8 +15,8 @@ def add_entries(profile: Profile, tables: Tables, name: str, entries: Iterable[A
     lookup = profile.joins[name]
     table = tables.setdefault(name, {})
     for entry in entries:
-        key = search(lookup.id, entry)
-        if not isinstance(key, str | int) or isinstance(key, bool) or key == "":
+        key = id_of(lookup, entry)
+        if key is None:
             continue
         found: dict[str, str | None] = dict(stamped(lookup.stamp, entry))
         before = table.get(str(key), found)
@@ -35,6 +35,12 @@ def fill_from_tables(profile: Profile, tables: Tables, texts: dict[str, list[str
                 row.get(column) if text is None else text
                 for text, row in zip(texts[column], rows, strict=True)
             ]
+
+
+def id_of(listing: Lookup | Vehicles, entry: Any) -> str | int | None:
+    """The id of a vehicle or of another entry of a list; None where it holds none."""
+    key = search(listing.id, entry)
+    return key if isinstance(key, str | int) and not isinstance(key, bool) and key != "" else None
 
 
 def stamped(stamp: Stamp, entry: Any) -> dict[str, str]:

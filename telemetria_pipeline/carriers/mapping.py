@@ -80,8 +80,8 @@ def map_pages(profile: Profile, pages: Sequence[PageLike], tables: Tables | None
         name, field = column.name, profile.fields.get(column.name)
         raw = batch.column(name) if column.type in (NUMBER, INSTANT) else []
         if column.type == NUMBER:
-            unit, decimal = (field.unit, field.decimal) if field else (None, None)
-            arrays[name], bad = read_numbers(raw, name, unit, decimal)
+            said = (field.unit, field.decimal, field.factor) if field else ()
+            arrays[name], bad = read_numbers(raw, name, *said)
             note(name, bad, raw)
         elif column.type == INSTANT:
             arrays[name], bad = read_instants(raw, profile.times.format, zones)

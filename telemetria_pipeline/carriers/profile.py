@@ -519,6 +519,11 @@ class FieldMap(_Strict):
     unit: str | None = Field(
         default=None, description="Unit received; unless said, the column's own (km, km/h, s)."
     )
+    factor: float = Field(
+        default=1,
+        gt=0,
+        description="What the number is multiplied by, where an API counts in tenths or hundreds of a unit.",
+    )
     decimal: Literal[".", ","] | None = Field(
         default=None,
         description="Decimal mark of numbers that come as text; unless said `.`, and a text that is one "
@@ -652,6 +657,8 @@ class Profile(_Strict):
             if field.unit is not None and field.unit not in known:
                 said = ("one of " + ", ".join(known)) if known else "none for this column"
                 raise ValueError(f"{name}.unit: {field.unit!r} is not a unit here; write {said}")
+            if field.factor != 1 and not known:
+                raise ValueError(f"{name}.factor: the column holds no quantity")
         return fields
 
     @field_validator("description_pattern")
@@ -761,8 +768,10 @@ class Profile(_Strict):
             return True
         asked = [r.placeholders() for r in (self.trips, self.vehicles, *self.lookups.values()) if r]
         written = placeholders(self.headers).union(*asked)
-        given = set(self.login.gives) if self.login else set()
-        return "token" in given | set(self.secrets) and "token" not in written
+        if self.login and "token" in self.login.gives:
+            return "token" not in written
+        written |= self.login.placeholders() if self.login else set()
+        return "token" in self.secrets and "token" not in written
 
     def kept(self) -> bytes:
         """The profile as a capture keeps it, to be read again with: `Profile.model_validate_json`."""

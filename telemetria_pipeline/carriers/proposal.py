@@ -4,36 +4,34 @@ A path is guessed by its words (`start_time`, `dataPartida`) and by what its val
 makes a bus of the trips: a distance over the time on the road is a speed, and only one unit makes a sane one.
 """
 
-import codecs
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import requests
-import yaml
-from pydantic import SecretStr
 
+from telemetria_pipeline.carriers.inspection import names_a_place
 from telemetria_pipeline.carriers.instants import read_instants
 from telemetria_pipeline.carriers.paths import search
+from telemetria_pipeline.carriers.plates import plate_in
 from telemetria_pipeline.carriers.profile import COLUMNS
 from telemetria_pipeline.carriers.units import UNITS, dimension, read_numbers
 from telemetria_pipeline.errors import PipelineError
 
 _MOST_RECORDS = 500
-_TIMEOUT_S = 60
+_MOST = 0.8  # of the values must be what a path is taken for
 _MOST_SHOWN = 44  # characters of an example beside a guess
-_UTC, _NONE = ZoneInfo("UTC"), np.iinfo("int64").min
-_OWN_UNIT = {"km": "km", "kmh": "km/h", "s": "s"}
+_UTC = ZoneInfo("UTC")
 
 # What the words of a path say of a column; the first that fits is taken, and a path is given away once.
-_START = r"start|begin|depart|from|origin|inicio|partida|saida"
+_START = r"start|begin|depart|from|origin|inicio|inicial|partida|saida"
 _END = r"end|stop|finish|arriv|to|destin|fim|final|chegada"
+_SPEED = r"speed|velocidade|\bvel\b"
+_PLACE = r"address|location|place|local|endereco"
 _ODOMETER = r"odo|hodo|mileage|kilomet|km"
 _WORDS: dict[str, str] = {
     "proxima_saida_utc": r"next.*(start|depart|begin|saida)",
@@ -41,35 +39,39 @@ _WORDS: dict[str, str] = {
     "saida_utc": rf"({_START})",
     "chegada_utc": rf"({_END})",
     "placa_recebida": r"(plate|placa|registration|licen[sc]e|matricula do veiculo)",
-    "motorista_id": r"(driver|motorista|condutor|employee).*(id|code|key|uid|matricula)$|(driver|motorista)$",
+    "motorista_id": r"(driver|motorista|condutor|employee).*(id|code|codigo|key|uid|matricula)$"
+    r"|(driver|motorista)$",
     "motorista": r"(driver|motorista|condutor).*(name|nome)|(driver|motorista)$",
     "veiculo_id": r"(vehicle|device|asset|unit|tracker|veiculo|object).*(id|uid|key|code|codigo|number|imei)$"
     r"|^(device|vehicle|veiculo|tracker|imei|asset)$",
     "equipamento": r"(fleet|frota|prefix|vehicle number|unit number|equipamento)",
-    "descricao": r"(vehicle|device|asset|veiculo|tracker).*(name|label|description|nome|descricao)",
+    "descricao": r"(vehicle|device|asset|veiculo|tracker).*(name|label|description|nome|descricao|apelido)",
     "odometro_saida_km": rf"({_ODOMETER}).*({_START})|({_START}).*({_ODOMETER})",
     "odometro_chegada_km": rf"({_ODOMETER}).*({_END})|({_END}).*({_ODOMETER})",
     "distancia_telemetria_km": r"(distance|distancia|length|mileage|kilomet|^km|km percorrid|trip km)",
-    "velocidade_maxima_kmh": r"(max|top|peak).*(speed|velocidade)|(speed|velocidade).*(max|top)",
-    "tempo_conducao_s": r"(driving|drive|conducao|moving|duration|duracao)",
+    "velocidade_maxima_kmh": rf"(max|top|peak).*({_SPEED})|({_SPEED}).*(max|top)",
+    "tempo_conducao_s": r"(driving|drive|conducao|moving|movimento|duration|duracao)",
     "tempo_parado_s": r"(stopped|stop duration|idle|parado|parada)",
-    "local_saida": rf"({_START}).*(address|location|place|name|local|endereco)|^(origin|origem)$",
-    "local_chegada": rf"({_END}).*(address|location|place|name|local|endereco)|^(destination|destino)$",
+    "local_saida": rf"({_START}).*({_PLACE}|name)|({_PLACE}).*({_START})|^(origin|origem)$",
+    "local_chegada": rf"({_END}).*({_PLACE}|name)|({_PLACE}).*({_END})|^(destination|destino)$",
     "fuso": r"time ?zone|fuso",
     "garagem": r"garage|garagem|depot|yard",
     "id_origem": r"^(trip |travel |journey |viagem )?(id|uuid|guid|key)$",
 }
 _INSTANTS = [name for name in _WORDS if name.endswith("_utc")]  # the next departure before the departure
 _ONLY_TEXT = ("local_saida", "local_chegada", "motorista", "descricao", "fuso", "garagem")
+_ID = re.compile(r"\b(id|uid|uuid|key|code|codigo|imei|number)$")
+# What some put before a name, and others after it: `cdVeiculo`, `nome_motorista`.
+_KINDS = {
+    "cd": "codigo", "cod": "codigo", "codigo": "codigo", "id": "id", "nr": "number", "num": "number",
+    "numero": "number", "ds": "descricao", "desc": "descricao", "descricao": "descricao", "nm": "nome",
+    "nome": "nome",
+}  # fmt: skip
 _SEPARATORS = re.compile(r"[^0-9A-Za-zÀ-ÿ]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 class NoRecords(PipelineError):
     """The answer holds no list of records; the message says what it holds."""
-
-
-class NoAnswer(PipelineError):
-    """The carrier gave no answer to learn from."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,28 @@ class Guess:
         return [self.path, *self.more]
 
 
+@dataclass(frozen=True)
+class Listed:
+    """Another list of the carrier, which says more of what the trips name by an id in the column `by`.
+
+    For a fan-out it is the list of vehicles to ask one by one; `asked` is the id of the one that was.
+    """
+
+    name: str
+    by: str
+    records: str
+    unwrap: str | None
+    id: Guess
+    stamp: dict[str, Guess]
+    asked: str = ""
+
+
 @dataclass
 class Proposal:
-    """What was guessed of an answer: the listing, the columns, how times are written; and what is open."""
+    """What was guessed of an answer: the listing, the columns, how times are written; and what is open.
+
+    `in_description` is why the plate is thought to stand in the description.
+    """
 
     records: str
     unwrap: str | None
@@ -101,10 +122,31 @@ class Proposal:
     times_evidence: str = ""
     open: list[str] = field(default_factory=list)
     paging: dict[str, str] = field(default_factory=dict)
+    lookups: list[Listed] = field(default_factory=list)
+    vehicles: Listed | None = None
+    descriptions: list[str] = field(default_factory=list)
+    in_description: str = ""
+
+    @property
+    def lists(self) -> list[Listed]:
+        """The other lists that are joined."""
+        return [*self.lookups, *([self.vehicles] if self.vehicles else [])]
+
+    @property
+    def given(self) -> set[str]:
+        """The columns that the records or a list give."""
+        return {*self.guesses, *(column for one in self.lists for column in one.stamp)}
 
 
-def propose(answer: Any) -> Proposal:
-    """Guess a profile of a decoded JSON answer. Raises `NoRecords` where no list of objects is in it."""
+def propose(
+    answer: Any, lists: Mapping[str, Any] | None = None, asked: Collection[str] = frozenset()
+) -> Proposal:
+    """Guess a profile of a decoded JSON answer. Raises `NoRecords` where no list of objects is in it.
+
+    Args:
+        lists: other answers of the carrier, by a name, which may say more of vehicles or drivers.
+        asked: the texts of the request; where the records name no vehicle, its id is one of them.
+    """
     records, unwrap, rows = _records_of(answer)
     found = Proposal(records, unwrap, rows)
     values = _values(rows)
@@ -117,7 +159,10 @@ def propose(answer: Any) -> Proposal:
             taken.add(guess.path)
     _plates_by_look(found, values)
     _guess_units(found, values)
-    found.paging = _paging_of(answer, records)
+    found.paging = _paging_of(answer)
+    for name, listed in (lists or {}).items():
+        _add_list(found, values, name, listed, asked)
+    _plates_in_descriptions(found, values)
     _say_what_is_open(found, values)
     return found
 
@@ -125,7 +170,9 @@ def propose(answer: Any) -> Proposal:
 # --- where the records are --------------------------------------------------------------------------------
 
 
-def _records_of(answer: Any) -> tuple[str, str | None, list[Mapping[str, Any]]]:
+def _records_of(
+    answer: Any, most: int | None = _MOST_RECORDS
+) -> tuple[str, str | None, list[Mapping[str, Any]]]:
     lists = [(path, rows) for path, rows in _lists(answer, "") if rows]
     if not lists:
         what = (
@@ -141,8 +188,8 @@ def _records_of(answer: Any) -> tuple[str, str | None, list[Mapping[str, Any]]]:
     if len(keys) == 1 and len(rows[0]) == 1:
         (wrapper,) = rows[0]
         if all(isinstance(row[wrapper], dict) for row in rows):
-            return path or "@", wrapper, [row[wrapper] for row in rows][:_MOST_RECORDS]
-    return path or "@", None, rows[:_MOST_RECORDS]
+            return path or "@", wrapper, [row[wrapper] for row in rows][:most]
+    return path or "@", None, rows[:most]
 
 
 def _lists(value: Any, path: str) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
@@ -175,12 +222,18 @@ def _leaves(value: Mapping[str, Any], path: str) -> Iterator[str]:
 
 def _name(key: str) -> str:
     """A key as JMESPath names it."""
-    return key if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else json.dumps(key, ensure_ascii=False)
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key):
+        return key
+    return json.dumps(key, ensure_ascii=not key.isprintable())
 
 
 def _words(path: str) -> str:
-    """`vehicle.startOdometer` → `vehicle start odometer`."""
-    return " ".join(part for part in _SEPARATORS.split(path) if part).lower()
+    """`vehicle.startOdometer` → `vehicle start odometer`, `cdVeiculo` → `veiculo codigo`."""
+    above, _, name = path.rpartition(".")
+    words = [word.lower() for word in _SEPARATORS.split(name) if word]
+    if len(words) > 1 and words[0] in _KINDS:
+        words = [*words[1:], _KINDS[words[0]]]
+    return " ".join([*(word.lower() for word in _SEPARATORS.split(above) if word), *words])
 
 
 # --- what the values are ----------------------------------------------------------------------------------
@@ -192,6 +245,9 @@ _TIME_FORMATS: dict[str, Callable[[Any], bool]] = {
     "iso_utc": lambda v: bool(re.fullmatch(rf"{_DATE_AND_CLOCK}[:.\d]*", str(v))),
     "epoch_ms": lambda v: _is_number(v) and 1e12 <= float(v) < 5e12,
     "epoch_s": lambda v: _is_number(v) and 1e9 <= float(v) < 5e9,
+    "json_date": lambda v: bool(re.fullmatch(r"\\?/Date\(-?\d+([+-]\d{4})?\)\\?/", str(v))),
+    "%d/%m/%Y %H:%M:%S": lambda v: bool(re.fullmatch(r"\d\d/\d\d/\d{4} \d\d:\d\d:\d\d", str(v))),
+    "%d/%m/%Y %H:%M": lambda v: bool(re.fullmatch(r"\d\d/\d\d/\d{4} \d\d:\d\d", str(v))),
 }
 
 
@@ -212,11 +268,12 @@ def _guess_times(found: Proposal, values: Mapping[str, list[Any]]) -> None:
         return
     found.times = max(set(used), key=used.count)
     found.times_evidence = {
+        "json_date": "milliseconds since 1970",
         "iso": "an offset or Z is in the text",
         "iso_utc": "no offset is in the text: UTC? for the vehicles' clocks write iso_local and their zone",
         "epoch_ms": "milliseconds since 1970",
         "epoch_s": "seconds since 1970",
-    }[found.times]
+    }.get(found.times, "the day first? of the vehicles' clocks?")
     if len(set(used)) > 1:
         found.open.append(f"times are written in {len(set(used))} ways ({', '.join(sorted(set(used)))})")
 
@@ -228,16 +285,21 @@ def _time_format(values: Sequence[Any]) -> str | None:
 
 def _instant_text(values: Sequence[Any], how: str) -> str:
     first = next(v for v in values if v not in (None, "", 0))
-    (instant,), _ = read_instants([str(first) if how.startswith("iso") else first], how, [None])
+    (instant,), _ = read_instants([first if how.startswith("epoch") else str(first)], how, [_UTC])
+    if np.isnat(instant):
+        return f"{_shown(first)} looks like a time, and is none: look it up"
     said = datetime.fromtimestamp(int(instant.astype("int64")) / 1e6, UTC)
-    return f"{_shown(first)} is {said:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{_shown(first)} is {said:%Y-%m-%d %H:%M:%S}{'' if '%' in how else ' UTC'}"
 
 
-def _by_words(column: str, values: Mapping[str, list[Any]], taken: set[str]) -> Guess | None:
-    """The highest path whose words and values are those of the column."""
+def _by_words(
+    column: str, values: Mapping[str, list[Any]], taken: Collection[str], of: str = ""
+) -> Guess | None:
+    """The highest path whose words and values are those of the column; `of` is what all paths speak of."""
     for path, of_path in sorted(values.items(), key=lambda item: item[0].count(".")):
         known = [v for v in of_path if v not in (None, "")]
-        if path in taken or not re.search(_WORDS[column], _words(path)) or not _may_be(column, known):
+        fits = re.search(_WORDS[column], f"{of} {_words(path)}".strip())
+        if path in taken or not fits or not _may_be(column, known):
             continue
         paths = _name_parts(path, values) if column == "motorista" else [path]
         shown = f"{len(set(map(str, known)))} different" if COLUMNS[column].personal else _shown(known[0])
@@ -253,8 +315,10 @@ def _may_be(column: str, known: Sequence[Any]) -> bool:
         return all(map(_is_quantity, known))
     if column in _ONLY_TEXT:
         return all(isinstance(v, str) for v in known) and not _time_format(known)
-    # An id may look like seconds since 1970.
-    return any(map(_is_plate, known)) if column == "placa_recebida" else True
+    if column == "placa_recebida":
+        # Where the path says that it is one, neither a blank nor small letters make it a word and a number.
+        return any(_is_plate(str(v).replace(" ", "").upper()) for v in known)
+    return True  # an id may look like seconds since 1970
 
 
 def _name_parts(path: str, values: Mapping[str, list[Any]]) -> list[str]:
@@ -268,16 +332,90 @@ def _name_parts(path: str, values: Mapping[str, list[Any]]) -> list[str]:
 
 def _plates_by_look(found: Proposal, values: Mapping[str, list[Any]]) -> None:
     """A column of plates is one whatever it is called."""
-    if "placa_recebida" in found.guesses:
-        return
+    if "placa_recebida" not in found.guesses and (guess := _plate_by_look(values)):
+        found.guesses["placa_recebida"] = guess
+
+
+def _plate_by_look(values: Mapping[str, list[Any]]) -> Guess | None:
     for path, of_path in values.items():
-        known = [str(v) for v in of_path if v not in (None, "")]
+        known = _known_texts(of_path)
         plates = [v for v in known if _is_plate(v)]
-        if known and len(plates) >= 0.8 * len(known):
-            found.guesses["placa_recebida"] = Guess(
-                "placa_recebida", path, f"{len(plates)} of {len(known)} look like plates: {_shown(plates[0])}"
-            )
-            return
+        if known and len(plates) >= _MOST * len(known):
+            evidence = f"{len(plates)} of {len(known)} look like plates: {_shown(plates[0])}"
+            return Guess("placa_recebida", path, evidence)
+    return None
+
+
+def _plates_in_descriptions(found: Proposal, values: Mapping[str, list[Any]]) -> None:
+    """Where no column is one of plates, they may stand among other words in the description."""
+    if "placa_recebida" in found.given:
+        return
+    guess = found.guesses.get("descricao")
+    texts = _known_texts(values[guess.path]) if guess else found.descriptions
+    plates = [plate for text in texts if (plate := plate_in(text, [(0, len(text))]))]
+    if plates and len(plates) >= _MOST * len(texts):
+        found.in_description = f"{len(plates)} of {len(texts)} hold one plate: {_shown(plates[0])}"
+
+
+# --- what other lists say ---------------------------------------------------------------------------------
+
+
+_OF_LISTS = {
+    "veiculo_id": ("vehicle", ("placa_recebida", "descricao", "equipamento", "fuso", "garagem")),
+    "motorista_id": ("driver", ("motorista",)),
+}
+
+
+def _add_list(
+    found: Proposal, values: Mapping[str, list[Any]], name: str, answer: Any, asked: Collection[str]
+) -> None:
+    """Take a list of vehicles or drivers as a look-up, or as the vehicles of a fan-out, if it is one."""
+    records, unwrap, rows = _records_of(answer, most=None)
+    entries = _values(rows)
+    texts = {path: _known_texts(of_path) for path, of_path in entries.items()}
+    ids = {path: frozenset(known) for path, known in texts.items() if len(set(known)) == len(rows)}
+    for by, (of, columns) in _OF_LISTS.items():
+        fans_out = by == "veiculo_id" and by not in found.guesses
+        vehicle, guess = _asked_for(ids, asked) if fans_out else ("", _shared_id(found, values, by, ids))
+        if guess is None:
+            continue
+        given = found.given
+        stamp = {c: g for c in columns if c not in given and (g := _by_words(c, entries, {guess.path}, of))}
+        if "placa_recebida" in columns and not {*given, *stamp} & {"placa_recebida"}:
+            stamp |= {"placa_recebida": plate} if (plate := _plate_by_look(entries)) else {}
+        if "descricao" in stamp:
+            found.descriptions = texts[stamp["descricao"].path]
+        if fans_out:
+            stamp = {by: replace(guess, evidence="the records name no vehicle"), **stamp}
+            found.vehicles = Listed(name, by, records, unwrap, guess, stamp, vehicle)
+        elif stamp:
+            found.lookups.append(Listed(name, by, records, unwrap, guess, stamp))
+        return
+    found.open.append(f"{name}: no column of it holds the ids of the trips' vehicles or drivers")
+
+
+def _shared_id(
+    found: Proposal, values: Mapping[str, list[Any]], by: str, ids: Mapping[str, frozenset[str]]
+) -> Guess | None:
+    """The column of a list whose values are those that the trips have in the column `by`."""
+    named = set(_known_texts(values[found.guesses[by].path])) if by in found.guesses else set()
+    path = max(ids, key=lambda p: (len(ids[p] & named), -p.count(".")), default="")
+    shared = len(ids.get(path, named) & named)
+    if not path or not named or shared < _MOST * len(named):
+        return None
+    return Guess(by, path, f"{shared} of the {len(named)} ids in the trips are there")
+
+
+def _asked_for(ids: Mapping[str, frozenset[str]], asked: Collection[str]) -> tuple[str, Guess | None]:
+    """The id of a list that stands in the request, and its column."""
+    for path, known in ids.items():
+        if (shared := sorted(known & {*asked})) and (_ID.search(_words(path)) or not shared[0].isdigit()):
+            return shared[0], Guess("veiculo_id", path, f"the request asks for {shared[0]}")
+    return "", None
+
+
+def _known_texts(values: Sequence[Any]) -> list[str]:
+    return [str(v) for v in values if v not in (None, "")]
 
 
 # --- units ------------------------------------------------------------------------------------------------
@@ -324,11 +462,15 @@ def _guess_units(found: Proposal, values: Mapping[str, list[Any]]) -> None:
     if {"odometro_saida_km", "odometro_chegada_km"} <= found.guesses.keys():
         for column in ("odometro_saida_km", "odometro_chegada_km"):
             metrics[column] = (moved, (3, 110), "it moves {:.0f} km/h on average")
+    for column in ("odometro_saida_km", "odometro_chegada_km"):
+        if column in found.guesses and column not in metrics:
+            found.guesses[column] = _with_unit_by_name(found, column)
+    for column, guess in found.guesses.items():
+        texts = map(str, values[guess.path]) if dimension(column) else ()
+        if any(re.search(r"^0,|,\d{1,2}(?!\d)", text) for text in texts):
+            found.guesses[column] = replace(guess, decimal=",")
     for column, (metric, sane, words) in metrics.items():
         if column in found.guesses:
-            texts = [str(v) for v in values[found.guesses[column].path]]
-            if any(re.search(r"^0,|,\d{1,2}(?!\d)", text) for text in texts):
-                found.guesses[column] = replace(found.guesses[column], decimal=",")
             found.guesses[column] = _with_unit(found, values, column, metric, sane, words)
 
 
@@ -363,6 +505,16 @@ def _with_unit(
     return replace(guess, unit=unit, evidence=f"{guess.evidence}, {value}{doubt}")
 
 
+def _with_unit_by_name(found: Proposal, column: str) -> Guess:
+    """The guess with the unit that its path names; where it names none, that is open."""
+    guess = found.guesses[column]
+    said = [u for u in UNITS[dimension(column)] if re.search(_UNIT_WORDS.get(u, "$^"), _words(guess.path))]
+    if not said:
+        found.open.append(f"{column}: of which unit? one reading a trip does not tell; look it up")
+        return guess
+    return replace(guess, unit=said[0], evidence=f"{guess.evidence}, {said[0]} by its name")
+
+
 def _hours(found: Proposal, values: Mapping[str, list[Any]]) -> np.ndarray:
     """How long each trip lasted; NaN where that is not known."""
     times = [found.guesses.get(name) for name in ("saida_utc", "chegada_utc")]
@@ -370,10 +522,10 @@ def _hours(found: Proposal, values: Mapping[str, list[Any]]) -> np.ndarray:
     for guess in times:
         if guess is None:
             return np.full(len(found.rows), np.nan)
-        micros, _ = read_instants(
+        read, _ = read_instants(
             [_blank(v) for v in values[guess.path]], found.times, [_UTC] * len(found.rows)
         )
-        instants.append(np.where(micros == _NONE, np.nan, micros.astype("float64")))
+        instants.append(np.where(np.isnat(read), np.nan, read.astype("int64")))
     lasted = (instants[1] - instants[0]) / 3.6e9
     return np.where(lasted > 0, lasted, np.nan)
 
@@ -381,7 +533,7 @@ def _hours(found: Proposal, values: Mapping[str, list[Any]]) -> np.ndarray:
 # --- what is around the records, and what is missing ------------------------------------------------------
 
 
-def _paging_of(answer: Any, records: str) -> dict[str, str]:
+def _paging_of(answer: Any) -> dict[str, str]:
     """Signs of further pages outside of the records: path → value."""
     if not isinstance(answer, dict):
         return {}
@@ -389,17 +541,15 @@ def _paging_of(answer: Any, records: str) -> dict[str, str]:
     return {
         path: _shown(value)
         for path, value in around.items()
-        if re.search(r"next|cursor|has ?more|total|count|page|offset|version", _words(path))
+        if re.search(r"next|proxim|cursor|more|mais|total|count|page|pagina|offset|version", _words(path))
     }
 
 
 def _say_what_is_open(found: Proposal, values: Mapping[str, list[Any]]) -> None:
     for needed in ("veiculo_id", "saida_utc", "chegada_utc"):
-        if needed not in found.guesses:
+        if needed not in found.guesses and not (needed == "veiculo_id" and found.vehicles):
             found.open.append(f"{needed} is needed, and was not found")
-    if "chegada_utc" not in found.guesses and any(
-        re.search(r"\b(lat|latitude)\b", _words(p)) for p in values
-    ):
+    if "chegada_utc" not in found.guesses and names_a_place(values):
         found.open.append("these look like positions, not trips: is there a list of trips?")
     if not {"distancia_telemetria_km", "odometro_saida_km"} & found.guesses.keys():
         found.open.append("a trip needs a distance, reported or by odometer")
@@ -416,99 +566,12 @@ def _say_what_is_open(found: Proposal, values: Mapping[str, list[Any]]) -> None:
         found.open.append("paging: nothing in the answer tells of further pages; look it up")
 
 
-def ask(url: str, token: SecretStr | None, header: str, template: str) -> bytes:
-    """What the URL answers. Raises `NoAnswer` for anything but a 200."""
-    secret = token.get_secret_value() if token else ""
-    headers = {header: template.replace("{token}", secret)} if token else {}
-    try:
-        answer = requests.get(url, headers=headers, timeout=_TIMEOUT_S, allow_redirects=False)
-    except requests.RequestException as error:
-        raise NoAnswer(f"no answer: {type(error).__name__}; look at the address and the network") from None
-    if answer.status_code != requests.codes.ok:
-        hint = "" if token else "; put the token into TELEMETRIA_API_TOKEN"
-        raise NoAnswer(f"the answer is a {answer.status_code} ({answer.reason}){hint}")
-    return answer.content
-
-
 def decoded(body: bytes) -> Any:
     """The answer's JSON. Raises `NoRecords` for another text."""
     try:
-        return json.loads(body.removeprefix(codecs.BOM_UTF8))
+        return json.loads(body)
     except ValueError:
         raise NoRecords("the answer is not JSON: capture the body alone, without headers") from None
-
-
-def as_yaml(
-    found: Proposal, name: str, carrier: str, url: str = "", auth: Mapping[str, str] | None = None
-) -> str:
-    """The proposal as a profile for a person to read: each guess with its evidence beside it.
-
-    Args:
-        url: where the answer came from, if it is known: its path and parameters are proposed too, but for
-            those that look like a secret.
-        auth: how the token travels, `header` and `template`.
-    """
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query)
-    secret = [key for key, _ in query if re.search(r"key|token|hash|secret|passw|sign|auth", key.lower())]
-    window, params = _window_of([(key, value) for key, value in query if key not in secret])
-    listing: dict[str, Any] = {"path": parts.path or "/trips", "params": params, "records": found.records}
-    if found.unwrap:
-        listing["unwrap"] = found.unwrap
-    head = {
-        "name": name,
-        "carrier": carrier,
-        "auth": dict(auth or {"header": "Authorization", "template": "Bearer {token}"}),
-        "window": {"anchor": "overlap", "format": window},
-        "trips": listing,
-    }
-    lines = [
-        f"# Proposed from one answer of {len(found.rows)} records. Each line is a guess: read what is beside",
-        "# it, see docs/carriers.md for every key, then hold it against the API: telemetria carrier check",
-        *(f"# OPEN: {said}" for said in found.open),
-        *(f"# OPEN: the parameter {key} looks like a secret, and was left out" for key in secret),
-        "",
-        yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=110).rstrip(),
-        "",
-        "fields:",
-        *(_field(found.guesses[column]) for column in COLUMNS if column in found.guesses),
-        "  # not found in the answer:",
-        *(f"  # {c}:  # {COLUMNS[c].description}" for c in COLUMNS if c not in found.guesses),
-        "",
-        f"times: {{format: {found.times}, zone: America/Sao_Paulo}}  # {found.times_evidence}",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _field(guess: Guess) -> str:
-    value: Any = guess.path if len(guess.paths) == 1 else guess.paths
-    more = {"decimal": guess.decimal} if guess.decimal != "." else {}
-    if guess.unit and guess.unit != _OWN_UNIT[dimension(guess.column)]:
-        more = {"unit": guess.unit, **more}
-    value = {"path": value, **more} if more else value
-    said = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=200)
-    return f"  {guess.column}: {said.splitlines()[0]}  # {guess.evidence}"
-
-
-def _window_of(query: Sequence[tuple[str, str]]) -> tuple[str, dict[str, str]]:
-    """How the window is written in a URL, and the parameters with `{start}` and `{end}` in their places."""
-    timed = [(key, how) for key, value in query if (how := _window_format(value))]
-    params = dict(query)
-    for (key, _), edge in zip(timed[:2], ("{start}", "{end}"), strict=False):
-        params[key] = edge
-    if not query:
-        params = {"start": "{start}", "end": "{end}"}
-    return (timed[0][1] if timed else "iso_utc"), params
-
-
-def _window_format(value: str) -> str | None:
-    if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
-        return "date"
-    how = _time_format([value])
-    return {"iso": "iso_utc" if value.endswith("Z") else "iso_offset", "iso_utc": "iso_local"}.get(
-        how or "", how
-    )
 
 
 def _is_number(value: Any) -> bool:
@@ -521,7 +584,8 @@ def _is_quantity(value: Any) -> bool:
 
 
 def _is_plate(value: Any) -> bool:
-    return bool(re.fullmatch(r"[A-Z]{3}[ -]?\d[A-Z0-9]\d{2}", str(value).strip().upper()))
+    text = str(value).strip()
+    return plate_in(text, [(0, len(text))]) == text
 
 
 def _blank(value: Any) -> Any:

@@ -19,7 +19,8 @@ _S: dict[str, _Factor] = {"s": (1, 1), "ms": (1, 1000), "min": (60, 1), "h": (36
 _FACTORS = {"km": _KM, "kmh": _KMH, "s": _S}
 _SPELLINGS = {"mile": "mi", "miles": "mi", "kmh": "km/h", "kph": "km/h", "kn": "knots", "sec": "s"}
 _TEXTS = ("text", "clock", "iso")  # units of values that are never bare numbers
-_OWN = {"km": "km", "kmh": "km/h", "s": "s"}
+#: The unit that a column of each dimension has.
+OWN_UNIT = {"km": "km", "kmh": "km/h", "s": "s"}
 
 #: What a profile may say as a field's `unit`, by the dimension of its column.
 UNITS: dict[str, dict[str, str]] = {
@@ -53,21 +54,25 @@ def dimension(column: str) -> str:
 
 
 def read_numbers(
-    values: Sequence[object], column: str, unit: str | None = None, decimal: str | None = None
+    values: Sequence[object],
+    column: str,
+    unit: str | None = None,
+    decimal: str | None = None,
+    factor: float = 1,
 ) -> tuple[np.ndarray, list[int]]:
     """Values of one column (None = missing) in its own unit, as float64, and the positions not readable.
 
     `decimal` is the mark in numbers that come as text; None is a point that nobody vouched for: `1,234` is
-    then not readable.
+    then not readable. Each value is multiplied by `factor`.
     """
     kind = dimension(column)
-    unit = unit or _OWN.get(kind, "")
+    unit = unit or OWN_UNIT.get(kind, "")
     numbers = _plain_numbers(values) if unit not in _TEXTS else None
     if numbers is None:
-        numbers = np.array([_number(v, kind, unit, decimal) for v in values], dtype="float64")
+        numbers = np.array([_number(v, kind, unit, decimal) * factor for v in values], dtype="float64")
     else:
         with np.errstate(over="ignore"):  # what overflows counts as not readable below
-            numbers = _scaled(numbers, kind, unit)
+            numbers = _scaled(numbers * factor, kind, unit)
     numbers[np.isinf(numbers)] = np.nan
     missing = np.flatnonzero(np.isnan(numbers)).tolist()
     return numbers, [i for i in missing if values[i] is not None]

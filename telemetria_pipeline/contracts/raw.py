@@ -60,6 +60,7 @@ class Capture(BaseModel):
     id: str
     run_id: str
     profile: str
+    profile_sha256: str | None = None  # of `profile.json` beside the pages
     captured_at: datetime
     requests: int
     retries: int
@@ -103,6 +104,11 @@ class HourManifest(BaseModel):
     def current(self) -> Capture | None:
         """The capture that the hour's tables are made from."""
         return self.captures[-1] if self.captures else None
+
+    def say_of(self, capture: Capture, state: str) -> None:
+        """Note the hour's state by this capture; where another one is current, its own counts."""
+        if self.current and self.current.id == capture.id:
+            self.state = state
 
     def standing(self, now: datetime) -> str:
         """The state as a recapture sees it.

@@ -5,13 +5,15 @@
 was made from something else: the day is audited again, and a second time gives the same.
 
 The index of days is read before any table (see `day_index`): rows that are newer than the entries that were
-seen make the day stale.
+seen make the day stale. Where a table holds another number of rows than its entry says, somebody is writing
+both, or rows were lost: they would leave the bill without a word, so the day waits until they are back.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.reference import DRIVERS
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.audit.daily import daily_km
+from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline.core.audit.trips import (
     DECLARED,
@@ -34,10 +37,11 @@ from telemetria_pipeline.core.audit.trips import (
     validate_trips,
 )
 from telemetria_pipeline.core.exact import units
+from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.boletim_files import partition_of
-from telemetria_pipeline.steps.day_index import HourEntry, UnheardVehicle
-from telemetria_pipeline.steps.hours import read_manifest
+from telemetria_pipeline.steps.day_index import DayIndex, HourEntry, UnheardVehicle
+from telemetria_pipeline.steps.hours import publishing, read_manifest
 from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.steps.publish import TablesRefused
 from telemetria_pipeline.steps.staleness import Snapshot, days_around, make_state, write_state
@@ -45,6 +49,17 @@ from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
 
 _READERS = 8  # S3 answers each in its own time
+
+
+class RowsLost(PipelineError):
+    """A table does not hold the rows that were written to it."""
+
+    def __init__(self, where: str, counts: str, asset: str, partition: str) -> None:
+        super().__init__(
+            f"{where} does not hold the trips that were written to it ({counts}): materialise {asset} "
+            f"for {partition}, which makes it again from what was received, then {VALIDATED_TRIPS.name} for "
+            "the day"
+        )
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,10 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
     """All that the day's trips may depend on.
 
     An hour is what its tables say, whatever may have been captured since and not been published. An hour
-    without tables is missing.
+    that was never published is missing.
+
+    Raises:
+        RowsLost: of an hour or a file there are more rows in the index of days than in its table, or fewer.
     """
     calendar, reference = snapshot.settings.calendar, snapshot.reference
     people = People(lake, snapshot.settings.pseudonyms)
@@ -91,8 +109,11 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
         for hour in calendar.hours(*calendar.day(at), source)
     ]
     with ThreadPoolExecutor(_READERS) as readers:
-        hours = list(readers.map(lambda hour: _read_hour(lake, hour, snapshot.index.hour(hour)), expected))
-        declared = list(readers.map(_reader(lake), snapshot.index.files_of(around)))
+        hours = list(readers.map(lambda hour: _read_hour(lake, hour, snapshot.index), expected))
+        files = snapshot.index.files_of(around)
+        declared = list(
+            readers.map(lambda f: _read_file(lake, f, around, snapshot.index, calendar.zone), files)
+        )
     # Tables that an earlier version wrote may hold names: these go no further.
     known = people.hidden(DRIVERS, reference.drivers) if reference.drivers is not None else None
     measured, said = people.hidden(SEGMENTS, _segments(hours)), _between(declared, earliest, latest)
@@ -118,6 +139,7 @@ def audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
 
     Raises:
         TablesRefused: the tables would break a contract or lose kilometres; nothing was replaced.
+        RowsLost: see `read_day`.
     """
     with locked(lake, f"audit-{day}") as held:
         return _audit_day(held, day, settings)
@@ -161,10 +183,16 @@ def lost_kilometres(trips: pd.DataFrame, segments: pd.DataFrame, km: pd.DataFram
     return "; ".join(said) or None
 
 
-def _read_hour(lake: Lake, hour: Hour, entry: HourEntry | None) -> _HourRead:
-    trips = lake.read_table(TRIPS.name, hour.partition) if entry else None
-    if entry is None or trips is None:
-        return _HourRead(hour, "missing", TRIPS.arrow_schema.empty_table(), [], "")
+def _read_hour(lake: Lake, hour: Hour, index: DayIndex) -> _HourRead:
+    entry, trips = _hour_trips(lake, hour, index)
+    if entry and trips.num_rows != entry.rows:
+        with publishing(lake, hour.source):  # somebody may be replacing both
+            entry, trips = _hour_trips(lake, hour, DayIndex.read(lake, hour.day, hour.day))
+    if entry is None:
+        return _HourRead(hour, "missing", trips, [], "")
+    if trips.num_rows != entry.rows:
+        where = lake.store.uri(lake.table_key(TRIPS.name, hour.partition))
+        raise RowsLost(where, f"{trips.num_rows} of {entry.rows}", f"{hour.source}/{TRIPS.name}", hour.key)
     # Read last: it knows every capture that the tables may hold. It is gone where raw has expired.
     manifest = read_manifest(lake, hour)
     captures = manifest.captures if manifest else []
@@ -211,13 +239,38 @@ def _unheard_frame(hours: list[_HourRead]) -> pd.DataFrame:
     )
 
 
-def _reader(lake: Lake) -> Callable[[str], pd.DataFrame]:
-    def read(file: str) -> pd.DataFrame:
-        table = lake.read_table(BOLETIM_TRIPS.name, partition_of(file))
-        frame = DECLARED.empty() if table is None else DECLARED.frame(table)
-        return frame.assign(arquivo_id=pd.Series(file, index=frame.index, dtype="str"))
+def _hour_trips(lake: Lake, hour: Hour, index: DayIndex) -> tuple[HourEntry | None, pa.Table]:
+    """What the index says of the hour, and the trips that its table holds."""
+    entry = index.hour(hour)
+    trips = lake.read_table(TRIPS.name, hour.partition) if entry else None
+    return entry, TRIPS.arrow_schema.empty_table() if trips is None else trips
 
-    return read
+
+def _read_file(lake: Lake, file: str, days: list[date], index: DayIndex, zone: ZoneInfo) -> pd.DataFrame:
+    """The trips that the file declares, with the file in `arquivo_id`, if none is lost of these days."""
+    frame = _file_trips(lake, file)
+    if _lost(frame, file, days, index, zone):
+        with locked(lake, "intake"):  # somebody may be replacing both
+            frame = _file_trips(lake, file)
+            lost = _lost(frame, file, days, DayIndex.read(lake, days[0], days[-1]), zone)
+        if lost:
+            where = lake.store.uri(lake.table_key(BOLETIM_TRIPS.name, partition_of(file)))
+            raise RowsLost(where, lost, BOLETIM_TRIPS.name, file)
+    return frame.assign(arquivo_id=pd.Series(file, index=frame.index, dtype="str"))
+
+
+def _file_trips(lake: Lake, file: str) -> pd.DataFrame:
+    table = lake.read_table(BOLETIM_TRIPS.name, partition_of(file))
+    return DECLARED.empty() if table is None else DECLARED.frame(table)
+
+
+def _lost(frame: pd.DataFrame, file: str, days: list[date], index: DayIndex, zone: ZoneInfo) -> str:
+    """The days of which the file's table holds another number of trips than the index says, in words."""
+    held = business_days(frame["saida_utc"], zone).value_counts()
+    said = {day: entry for day in days if (entry := index.files.get(day, {}).get(file))}
+    found = {day: int(held.get(str(day), 0)) for day in said}
+    wrong = [day for day in said if found[day] != (said[day].rows or max(found[day], 1))]
+    return ", ".join(f"{found[day]} of {said[day].rows or 'some'} of {day}" for day in wrong)
 
 
 def _between(declared: Iterable[pd.DataFrame], start: datetime, end: datetime) -> pd.DataFrame:

@@ -31,8 +31,7 @@ def manifest_key(file: str) -> str:
 
 def read_file_manifest(lake: Lake, file: str) -> FileManifest | None:
     """What is known of the file; None where it never arrived."""
-    found = lake.read_json(manifest_key(file))
-    return FileManifest.model_validate(found) if found else None
+    return lake.read_model(manifest_key(file), FileManifest)
 
 
 def write_file_manifest(lake: Lake, manifest: FileManifest) -> None:

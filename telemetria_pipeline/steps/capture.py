@@ -4,6 +4,7 @@
 """
 
 import gc
+import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -20,12 +21,13 @@ from telemetria_pipeline.carriers.errors import OutsideWindow, PermanentError
 from telemetria_pipeline.carriers.lookups import Tables, add_entries
 from telemetria_pipeline.carriers.mapping import map_pages, seen_fields
 from telemetria_pipeline.carriers.profile import Profile
-from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage, SkippedVehicle
+from telemetria_pipeline.contracts.raw import Capture, Failure, HourManifest, RawPage
 from telemetria_pipeline.contracts.telemetry import MAPPED_TRIPS
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour, clean_trips, unheard_vehicles
 from telemetria_pipeline.core.telemetry.window import not_what_was_asked, outside_window
 from telemetria_pipeline.errors import shown_text
-from telemetria_pipeline.steps.hours import raw_folder, read_manifest, write_manifest
+from telemetria_pipeline.steps.hours import CAPTURE, PROFILE, raw_folder, update_manifest
+from telemetria_pipeline.steps.mending import mended_manifest
 from telemetria_pipeline.storage.lake import Lake
 
 # Enough records for the vectorised mapping to pay, few enough that memory does not grow with the hour.
@@ -48,18 +50,20 @@ def capture_hour(
     """Ask the carrier for the hour, keep every page as received, and say so in the manifest.
 
     An earlier capture is never touched: each has a folder of its own. Without an answer the manifest
-    keeps the failure, and the earlier capture stays current; its failures are counted, `by_hand` anew.
+    keeps the failure, and the earlier capture stays current; its failures are counted, `by_hand` anew. Of
+    several instances that capture the hour at once, none forgets what another one kept.
 
     Returns:
-        The manifest, and the capture's rows judged.
+        The manifest, and the rows of its current capture judged.
 
     Raises:
         CarrierError: the carrier gave no answer that can be used.
     """
-    manifest = read_manifest(lake, hour) or HourManifest(hour=hour.key)
+    manifest = mended_manifest(lake, hour) or HourManifest(hour=hour.key)
     _refuse_another_carrier(hour, manifest, profile)
     started, before = datetime.now(UTC), replace(client.stats)
     capture_id = f"{started:%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:6]}"
+    folder = f"{raw_folder(hour)}/{capture_id}"
     pages: list[RawPage] = []
     fields: set[str] = set()
     tables: Tables = {}
@@ -68,7 +72,7 @@ def capture_hour(
         # A page is stored while the next one is fetched and read; never more than one waits.
         storing: Future[int] | None = None
         for page in client.pages(hour.start, hour.end):
-            key = f"{raw_folder(hour)}/{capture_id}/pagina-{page.number:05d}.json.zst"
+            key = f"{folder}/pagina-{page.number:05d}.json.zst"
             if storing:
                 storing.result()
             storing = writer.submit(lake.put_raw, key, page.body)
@@ -100,20 +104,22 @@ def capture_hour(
             mapped = _map_in_batches(profile, kept(writer), tables)
         _refuse_another_window(mapped, hour, profile)
     except Exception as error:
-        manifest.failure = Failure(
+        failure = Failure(
             run_id=run_id,
             attempts=_attempts(manifest.failure, run_id, by_hand),
             error=shown_text(error),
             at=datetime.now(UTC),
             permanent=isinstance(error, PermanentError),
         )
-        write_manifest(lake, hour, manifest)
+        update_manifest(lake, hour, lambda known: setattr(known, "failure", failure))
         raise
-    lake.put_raw(_profile_key(hour, capture_id), profile.kept())
+    kept_profile = profile.kept()
+    lake.put_raw(f"{folder}/{PROFILE}", kept_profile)
     capture = Capture(
         id=capture_id,
         run_id=run_id,
         profile=profile.name,
+        profile_sha256=hashlib.sha256(kept_profile).hexdigest(),
         captured_at=datetime.now(UTC),
         requests=client.stats.requests - before.requests,
         retries=client.stats.retries - before.retries,
@@ -122,15 +128,22 @@ def capture_hour(
         carrier=profile.carrier,
         settles_at=hour.end + timedelta(minutes=profile.window.settle_min),
         pages=pages,
-        skipped=[SkippedVehicle(**vars(vehicle)) for vehicle in client.skipped],
+        skipped=client.skipped,
     )
-    manifest.captures.append(capture)
-    manifest.failure, manifest.state = None, "captured" if capture.rows else "confirmed_empty"
-    write_manifest(lake, hour, manifest)  # before the rules look at it: what came is kept whatever they say
+    lake.write_json(f"{folder}/{CAPTURE}", capture.model_dump(mode="json"))
+
+    def add(known: HourManifest) -> None:
+        if capture not in known.captures:
+            known.captures.append(capture)
+        known.failure = None
+        known.say_of(capture, "captured" if capture.rows else "confirmed_empty")
+
+    manifest = update_manifest(lake, hour, add)  # before the rules look at it: what came is kept anyhow
     cleaned = _clean(mapped, hour, capture, profile, tables)
     if cleaned.ledger.state != manifest.state:
-        manifest.state = cleaned.ledger.state
-        write_manifest(lake, hour, manifest)
+        manifest = update_manifest(lake, hour, lambda known: known.say_of(capture, cleaned.ledger.state))
+    if manifest.current and manifest.current != capture:  # somebody has captured it since
+        return manifest, read_capture(lake, profile, hour, manifest.current)
     return manifest, cleaned
 
 
@@ -144,14 +157,16 @@ def _attempts(last: Failure | None, run_id: str, by_hand: bool) -> int:
 def read_capture(lake: Lake, profile: Profile, hour: Hour, capture: Capture) -> CleanedHour:
     """A kept capture's rows judged again, with the API switched off.
 
-    It is read with its own profile, when the carrier has changed since.
+    It is read with its own profile, when the carrier has changed since. Raises `ObjectDamaged` where a page
+    is not what was received.
     """
     if capture.profile != profile.name:
-        profile = Profile.model_validate_json(lake.get_raw(_profile_key(hour, capture.id)))
+        kept_profile = lake.get_raw(f"{raw_folder(hour)}/{capture.id}/{PROFILE}", capture.profile_sha256)
+        profile = Profile.model_validate_json(kept_profile)
     tables: Tables = {}
 
     def records(page: RawPage) -> list:
-        return decode_page(profile, lake.get_raw(page.key), page.kind, page.status)
+        return decode_page(profile, lake.get_raw(page.key, page.sha256), page.kind, page.status)
 
     for page in capture.pages:
         if page.kind in profile.joins:
@@ -238,7 +253,3 @@ def _map_in_batches(profile: Profile, pages: Iterable[_Records], tables: Tables)
     if not frames:
         return MAPPED_TRIPS.empty()
     return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-
-
-def _profile_key(hour: Hour, capture: str) -> str:
-    return f"{raw_folder(hour)}/{capture}/profile.json"

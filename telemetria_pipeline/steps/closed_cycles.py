@@ -290,8 +290,7 @@ def _append(lake: Lake, log: ClosingLog, entry: Closing | Reopening | Resealing,
     try:
         lake.store.put_new(key, body)
     except ObjectExists:
-        if _get(lake, key) != body:  # else it is our own, and only S3's answer was lost
-            raise CycleRefused([_MEANWHILE]) from None
+        raise CycleRefused([_MEANWHILE]) from None
     return body
 
 

@@ -275,7 +275,9 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
     states = read_states(lake, cycle.days)
     unaudited = [day for day in cycle.days if day not in states]
     changed = stale_days(lake, cycle.days, settings)
-    hours = {day: n for day in cycle.days if (n := _hours_missing(lake, day))}
+    measured = {day: _hours_missing(lake, day) for day in states}
+    hours = {day: n for day, n in measured.items() if n}
+    lost = [day for day, n in measured.items() if n is None]
     stored = lake.read_table(PRICED_TRIPS.name, cycle.partition)
     priced = PRICED_TRIPS.empty() if stored is None else PRICED_TRIPS.frame(stored)
     since, until = settings.calendar.day(cycle.first)[0], settings.calendar.day(cycle.last)[1]
@@ -290,6 +292,9 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
         "Dias que mudaram e ainda não foram conferidos de novo": [f"{d:%d/%m}" for d in changed],
         "Dias com horas de telemetria em falta (`telemetria hours DIA` mostra quais)": [
             f"{d:%d/%m} ({n} h)" for d, n in hours.items()
+        ],
+        "Dias cuja tabela `daily_km` não existe mais (materialize `validated_trips`)": [
+            f"{d:%d/%m}" for d in lost
         ],
         "Boletins devolvidos que ainda não voltaram corrigidos": [
             f"{m.name} ({m.received_at.astimezone(settings.timezone):%d/%m})" for m in returned
@@ -307,9 +312,10 @@ def gaps_of(lake: Lake, cycle: Cycle, settings: Settings) -> list[str]:
     return [f"{what}: {', '.join(days)}." for what, days in said.items() if days]
 
 
-def _hours_missing(lake: Lake, day: date) -> int:
+def _hours_missing(lake: Lake, day: date) -> int | None:
+    """Of a day that was audited; None where its table is gone."""
     table = lake.read_table(DAILY_KM.name, {"data": str(day)}, ["horas_sem_telemetria"])
-    return max(table["horas_sem_telemetria"].to_pylist(), default=0) if table is not None else 0
+    return None if table is None else max(table["horas_sem_telemetria"].to_pylist(), default=0)
 
 
 def _not_closable(lake: Lake, log: ClosingLog, cycle: Cycle, settings: Settings, now: datetime) -> list[str]:

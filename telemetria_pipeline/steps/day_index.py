@@ -26,7 +26,7 @@ from telemetria_pipeline.contracts.raw import standing
 from telemetria_pipeline.core.audit.days import business_days
 from telemetria_pipeline.core.digests import rows_digest
 from telemetria_pipeline.storage.lake import Lake
-from telemetria_pipeline.storage.object_store import ObjectInfo
+from telemetria_pipeline.storage.object_store import ObjectDamaged, ObjectInfo
 
 HOURS, FILES = "telemetry_days", "boletim_days"
 FLEET_NUMBER = "#"
@@ -84,9 +84,13 @@ class SourceDay(BaseModel):
 
 
 class FileDay(BaseModel):
-    """The trips of a file that depart on a day: their digest, first departure and last arrival."""
+    """The trips of a file that depart on a day: their digest and number, first departure and last arrival.
+
+    There is one where at least one trip does.
+    """
 
     digest: str
+    rows: int | None = None  # of entries that were written earlier nobody counted
     start: datetime
     end: datetime
 
@@ -116,6 +120,15 @@ def record_hour(lake: Lake, hour: Hour, entry: HourEntry, heard: Iterable[str], 
     lake.update_json(_hours_key(hour.day, hour.source), change)
 
 
+def hour_entry(lake: Lake, hour: Hour) -> HourEntry | None:
+    """What the index says of the hour; None where it was never published, or where nobody can tell."""
+    try:
+        day = lake.read_model(_hours_key(hour.day, hour.source), SourceDay)
+    except ObjectDamaged:
+        return None
+    return day.hours.get(hour.name) if day else None
+
+
 def days_of(trips: pd.DataFrame, zone: ZoneInfo) -> dict[date, pd.DataFrame]:
     """Declared trips (contract BOLETIM_TRIPS) by the business day of their departure."""
     days = business_days(trips["saida_utc"], zone)
@@ -130,14 +143,22 @@ def record_file(lake: Lake, file: str, by_day: dict[date, pd.DataFrame], before:
     for day, trips in by_day.items():
         entry = FileDay(
             digest=rows_digest(BOLETIM_TRIPS, trips),
+            rows=len(trips),
             start=trips["saida_utc"].min().to_pydatetime(),
             end=trips["chegada_utc"].max().to_pydatetime(),
         )
-        key = _file_key(day, file)
-        if lake.read_json(key) != (new := entry.model_dump(mode="json")):
+        if _stored(lake, key := _file_key(day, file)) != (new := entry.model_dump(mode="json")):
             lake.write_json(key, new)
     for day in set(before) - set(by_day):
         lake.store.delete(_file_key(day, file))
+
+
+def _stored(lake: Lake, key: str) -> Any:
+    """The entry of a file; None where there is none, or one that is damaged: its table says all of it."""
+    try:
+        return lake.read_json(key)
+    except ObjectDamaged:
+        return None
 
 
 def hours_of_source(lake: Lake, source: str, first: date, last: date) -> dict[str, HourEntry]:

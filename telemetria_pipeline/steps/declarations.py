@@ -28,6 +28,7 @@ from telemetria_pipeline.steps.boletim_files import (
 )
 from telemetria_pipeline.steps.day_index import days_of, record_file
 from telemetria_pipeline.storage.lake import Lake, Partition, Written
+from telemetria_pipeline.storage.object_store import ObjectDamaged
 
 _DAY = timedelta(days=1)
 
@@ -98,10 +99,14 @@ def settle(lake: Lake, manifest: FileManifest, zone: ZoneInfo) -> Written:
 
     def trips_of(of: FileManifest) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The trips that the file's table holds, and those that it should hold."""
-        stored = lake.read_table(BOLETIM_TRIPS.name, partition_of(of.file))
-        had = BOLETIM_TRIPS.empty() if stored is None else BOLETIM_TRIPS.frame(stored)
-        here = word.counts & (declared["arquivo_id"] == of.file) & declared["data"].isin(near)
-        now = pd.concat([had[~had["data"].isin(near)], declared.loc[here, BOLETIM_TRIPS.names]])
+        had = _stored(lake, of.file)
+        if len(had) == of.counted:
+            here, said, last = near, declared, word
+        else:  # rows of it were lost, on whatever days
+            here, said = around(of.declared, 1), declared_on(lake, around(of.declared, 2))
+            last = last_word(said)
+        mine = last.counts & (said["arquivo_id"] == of.file) & said["data"].isin(here)
+        now = pd.concat([had[~had["data"].isin(here)], said.loc[mine, BOLETIM_TRIPS.names]])
         return had, now.sort_values("linha", ignore_index=True).astype(had.dtypes)
 
     def replaced_by(of: FileManifest) -> str | None:
@@ -130,6 +135,15 @@ def settle(lake: Lake, manifest: FileManifest, zone: ZoneInfo) -> Written:
             store(other, trips)
             write_file_manifest(lake, other)
     return store(manifest, trips_of(manifest)[1])
+
+
+def _stored(lake: Lake, file: str) -> pd.DataFrame:
+    """The trips of the file's table; none where it is gone or damaged: they follow from what was declared."""
+    try:
+        stored = lake.read_table(BOLETIM_TRIPS.name, partition_of(file))
+    except ObjectDamaged:
+        stored = None
+    return BOLETIM_TRIPS.empty() if stored is None else BOLETIM_TRIPS.frame(stored)
 
 
 def keep_version(lake: Lake, manifest: FileManifest, trips: pd.DataFrame) -> None:

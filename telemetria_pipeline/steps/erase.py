@@ -9,6 +9,7 @@ No run should be on its way: a table that is written meanwhile may be overwritte
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from telemetria_pipeline.core.erasing import Person, TooLarge, opaque, texts_of
 from telemetria_pipeline.core.names import plain_name
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.boletim_files import RAW as RAW_BOLETINS
+from telemetria_pipeline.steps.hours import CAPTURE
 from telemetria_pipeline.steps.hours import RAW as RAW_TELEMETRY
 from telemetria_pipeline.steps.people import FOLDER as PRIVATE
 from telemetria_pipeline.steps.people import PEOPLE, People
@@ -130,10 +132,9 @@ class _Erasing:
     def run(self) -> Erasure:
         keys = [info.key for info in self.lake.store.list()]
         told = set()
-        for key in keys:
-            if key.startswith((f"{RAW_TELEMETRY}/", f"{RAW_BOLETINS}/")) and key.endswith("/manifest.json"):
-                with self._if_readable(self.lake.store, key):
-                    told |= self._manifest(key)
+        for documents in _documents(keys):
+            with self._if_readable(self.lake.store, documents[-1]):
+                told |= self._received(documents)
         for key in keys:
             folder = key.split("/")[0]
             if key in told or folder == PRIVATE:
@@ -161,25 +162,29 @@ class _Erasing:
         except (StorageError, pa.ArrowException):
             self.done.opaque.append(store.uri(key))
 
-    def _manifest(self, key: str) -> set[str]:
-        """An hour's manifest and its pages, or a boletim's and its original; the keys that are done."""
-        told, new = {key}, dict[str, bytes | None]()
-        for kept in _kept(self.lake.read_json(key)):
+    def _received(self, documents: list[str]) -> set[str]:
+        """What an hour's manifest and its captures say, and its pages; or a boletim's and its original.
+
+        Returns the keys that are done.
+        """
+        told, new = set(documents), dict[str, bytes | None]()
+        before = {key: self.lake.read_json(key) for key in documents}
+        for kept in (kept for said in before.values() for kept in _kept(said)):
             where = kept.get("original") or kept["key"]
-            told.add(where)
-            if self.lake.store.exists(where):
+            if where not in told and self.lake.store.exists(where):
                 body = self.lake.get_raw(where)
                 if (erased := self._without(self.lake.store.uri(where), body)) != body:
                     new[where] = erased
-        before = self.lake.read_json(key)
-        if self.really:
-            self.lake.update_json(key, lambda found: self._noted(found, new))
+            told.add(where)
+        for key, said in before.items():
+            if self.really:
+                self.lake.update_json(key, lambda found: self._noted(found, new))
+            if self._noted(said, new) != said:
+                self.done.changed.append(self.lake.store.uri(key))
+            if any(isinstance(path, str) and self._in(path) for path in _paths(said)):
+                self.done.left.append(self.lake.store.uri(key))
         for where, now in new.items():
             self._put(self.lake.store, where, now)
-        if self._noted(before, new) != before:
-            self.done.changed.append(self.lake.store.uri(key))
-        if any(isinstance(said, str) and self._in(said) for said in _paths(before)):
-            self.done.left.append(self.lake.store.uri(key))
         return told
 
     def _noted(self, manifest: Any, new: dict[str, bytes | None]) -> Any:
@@ -224,6 +229,9 @@ class _Erasing:
         return table
 
     def _object(self, store: ObjectStore, key: str, may_change: bool, remove: bool = False) -> None:
+        if ".damaged-" in key:  # put aside, as nobody could read it
+            self.done.opaque.append(store.uri(key))
+            return
         compressed = key.endswith(".zst") and store is self.lake.store
         body = self.lake.get_raw(key) if compressed else store.get(key)
         uri = store.uri(key)
@@ -268,12 +276,25 @@ class _Erasing:
             self.done.left.append(store.uri(key))
 
 
+def _documents(keys: Iterable[str]) -> Iterable[list[str]]:
+    """What says what was received, by hour and boletim: its manifest, and what each capture says."""
+    found = defaultdict(list)
+    for key in keys:
+        if key.startswith((f"{RAW_TELEMETRY}/", f"{RAW_BOLETINS}/")):
+            folder, _, name = key.rpartition("/")
+            if name == CAPTURE:
+                found[folder.rpartition("/")[0]].append(key)
+            elif name == "manifest.json":
+                found[folder].append(key)
+    return found.values()
+
+
 def _kept(manifest: Any) -> Iterator[dict[str, Any]]:
     """What a manifest says of bytes that are kept: itself for a boletim, its pages for an hour."""
     if "original" in manifest:
         yield manifest
-    for capture in manifest.get("captures", []):
-        yield from capture["pages"]
+    for capture in (manifest, *manifest.get("captures", [])):
+        yield from capture.get("pages", [])
 
 
 def _paths(manifest: Any) -> Iterator[Any]:

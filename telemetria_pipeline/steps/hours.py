@@ -1,15 +1,20 @@
 """What is known of an hour: its manifest beside the raw pages."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
+from typing import Any
 
 from telemetria_pipeline.business_calendar import Calendar, Hour
 from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.lock import locked
 from telemetria_pipeline.storage.object_store import StorageError
 
 RAW = "raw_telemetry"
+PROFILE, CAPTURE = "profile.json", "capture.json"
+"""Beside a capture's pages: the profile that they were asked with, and what the manifest says of them."""
 
 Sources = Mapping[str, Source]
 """All sources by name."""
@@ -35,9 +40,24 @@ def read_manifest(lake: Lake, hour: Hour) -> HourManifest | None:
     return lake.read_model(manifest_key(hour), HourManifest)
 
 
-def write_manifest(lake: Lake, hour: Hour, manifest: HourManifest) -> None:
-    """Say what is known of the hour, in place of what was."""
-    lake.write_json(manifest_key(hour), manifest.model_dump(mode="json"))
+def update_manifest(lake: Lake, hour: Hour, change: Callable[[HourManifest], None]) -> HourManifest:
+    """Change what is known of the hour; what is known then.
+
+    Whatever instances do so at once, none loses what another wrote: `change` may be called several times,
+    also on its own result.
+    """
+
+    def changed(found: Any) -> Any:
+        manifest = HourManifest.model_validate(found or {"hour": hour.key})
+        change(manifest)
+        return manifest.model_dump(mode="json")
+
+    return HourManifest.model_validate(lake.update_json(manifest_key(hour), changed))
+
+
+def publishing(lake: Lake, source: str) -> AbstractContextManager[Lake]:
+    """The lock of whoever replaces tables of the source's hours, whatever instances share the lake."""
+    return locked(lake, f"hours-{source}")
 
 
 def last_known(lake: Lake, hour: Hour) -> HourManifest | None:

@@ -13,6 +13,7 @@ from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.backlog import backlog
 from telemetria_pipeline.steps.hours import Sources, expected_hours, read_manifest
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import ObjectDamaged
 
 COUNTS = ["received", "accepted", "duplicate", "rejected", "out_of_window", "in_progress"]
 COLUMNS = ["hour", "state", "requests", "retries", *COUNTS]
@@ -86,8 +87,11 @@ def as_text(table: pd.DataFrame) -> str:
 
 
 def _row(lake: Lake, hour: Hour) -> dict[str, object]:
-    manifest = read_manifest(lake, hour)
-    ledger = lake.read_table(LEDGER.name, hour.partition)
+    try:
+        manifest = read_manifest(lake, hour)
+        ledger = lake.read_table(LEDGER.name, hour.partition)
+    except ObjectDamaged:
+        return {"hour": hour.key, "state": "damaged"}
     # Raw expires after two years and the manifest with it; the ledger still knows the hour.
     told = ledger.select(COLUMNS[1:]).to_pylist()[0] if ledger is not None else {}
     known = {"state": manifest.state} if manifest else {}

@@ -1,6 +1,7 @@
 """Many hours of one source, one by one: an hour that fails costs only itself."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from telemetria_pipeline.business_calendar import Hour
@@ -10,7 +11,8 @@ from telemetria_pipeline.carriers.profile import Profile
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.core.telemetry.cleaning import CleanedHour
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
-from telemetria_pipeline.steps.hours import RAW, last_known, read_manifest
+from telemetria_pipeline.steps.hours import RAW, last_known, publishing, read_manifest
+from telemetria_pipeline.steps.mending import mended_manifest
 from telemetria_pipeline.steps.publish import (
     NoCapture,
     PublishedHour,
@@ -19,6 +21,7 @@ from telemetria_pipeline.steps.publish import (
     recheck_hour,
 )
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.object_store import ObjectDamaged
 
 _UNANSWERED = 3  # hours in a row after which a run asks for no more
 
@@ -101,18 +104,23 @@ class _Asking:
 def _ingest(
     lake: Lake, profile: Profile, asking: _Asking | None, hour: Hour, publish: bool, pseudonym_key: str
 ) -> HourOutcome:
-    manifest, cleaned = read_manifest(lake, hour), None
+    manifest, cleaned = mended_manifest(lake, hour), None
     if asking and manifest and manifest.current and manifest.current.run_id == asking.run_id:
         if publish and manifest.published == manifest.current.id:
-            return HourOutcome(hour, answers=recheck_hour(lake, hour, manifest))
+            with suppress(ObjectDamaged, NoCapture):  # a table that cannot be asked is made again
+                return HourOutcome(hour, answers=recheck_hour(lake, hour, manifest))
     elif asking:
         manifest, cleaned = asking.capture(lake, profile, hour, manifest)
     if manifest is None or manifest.current is None:
         raise NoCapture(f"{hour.key} was never captured; materialise {RAW} for it first")
     captured = manifest if asking else None
     if publish:
-        cleaned = cleaned or read_capture(lake, profile, hour, manifest.current)
-        published = publish_hour(lake, hour, manifest, cleaned, pseudonym_key)
+        with publishing(lake, hour.source) as held:
+            latest = read_manifest(held, hour) or manifest
+            if latest.current and latest.current != manifest.current:  # somebody has captured it since
+                manifest, cleaned = latest, None
+            cleaned = cleaned or read_capture(held, profile, hour, manifest.captures[-1])
+            published = publish_hour(held, hour, manifest, cleaned, pseudonym_key)
         return HourOutcome(hour, captured, published, published.problems)
     answers = {} if asking else recheck_hour(lake, hour, manifest)
     return HourOutcome(hour, captured, answers=answers)

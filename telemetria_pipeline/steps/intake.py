@@ -129,10 +129,11 @@ def receive_file(lake: Lake, inbox: ObjectStore, file: str) -> Received:
     Raises:
         NotThere: it is neither in the inbox nor in the lake.
         StillWritten: it changed while it was read.
+        ObjectDamaged: what the lake holds of it is not what was received.
     """
     manifest = read_file_manifest(lake, file)
     if manifest:
-        return Received(manifest, lake.get_raw(manifest.original))
+        return Received(manifest, lake.get_raw(manifest.original, manifest.sha256))
     landed = next((f for f in landed_files(inbox) if f.file_id == file), None)
     if landed is None:
         raise NotThere(f"{file} is not in the inbox and was never received; drop the file again")
@@ -143,7 +144,7 @@ def receive_file(lake: Lake, inbox: ObjectStore, file: str) -> Received:
     try:
         lake.put_raw(original, data)
     except ObjectExists:  # kept by a run that died before it wrote the manifest
-        data = lake.get_raw(original)
+        data = lake.get_raw(original, hashlib.sha256(data).hexdigest())
     before = before_of_name(lake, landed.key)
     received_at = datetime.now(UTC)
     if before and received_at <= before.received_at:  # by the clock of another machine

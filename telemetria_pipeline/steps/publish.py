@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from telemetria_pipeline.business_calendar import Hour
+from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.raw import Capture, HourManifest
 from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE, TRIPS
 from telemetria_pipeline.core.digests import rows_digest
@@ -17,9 +18,10 @@ from telemetria_pipeline.core.telemetry.cleaning import NOT_ASKED, CleanedHour
 from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, UnheardVehicle, record_hour
-from telemetria_pipeline.steps.hours import last_known, write_manifest
+from telemetria_pipeline.steps.hours import last_known, update_manifest
 from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.object_store import ObjectDamaged
 
 EARLIER_DAYS = 7
 
@@ -49,6 +51,7 @@ class PublishedHour:
     written: Written
     digest: str
     problems: dict[str, str | None]
+    damaged: list[str]  # what could not be read of the earlier tables, in words: nobody knows what changed
 
 
 def publish_hour(
@@ -58,10 +61,11 @@ def publish_hour(
     cleaned: CleanedHour,
     pseudonym_key: str = "",
 ) -> PublishedHour:
-    """Replace the hour's tables by the current capture's rows.
+    """Replace the hour's tables by the current capture's rows; who does so holds the lock `publishing`.
 
     The trips are written last: until then readers see the earlier partition. The entry in the index of days
-    follows them: whatever a killed publication began, the next one ends with its entry.
+    follows them: whatever a killed publication began, the next one ends with its entry. Where the earlier
+    tables are damaged, they are made again all the same, and what changed is not known.
 
     Args:
         cleaned: the current capture's rows.
@@ -77,14 +81,15 @@ def publish_hour(
     # Asked before anything is replaced: it reads other hours' manifests, and that may fail.
     astray = int((cleaned.quarantine["motivo"] == NOT_ASKED).sum())
     doubts = _quality_answers(lake, cleaned.trips, cleaned.ledger, astray, hour, manifest)
-    stored = lake.read_table(TRIPS.name, hour.partition)
+    damaged: list[str] = []
+    stored = _readable(lake, TRIPS, hour, damaged)
     people = People(lake, pseudonym_key)
     # What an earlier version wrote may hold names: they are no change, and are told to nobody.
     before = people.hidden(TRIPS, TRIPS.frame(stored)) if stored is not None else TRIPS.empty()
     cleaned = replace(cleaned, trips=people.hidden(TRIPS, cleaned.trips))
-    # Where the table is gone, it is made again, and nobody knows of a change.
+    # Where the table is gone or damaged, it is made again, and nobody knows of a change.
     earlier = manifest.published if stored is not None else None
-    changes = _record_changes(lake, hour, before, cleaned, earlier, capture.id)
+    changes = _record_changes(lake, hour, before, cleaned, earlier, capture.id, damaged)
     lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
     lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
     written = lake.write_table(TRIPS.name, hour.partition, TRIPS.table(cleaned.trips))
@@ -101,9 +106,14 @@ def publish_hour(
     )
     took_back = changes["gone"] or changes["altered"]
     record_hour(lake, hour, entry, _heard(cleaned.trips, hour), None if took_back else _digest(before))
-    manifest.state, manifest.accepted = cleaned.ledger.state, cleaned.ledger.accepted
-    manifest.published = capture.id
-    write_manifest(lake, hour, manifest)
+
+    def say(known: HourManifest) -> None:
+        known.captures = known.captures or manifest.captures
+        known.published, known.accepted = capture.id, cleaned.ledger.accepted
+        known.say_of(capture, cleaned.ledger.state)
+
+    say(manifest)
+    update_manifest(lake, hour, say)
     return PublishedHour(
         hour,
         cleaned.ledger.state,
@@ -114,6 +124,7 @@ def publish_hour(
         written,
         digest,
         {"ledger_balances": None, "contract_holds": None, **doubts},
+        damaged,
     )
 
 
@@ -173,14 +184,29 @@ def _digest(trips: pd.DataFrame) -> str:
     return rows_digest(TRIPS.only(*COMPARED), trips)
 
 
+def _readable(lake: Lake, contract: Contract, hour: Hour, damaged: list[str]) -> pa.Table | None:
+    """The hour's table; None where there is none, and where it is damaged, which is noted."""
+    try:
+        return lake.read_table(contract.name, hour.partition)
+    except ObjectDamaged as error:
+        damaged.append(str(error))
+        return None
+
+
 def _record_changes(
-    lake: Lake, hour: Hour, before: pd.DataFrame, cleaned: CleanedHour, earlier: str | None, capture: str
+    lake: Lake,
+    hour: Hour,
+    before: pd.DataFrame,
+    cleaned: CleanedHour,
+    earlier: str | None,
+    capture: str,
+    damaged: list[str],
 ) -> dict[str, int]:
     if earlier is None:
         return dict(NO_CHANGES)
     found = compare_trips(before, cleaned.trips, earlier=earlier, capture=capture)
     if len(found):
-        known = lake.read_table(CHANGES.name, hour.partition)
+        known = _readable(lake, CHANGES, hour, damaged)
         if known is not None and earlier != capture:
             # A try that was killed before its trips were written has told the same changes.
             told = pc.and_(
@@ -220,6 +246,9 @@ def _quality_answers(
             trips, received=ledger.received, rejected=ledger.rejected
         ),
         "rows_as_asked": quality.rows_as_asked(astray),
+        "all_vehicles_heard": quality.all_vehicles_heard(
+            [v.stamp.get("placa_recebida", v.id) for v in manifest.captures[-1].skipped]
+        ),
         "ids_well_formed": quality.ids_well_formed(trips),
         "plausible_movement": quality.plausible_movement(trips),
         "volume_like_earlier_days": quality.volume_like_earlier_days(

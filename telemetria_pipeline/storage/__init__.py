@@ -5,6 +5,7 @@ from telemetria_pipeline.storage.lake import Lake, Partition, Written
 from telemetria_pipeline.storage.lock import LockLost, locked
 from telemetria_pipeline.storage.object_store import (
     ObjectChanged,
+    ObjectDamaged,
     ObjectExists,
     ObjectInfo,
     ObjectNotFound,
@@ -16,6 +17,7 @@ __all__ = [
     "Lake",
     "LockLost",
     "ObjectChanged",
+    "ObjectDamaged",
     "ObjectExists",
     "ObjectInfo",
     "ObjectNotFound",

@@ -10,6 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -19,7 +20,12 @@ import pyarrow.parquet as pq
 import zstandard
 from pydantic import BaseModel, ValidationError
 
-from telemetria_pipeline.storage.object_store import ObjectChanged, ObjectNotFound, ObjectStore, StorageError
+from telemetria_pipeline.storage.object_store import (
+    ObjectChanged,
+    ObjectDamaged,
+    ObjectNotFound,
+    ObjectStore,
+)
 
 Partition = Mapping[str, str]
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -27,6 +33,14 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _PART = "part-0.parquet"
 _ROW_GROUP = 128 * 1024  # rows; readers take row groups in parallel
 _ZSTD_LEVEL = 3
+# Page checksums cover neither the schema nor the pages' headers: a table also carries a digest of all else in
+# its object, just before its footer, where readers do not look (they go by the footer's offsets).
+_DIGEST = b"sha256 of the rest:"
+_DIGEST_BYTES = len(_DIGEST) + hashlib.sha256().digest_size
+_SEAL = "sha256_of_the_rest"  # of a manifest: all before its own line
+# What to do where an object is damaged: one that is made from others, and one that was received.
+_MADE = "Restore it, or remove it and run its partition again"
+_RAW = "Restore it from an earlier version or a copy, or ask for its partition anew"
 # The longest wait before each try of an update, in seconds: half a minute in all.
 _UPDATE_WAITS = (0.0, *(min(0.01 * 2**n, 1.0) for n in range(35)))
 
@@ -63,7 +77,8 @@ class Lake:
     def write_table(self, name: str, partition: Partition, table: pa.Table) -> Written:
         """Write the partition whole, in place of the one that may be there.
 
-        The object carries the table's Arrow schema, without metadata, so that all have the same.
+        The object carries the table's Arrow schema, without metadata, so that all have the same, and
+        checksums: who reads it sees a single bit that is another.
         """
         key = self.table_key(name, partition)
         sink = pa.BufferOutputStream()
@@ -72,17 +87,21 @@ class Lake:
             sink,
             compression="zstd",
             row_group_size=_ROW_GROUP,
+            write_page_checksum=True,
             # Texts repeat; a dictionary of measured numbers costs time and saves nothing.
             use_dictionary=[f.name for f in table.schema if pa.types.is_string(f.type)],
         )
-        body = sink.getvalue().to_pybytes()
+        body = _with_digest(sink.getvalue().to_pybytes())
         self.store.put(key, body)
         return Written(self.store.uri(key), table.num_rows, len(body), _sha256(body))
 
     def read_table(
         self, name: str, partition: Partition, columns: Sequence[str] | None = None
     ) -> pa.Table | None:
-        """The partition's rows, all columns or these in this order; None when it was never written."""
+        """The partition's rows, all columns or these in this order; None when it was never written.
+
+        Raises `ObjectDamaged` where its bytes are not those that were written.
+        """
         key = self.table_key(name, partition)
         body = self._get(key)
         return None if body is None else self._table(key, body, columns)
@@ -129,23 +148,40 @@ class Lake:
         """Put these bytes in place of those that were received: to erase a person, and for nothing else."""
         self.store.put(key, _packed(key, body))
 
-    def get_raw(self, key: str) -> bytes:
-        """The bytes that `put_raw` was given. Raises `ObjectNotFound`."""
+    def get_raw(self, key: str, sha256: str | None = None) -> bytes:
+        """The bytes that `put_raw` was given; `sha256` is theirs, where somebody noted it.
+
+        Raises `ObjectNotFound`, and `ObjectDamaged` where they are others.
+        """
         body = self.store.get(key)
-        if not key.endswith(".zst"):
-            return body
         try:
-            return zstandard.ZstdDecompressor().decompress(body)
+            body = zstandard.ZstdDecompressor().decompress(body) if key.endswith(".zst") else body
         except zstandard.ZstdError as error:
-            raise self._unreadable(key, error) from error
+            raise self._damaged(key, error, _RAW) from error
+        if sha256 not in (None, _sha256(body)):
+            raise self._damaged(key, "its bytes are not those that were received", _RAW)
+        return body
 
     def write_json(self, key: str, value: object) -> int:
-        """Write a manifest, in place of the one that may be there; its size in bytes."""
+        """Write a manifest, in place of the one that may be there; its size in bytes.
+
+        An object's last member is a digest of all before it (`_SEAL`).
+        """
         return self.store.put(key, _json(value)).size
 
     def read_json(self, key: str) -> Any:
-        """What `write_json` was given, as JSON knows it; None when there is no such manifest."""
+        """What `write_json` was given, as JSON knows it; None when there is no such manifest.
+
+        Raises `ObjectDamaged` where it is no JSON, or not what was written.
+        """
         return self._parsed(key, self._get(key))
+
+    def put_aside(self, key: str) -> None:
+        """Take a damaged object out of the way; its bytes stay under another key, which is read by nobody."""
+        with suppress(ObjectNotFound):
+            body = self.store.get(key)
+            self.store.put_new(f"{key}.damaged-{_sha256(body)[:8]}", body)
+            self.store.delete(key)
 
     def update_json(self, key: str, change: Callable[[Any | None], Any | None]) -> Any | None:
         """Replace a manifest by what `change` makes of it (None: there is none); what is stored afterwards.
@@ -178,25 +214,34 @@ class Lake:
         )
 
     def read_model(self, key: str, model: type[_Model]) -> _Model | None:
-        """A manifest as what it is; None when there is none. Raises `StorageError` for another shape."""
+        """A manifest as what it is; None when there is none. Raises `ObjectDamaged` for another shape."""
         found = self.read_json(key)
         try:
             return None if found is None else model.model_validate(found)
         except ValidationError as error:
-            raise self._unreadable(key, error) from None
+            raise self._damaged(key, error) from None
 
     def _table(self, key: str, body: bytes, columns: Sequence[str] | None = None) -> pa.Table:
+        if not _is_as_written(body):
+            raise self._damaged(key, "its bytes are not those that were written")
         try:
-            table = pq.ParquetFile(pa.BufferReader(body)).read(columns=columns)
-        except (pa.ArrowException, OSError) as error:
-            raise self._unreadable(key, error) from error
+            table = pq.ParquetFile(pa.BufferReader(body), page_checksum_verification=True).read(
+                columns=columns
+            )
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise self._damaged(key, error) from error
         return table if columns is None else table.select(columns)
 
     def _parsed(self, key: str, body: bytes | None) -> Any:
         try:
-            return None if body is None else orjson.loads(body)
+            found = None if body is None else orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            raise self._unreadable(key, error) from error
+            raise self._damaged(key, error) from error
+        if isinstance(found, dict) and found.pop(_SEAL, None) and _json(found) != body:
+            raise self._damaged(
+                key, f"it is not what was written; who changed it by hand takes out its {_SEAL} as well"
+            )
+        return found
 
     def _get(self, key: str) -> bytes | None:
         try:
@@ -204,10 +249,10 @@ class Lake:
         except ObjectNotFound:
             return None
 
-    def _unreadable(self, key: str, error: Exception) -> StorageError:
-        return StorageError(
+    def _damaged(self, key: str, error: Exception | str, what_to_do: str = _MADE) -> ObjectDamaged:
+        return ObjectDamaged(
             f"{self.store.uri(key)} cannot be read ({error}): it was damaged or written by something else. "
-            "Restore it, or remove it and run its partition again."
+            f"{what_to_do}."
         )
 
 
@@ -223,8 +268,34 @@ def _sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
+def _with_digest(body: bytes) -> bytes:
+    """The Parquet file with a digest of it before its footer."""
+    at = _footer_of(body)
+    return b"".join([body[:at], _DIGEST, hashlib.sha256(body).digest(), body[at:]])
+
+
+def _is_as_written(body: bytes) -> bool:
+    """Whether the file has the digest that it carries; one of an earlier version carries none."""
+    at = _footer_of(body)
+    carried = body[max(at - _DIGEST_BYTES, 0) : at] if at > 0 else b""
+    if not carried.startswith(_DIGEST):
+        return True
+    digest = hashlib.sha256(memoryview(body)[: at - _DIGEST_BYTES])
+    digest.update(memoryview(body)[at:])
+    return carried.removeprefix(_DIGEST) == digest.digest()
+
+
+def _footer_of(body: bytes) -> int:
+    """Where the footer of a Parquet file begins: before its own length, in four bytes, and the magic word."""
+    return len(body) - 8 - int.from_bytes(body[-8:-4], "little")
+
+
 def _json(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    if not text.startswith(b"{\n"):  # a list, a number or nothing at all has no members
+        return text
+    before = text.removesuffix(b"\n}\n")
+    return b'%b,\n  "%b": "%b"\n}\n' % (before, _SEAL.encode(), _sha256(before).encode())
 
 
 def _safe(text: str) -> str:

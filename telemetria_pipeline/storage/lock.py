@@ -20,7 +20,7 @@ from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import LONGEST_REQUEST_S, StorageError
 
 _RENEWED_EVERY_S = 15.0
-_GOOD_FOR_S = 60.0  # how long a holder goes on without having renewed it
+_GOOD_FOR_S = 120.0  # how long a holder goes on without having renewed it: S3 may be busy for a while
 _TAKEN_OVER_AFTER_S = _GOOD_FOR_S + LONGEST_REQUEST_S
 _ASKED_EVERY_S = 0.5
 _FREE = {"holder": None}

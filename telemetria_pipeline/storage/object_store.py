@@ -9,13 +9,15 @@ import hashlib
 import html
 import json
 import os
+import random
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote, quote_plus
 
 import obstore
@@ -27,13 +29,24 @@ from telemetria_pipeline.errors import PipelineError
 if TYPE_CHECKING:
     from boto3.session import Session
     from obstore import ObjectMeta, PutMode
-    from obstore.store import ClientConfig, RetryConfig, S3Credential, S3CredentialProvider
+    from obstore.store import ClientConfig, S3Credential, S3CredentialProvider
 
-# Long enough for a large partition on a slow line, short enough that a wrong endpoint is told in seconds.
-_TIMEOUTS: "ClientConfig" = {"connect_timeout": "5s", "timeout": "2min"}
-_RETRIES: "RetryConfig" = {"max_retries": 5, "retry_timeout": timedelta(minutes=2)}
-# How long one request may be on its way: the last retry begins when their time is over, and has its own.
-LONGEST_REQUEST_S = 240.0
+_T = TypeVar("_T")
+
+# Long enough for a large partition on a slow line; a server that says nothing at all is left after a minute.
+_TIMEOUTS: "ClientConfig" = {"connect_timeout": "5s", "read_timeout": "1min", "timeout": "2min"}
+# How long one request may be on its way: its timeout, and some seconds to begin and to end.
+LONGEST_REQUEST_S = 130.0
+
+# What S3 answers when it will pass by itself, and for so many seconds it is asked again. Where nobody listens
+# at all it may be a restart, but also a wrong address, which a person wants to be told of soon.
+_NOBODY_THERE = r"kind: Connect,"
+_PASSING = (
+    r"HTTP error: |status code: (?:5\d\d|429|408)\b"
+    r"|<Code>(?:SlowDown|RequestTimeout|OperationAborted|ConditionalRequestConflict)</Code>"
+)
+_PATIENCE_S = {_NOBODY_THERE: 10.0, _PASSING: 75.0}
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 15.0
 
 _ADVICE = (
     (r"NoSuchBucket", "The bucket does not exist: run `telemetria storage init`"),
@@ -55,6 +68,10 @@ _ADVICE = (
         r"invalid path",
         "An object of somebody else's lies under a key that is no path (`//`, `..`): rename or remove it",
     ),
+    (
+        r"status code: (?:5\d\d|429|408)|SlowDown|RequestTimeout|InternalError|ServiceUnavailable",
+        "S3 was busy or failing for more than a minute: run it again later",
+    ),
     (r"", "Check the network, AWS_ENDPOINT_URL_S3 (or AWS_ENDPOINT_URL) and AWS_REGION"),
 )
 
@@ -67,6 +84,10 @@ class StorageError(PipelineError):
 
 class ObjectNotFound(StorageError):
     """There is no object under this key."""
+
+
+class ObjectDamaged(StorageError):
+    """The object is there, and what it holds is not what was written."""
 
 
 class ObjectExists(StorageError):
@@ -113,13 +134,18 @@ def parse_address(address: str) -> Path | Bucket:
 
 
 def explain(where: str, cause: str) -> StorageError:
-    """The error to raise when S3 refused or did not answer: `cause` cut to what helps, and what to check."""
+    """The error to raise when S3 refused or did not answer: `cause` cut to what helps, and what to check.
+
+    What the name of the object at `where` says is no part of the cause.
+    """
     code = re.search(r"<Code>(.*?)</Code>", cause, re.DOTALL)
     message = re.search(r"<Message>(.*?)</Message>", cause, re.DOTALL)
     if code:  # the rest of S3's answer repeats the signature, and the token when it has expired
         cause = f"{code[1]}: {message[1]}" if message else code[1]
     cause = _without_secrets(cause.partition("\n\nDebug source")[0].partition("<?xml")[0])
-    advice = next(text for pattern, text in _ADVICE if re.search(pattern, cause))
+    name = re.escape(where.removeprefix("s3://").partition("/")[2])
+    said = re.sub(rf"\S+://\S+|(?<![\w/]){name}(?![\w/])", "", cause)
+    advice = next(text for pattern, text in _ADVICE if re.search(pattern, said))
     return StorageError(f"{where}: {cause[:400].strip().rstrip('.')}. {advice}.")
 
 
@@ -136,8 +162,9 @@ def drop_empty_aws_variables() -> None:
 class ObjectStore:
     """Objects by key, in a folder or under a prefix of an S3 bucket; made by `ObjectStore.open`.
 
-    On S3 each method costs one request, and `list` what its docstring says; the client repeats a request up
-    to five times where S3 is busy.
+    On S3 each method costs one request, and `list` what its docstring says. Where S3 is busy, the line breaks
+    or nobody answers, the request is made again with growing pauses, for more than a minute in all; what
+    will not pass by itself (keys that are refused, no bucket) is told at once.
     """
 
     def __init__(
@@ -168,23 +195,33 @@ class ObjectStore:
 
     def get(self, key: str) -> bytes:
         """The object's bytes. Raises `ObjectNotFound`."""
-        with self._errors(key):
-            return obstore.get(self._client(False), key).bytes().to_bytes()
+        return self._ask(key, lambda client: obstore.get(client, key).bytes().to_bytes())
 
     def put(self, key: str, data: bytes) -> ObjectInfo:
         """Write the object, in place of the one that may be there: readers see the old or the new."""
         return self._put(key, data, "overwrite")
 
     def put_new(self, key: str, data: bytes) -> ObjectInfo:
-        """Write the object unless there is one; then raises `ObjectExists` and leaves it as it is."""
-        return self._put(key, data, "create")
+        """Write the object unless there is another; then raises `ObjectExists` and leaves it as it is.
+
+        One of the same bytes is no other: where S3's answer was lost, it is the one that we wrote.
+        """
+        try:
+            return self._put(key, data, "create")
+        except ObjectExists:
+            if self.get(key) != data:
+                raise
+            return self.info(key)
 
     def read(self, key: str) -> tuple[bytes, str]:
         """The object's bytes, and the tag that `put_if` knows them by. Raises `ObjectNotFound`."""
-        with self._errors(key):
-            result = obstore.get(self._client(False), key)
-            data = result.bytes().to_bytes()
-        return data, self._tag(data, result.meta["e_tag"])
+
+        def request(client: LocalStore | S3Store) -> tuple[bytes, str | None]:
+            result = obstore.get(client, key)
+            return result.bytes().to_bytes(), result.meta["e_tag"]
+
+        data, etag = self._ask(key, request)
+        return data, self._tag(data, etag)
 
     def put_if(self, key: str, data: bytes, etag: str | None) -> str:
         """Write the object if it is still the one that `read` gave with `etag` (None: if there is none).
@@ -193,7 +230,9 @@ class ObjectStore:
         wrote meanwhile, and leaves theirs. Safe between all that use the bucket, and in a folder between the
         processes of one machine; an object that is written by this is written by nothing else.
 
-        Where the answer to a write was lost, `ObjectChanged` may mean our own write: read again.
+        Where the answer to a write was lost, `ObjectChanged` may mean our own write, and that the same bytes
+        are there now does not prove it (two who count from 5 write 6 each): read again, as `Lake.update_json`
+        does.
         """
         try:
             with self.file_lock("put_if") if self.folder else nullcontext():
@@ -217,15 +256,17 @@ class ObjectStore:
         assert self.folder is not None
         # obstore lists no name that ends in `#` and digits: so it names files that are half written.
         path = self.folder / f".{name}.lock#0"
-        with self._errors(path.name):
+        try:
             make_folder(path.parent)
             file = path.open("wb")
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise self._told(path.name, error) from None
         with file:  # the lock goes with the open file, also when the process is killed
             yield
 
     def guarded(self, check: Callable[[], None]) -> "ObjectStore":
-        """The same store, where every use calls `check` first."""
+        """The same store, where every request calls `check` first."""
 
         def client(write: bool) -> LocalStore | S3Store:
             check()
@@ -236,25 +277,19 @@ class ObjectStore:
     def exists(self, key: str) -> bool:
         """Whether there is an object under this key."""
         try:
-            with self._errors(key):
-                obstore.head(self._client(False), key)
+            self.info(key)
         except ObjectNotFound:
             return False
         return True
 
     def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
-        try:
-            with self._errors(key):
-                obstore.delete(self._client(False), key)
-        except ObjectNotFound:
-            pass
+        with suppress(ObjectNotFound):
+            self._ask(key, lambda client: obstore.delete(client, key))
 
     def info(self, key: str) -> ObjectInfo:
         """The object's size, ETag and time without its bytes. Raises `ObjectNotFound`."""
-        with self._errors(key):
-            meta = obstore.head(self._client(False), key)
-        return _info(meta)
+        return _info(self._ask(key, lambda client: obstore.head(client, key)))
 
     def list(
         self, prefix: str = "", skip: str | None = None, after: str | None = None
@@ -278,21 +313,24 @@ class ObjectStore:
     def folders(self, prefix: str) -> Sequence[str]:
         """The names of the folders directly under the folder `prefix`, sorted; one request."""
         try:
-            with self._errors(prefix):
-                level = obstore.list_with_delimiter(self._client(False), prefix=prefix)
+            level = self._ask(prefix, lambda client: obstore.list_with_delimiter(client, prefix=prefix))
         except ObjectNotFound:
             return []
         return sorted(folder.rstrip("/").rpartition("/")[2] for folder in level["common_prefixes"])
 
     def _found(self, prefix: str, skip: str | None, after: str | None) -> "Sequence[ObjectMeta]":
         try:
-            with self._errors(prefix):
-                store = self._client(False)
-                if skip is None:
-                    chunks = obstore.list(store, prefix=prefix or None, offset=after)
-                    return [m for chunk in chunks for m in chunk]
-                level = obstore.list_with_delimiter(store, prefix=prefix or None)
-                found = [m for m in level["objects"] if after is None or m["path"] > after]
+            if skip is None:
+                return self._ask(
+                    prefix,
+                    lambda client: [
+                        m for c in obstore.list(client, prefix=prefix or None, offset=after) for m in c
+                    ],
+                )
+            level = self._ask(
+                prefix, lambda client: obstore.list_with_delimiter(client, prefix=prefix or None)
+            )
+            found = [m for m in level["objects"] if after is None or m["path"] > after]
         except ObjectNotFound:  # no folder yet
             return []
         for folder in level["common_prefixes"]:
@@ -301,9 +339,10 @@ class ObjectStore:
         return found
 
     def _put(self, key: str, data: bytes, mode: "PutMode") -> ObjectInfo:
-        with self._errors(key):
-            # One request whatever the size, so that a killed write leaves no parts that cost money.
-            result = obstore.put(self._client(True), key, data, mode=mode, use_multipart=False)
+        # One request whatever the size, so that a killed write leaves no parts that cost money.
+        result = self._ask(
+            key, lambda client: obstore.put(client, key, data, mode=mode, use_multipart=False), write=True
+        )
         return ObjectInfo(key, len(data), result["e_tag"] or "")
 
     def _tag(self, data: bytes, etag: str | None) -> str:
@@ -317,29 +356,44 @@ class ObjectStore:
     def _changed(self, key: str) -> ObjectChanged:
         return ObjectChanged(f"{self.uri(key)} was changed by somebody else since it was read. Try again.")
 
-    @contextmanager
-    def _errors(self, key: str) -> Iterator[None]:
-        # `from None`: the client's own text holds S3's whole answer, with what should not reach a log.
-        try:
-            yield
-        except (BaseError, OSError) as error:
-            text = str(error)
-            if isinstance(error, FileNotFoundError) and "<Code>NoSuchBucket</Code>" not in text:
-                raise ObjectNotFound(f"{self.uri(key)} does not exist") from None
-            if isinstance(error, AlreadyExistsError):
-                raise ObjectExists(f"{self.uri(key)} exists already and is not replaced") from None
-            if isinstance(error, PreconditionError) and "<Code>NoSuchBucket</Code>" not in text:
-                raise self._changed(key) from None
-            if self._root.startswith("s3://"):
-                raise explain(self.uri(key), text) from None
-            cause = text.partition("\n\nDebug source")[0]
-            raise StorageError(
-                f"{self.uri(key)}: {cause}. Check the folder's owner, its permissions and the free space."
-            ) from None
-        except ValueError as error:
-            raise StorageError(
+    def _ask(self, key: str, request: Callable[[LocalStore | S3Store], _T], write: bool = False) -> _T:
+        """What the store answers. Raises `StorageError`, of what may pass by itself after some time only."""
+        begun, pause = time.monotonic(), _FIRST_PAUSE_S
+        while True:
+            try:
+                return request(self._client(write))
+            except (BaseError, OSError, ValueError) as error:
+                if time.monotonic() + pause > begun + self._patience(str(error)):
+                    # `from None`: the client's own text holds S3's whole answer, which no log should hold.
+                    raise self._told(key, error) from None
+            time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311, so that many do not keep step
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _patience(self, text: str) -> float:
+        """For how many seconds it is worth asking again after this error."""
+        if self.folder is not None:
+            return 0.0
+        return next((seconds for passing, seconds in _PATIENCE_S.items() if re.search(passing, text)), 0.0)
+
+    def _told(self, key: str, error: Exception) -> StorageError:
+        text = str(error)
+        if isinstance(error, ValueError):
+            return StorageError(
                 f"{key!r} cannot be a key ({error}): write a relative path such as raw_telemetry/a.json"
-            ) from None
+            )
+        if "<Code>NoSuchBucket</Code>" not in text:
+            if isinstance(error, FileNotFoundError):
+                return ObjectNotFound(f"{self.uri(key)} does not exist")
+            if isinstance(error, PreconditionError):
+                return self._changed(key)
+        if isinstance(error, AlreadyExistsError):
+            return ObjectExists(f"{self.uri(key)} exists already and is not replaced")
+        if self._root.startswith("s3://"):
+            return explain(self.uri(key), text)
+        cause = text.partition("\n\nDebug source")[0]
+        return StorageError(
+            f"{self.uri(key)}: {cause}. Check the folder's owner, its permissions and the free space."
+        )
 
 
 def make_folder(path: Path) -> None:
@@ -374,7 +428,9 @@ def _bucket(bucket: Bucket) -> S3Store:
         bucket.name,
         prefix=bucket.prefix or None,
         client_options={**_TIMEOUTS, "allow_http": endpoint.startswith("http://")},
-        retry_config=_RETRIES,
+        retry_config={
+            "max_retries": 0
+        },  # see `ObjectStore._ask`, which also repeats what creates and deletes
         **_left_open(bucket),
     )
 

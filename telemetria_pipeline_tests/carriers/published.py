@@ -1,6 +1,7 @@
-"""Servers that follow what three carriers publish of their APIs, with records that a test gives them."""
+"""Servers that follow what carriers publish of their APIs, with records that a test gives them."""
 
 import base64
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,13 +9,15 @@ from zoneinfo import ZoneInfo
 
 from telemetria_pipeline_tests.carriers.conftest import Answer, Asked
 
-GEOTAB = {"database": "usina_bom_jesus", "username": "api@usina.example", "password": "s3nha / do+Geotab="}
+GEOTAB = {"database": "usina_bom_jesus", "username": "api@usina.example", "password": 's3nhá "do\\ Geotab/+='}
 NAVIXY = {"token": "22eac1c27af4be7b9d04da2ce1af111b"}
 NAVIXY_USER = {"username": "api@navixy.example", "password": "s3nha do Navixy"}
 AUTOMILE = {
     "client_id": "cl13nt-0042", "client_secret": "cl13nt/s3cr3t+7", "username": "api@automile.example",
     "password": "s3nha do Automile",
 }  # fmt: skip
+WIALON = {"token": "0a5ee3075e70ba3e87dc8c3fe27ac93a0F75C1C0"}
+WEBFLEET = {"username": "api@webfleet.example", "password": "s3nha / do Webfleet", "apikey": "ap1-key-of-w"}
 WALL = "%Y-%m-%d %H:%M:%S"
 
 
@@ -156,6 +159,78 @@ class Automile:
         since = self.clock() - timedelta(days=int(asked.query["lastNumberOfDays"]))
         assert asked.query["synchronized"] == "false"
         return Answer([t for t in self.trips if _instant(t["TripStartDateTime"]).replace(tzinfo=UTC) > since])
+
+
+@dataclass
+class Wialon:
+    """Wialon's Remote API: `trips` by unit; of `closed` units messages may not be read; a session ends after
+    `lasts` calls, and every `busy`th batch finds another one running."""
+
+    units: list[dict] = field(default_factory=list)
+    trips: dict[int, list[dict]] = field(default_factory=dict)
+    closed: set[int] = field(default_factory=set)
+    lasts: int = 1_000_000
+    busy: int = 1_000_000
+    sessions: dict[str, int] = field(default_factory=dict)
+    batches: int = 0
+
+    def __call__(self, asked: Asked) -> Answer:
+        assert asked.path == "/wialon/ajax.html" and "Authorization" not in asked.headers
+        service, given = asked.query["svc"], json.loads(asked.query["params"])
+        if service == "token/login":
+            if given != WIALON:
+                return Answer({"error": 8})
+            self.sessions[f"02f2e8a1b7f9d01c{len(self.sessions):04d}"] = 0
+            return Answer({"eid": [*self.sessions][-1], "user": {"nm": "api", "id": 27}})
+        if self.sessions.get(asked.query["sid"], self.lasts) >= self.lasts:
+            return Answer({"error": 1})
+        self.sessions[asked.query["sid"]] += 1
+        if service == "core/search_items":
+            return Answer({"totalItemsCount": len(self.units), "items": self.units})
+        load, get = given["params"]
+        assert (service, load["svc"], get["svc"]) == (
+            "core/batch",
+            "messages/load_interval",
+            "unit/get_trips",
+        )
+        unit, first, last = (get["params"][key] for key in ("itemId", "timeFrom", "timeTo"))
+        assert load["params"].items() >= {"itemId": unit, "timeFrom": first, "timeTo": last}.items()
+        assert all(isinstance(value, int) for value in (unit, first, last))
+        self.batches += 1
+        if self.batches % self.busy == 0:
+            return Answer([{"error": 1003, "reason": "LIMIT api_concurrent"}])
+        if unit in self.closed:
+            return Answer([{"error": 7}])
+        found = [t for t in self.trips.get(unit, []) if t["from"]["t"] < last and t["to"]["t"] > first]
+        return Answer([{"count": 9172, "messages": []}, found])
+
+
+@dataclass
+class Webfleet:
+    """Webfleet's reports: a 200 with a code where there are none, and once the quota is used up."""
+
+    trips: list[dict] = field(default_factory=list)
+    vehicles: list[dict] = field(default_factory=list)
+    over_quota: int = 0
+
+    def __call__(self, asked: Asked) -> Answer:
+        given = asked.query
+        assert asked.path == "/extern" and given["outputformat"] == "json"
+        pair = base64.b64encode(f"{WEBFLEET['username']}:{WEBFLEET['password']}".encode()).decode()
+        if asked.headers.get("Authorization") != f"Basic {pair}" or given["apikey"] != WEBFLEET["apikey"]:
+            return self.error(1101, f"no access with {given['apikey']}")
+        if given["action"] == "showVehicleReportExtern":
+            return Answer(self.vehicles)
+        if self.over_quota:
+            self.over_quota -= 1
+            return self.error(8011, "request quota reached")
+        first, last = (_instant(given[f"range{edge}_string"]) for edge in ("from", "to"))
+        found = [t for t in self.trips if first <= _instant(t["start_time"]) < last]
+        return Answer(found) if found else self.error(63, "document is empty")
+
+    @staticmethod
+    def error(code: int, message: str) -> Answer:
+        return Answer({"errorCode": code, "errorMsg": message})
 
 
 def wall(text: str, zone: str = "America/Sao_Paulo") -> str:

@@ -41,6 +41,25 @@ def test_each_example_is_a_profile_or_a_part_of_one(example):
     )
 
 
+TABLE = re.findall(r"^\| \*\*(\w+)\*\* \| ([^\n]*) \|$", PAGE, re.MULTILINE)
+
+
 def test_the_shipped_profiles_are_in_the_table():
-    named = re.findall(r"^\| \*\*(\w+)\*\* \|", PAGE, re.MULTILINE)
-    assert named == p.shipped_profiles()
+    assert [name for name, _ in TABLE] == p.shipped_profiles()
+
+
+@pytest.mark.parametrize(("name", "row"), TABLE, ids=[name for name, _ in TABLE])
+def test_the_table_says_what_a_shipped_profile_knows(name, row):
+    profile = p.load_profile(name)
+    lists = [*profile.lookups.values(), *([profile.vehicles] if profile.vehicles else [])]
+    known = {*profile.fields, *(column for one in lists for column in one.stamp)}
+    known |= {*re.compile(profile.description_pattern or "").groupindex}
+    _, plate, driver, odometers, speed, *_ = row.split(" | ")
+    for said, columns in {
+        plate: {"placa_recebida"},
+        driver: {"motorista", "motorista_id"},
+        odometers: {"odometro_saida_km", "odometro_chegada_km"},
+        speed: {"velocidade_maxima_kmh"},
+    }.items():
+        assert said.startswith("no") != bool(columns & known), (name, said, columns)
+    assert ("id only" in driver) == ("motorista_id" in known and "motorista" not in known)

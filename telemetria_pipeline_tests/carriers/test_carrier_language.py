@@ -119,6 +119,18 @@ def test_secrets_go_where_the_profile_writes_them_and_the_token_then_nowhere_els
     assert "GET /***/trips?key=***" in said and "4711" not in said and "s3cr3t" not in said
 
 
+def test_a_token_that_a_login_takes_goes_nowhere_else(serve):
+    server = serve(lambda asked: Answer({"sid": "s3ss1on-0001"}) if asked.path == "/login" else GOOD)
+    profile = make_profile(
+        login={"path": "/login", "params": {"params": {"token": "{token}"}}, "gives": {"sid": "sid"}},
+        trips={"params": {"sid": "{sid}"}},
+    )
+    capture(server, profile, {"token": TOKEN})
+    login, trips = server.asked
+    assert json.loads(login.query["params"]) == {"token": TOKEN} and trips.query["sid"] == "s3ss1on-0001"
+    assert "Authorization" not in login.headers and "Authorization" not in trips.headers
+
+
 def test_a_link_to_the_next_page_is_asked_with_our_secrets_again(serve):
     def respond(asked):
         assert asked.query["key"] == TOKEN

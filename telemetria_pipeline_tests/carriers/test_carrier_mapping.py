@@ -108,6 +108,14 @@ def test_one_row_for_every_record_whatever_it_is(pages, name):
             assert text.startswith("registro=")
 
 
+@pytest.mark.parametrize("value", [901234, "901234"])
+def test_what_comes_in_hundreds_of_metres_is_multiplied(value):
+    fields = {"veiculo_id": "v", "saida_utc": "s", "chegada_utc": "e"}
+    odometer = {"path": "o", "unit": "m", "factor": 100}
+    profile = make_profile(fields={**fields, "odometro_saida_km": odometer})
+    assert row({"o": value}, profile)["odometro_saida_km"] == pytest.approx(90123.4, abs=1e-9)
+
+
 def test_no_records_give_an_empty_table_under_contract():
     for pages in ([], [page()], [page(), page(number=2)]):
         frame = map_pages(SIMULATOR, pages)

@@ -91,6 +91,10 @@ def test_a_file_of_ones_own_loads_with_defaults(load):
         ),
         ({"fields": {**SMALL["fields"], "garagem": {"path": "g", "unit": "m"}}}, "none for this column"),
         (
+            {"fields": {**SMALL["fields"], "garagem": {"path": "g", "factor": 10}}},
+            "garagem.factor",
+        ),
+        (
             {"fields": {**SMALL["fields"], "garagem": {"pat": "g"}}},
             "fields.garagem.path: this key is required",
         ),

@@ -4,6 +4,7 @@ import base64
 import html
 import json
 import logging
+import time
 import traceback
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, quote_plus
@@ -46,6 +47,66 @@ def test_every_form_of_any_token_is_redacted_in_text_and_bytes(token):
             assert form not in secrets.redact(text), form
     assert token not in repr(secrets)
     assert secrets.redact(b"\xff\xfe nothing") == b"\xff\xfe nothing"
+
+
+HARD = st.text(st.sampled_from("\"\\/'é漢😀 +&<>=%\n\tabAB12"), min_size=6, max_size=20).filter(
+    lambda secret: secret == secret.strip()
+)
+
+
+def php(value):
+    """JSON as PHP writes it: slashes and all beyond ASCII escaped."""
+    return json.dumps(value).replace("/", "\\/")
+
+
+def dotnet(value):
+    """JSON as .NET writes it: quotes, slashes, <, > and & in capital hex."""
+    text = json.dumps(value, ensure_ascii=False)
+    text = text[0] + text[1:-1].replace('\\"', "\\u0022") + text[-1] if isinstance(value, str) else text
+    return "".join(f"\\u{ord(c):04X}" if c in "<>&'+" else c for c in text)
+
+
+JSONS = [json.dumps, lambda value: json.dumps(value, ensure_ascii=False), php, dotnet]
+
+
+@given(HARD, st.sampled_from(JSONS), st.sampled_from(JSONS), st.text(st.sampled_from('\\"/ x'), max_size=4))
+def test_a_secret_that_is_echoed_in_json_within_json_is_masked_and_leaves_json(secret, inner, outer, around):
+    secrets = Secrets(secret, in_header=False)
+    once = inner(around + secret + " tail")
+    twice = outer("said: " + once)
+    for text in (once, twice):
+        for redacted in (secrets.redact(text), secrets.redact(text.encode()).decode()):
+            said = json.loads(redacted)
+            assert "***" in said and secret not in said
+    said = json.loads(secrets.redact(twice)).removeprefix("said: ")
+    assert json.loads(said).endswith("*** tail")
+
+
+@given(HARD, st.sampled_from(JSONS))
+def test_a_secret_in_an_address_a_header_or_another_encoding_is_masked(secret, as_json):
+    secrets = Secrets(secret, in_header=False)
+    pair = base64.b64encode(f"user:{secret}".encode()).decode().rstrip("=")
+    texts = {
+        quote(secret, safe=""), quote_plus(secret), quote(quote(secret, safe=""), safe=""),
+        quote(as_json(secret)[1:-1], safe=""), quote(secret, safe="").lower(), html.escape(secret),
+        as_json(f"Basic {pair}=="), quote(f"Basic {pair}==", safe=""), as_json(as_json(pair)),
+    }  # fmt: skip
+    for text in texts:
+        for redacted in (secrets.redact(f"x {text} y"), secrets.redact(f"x {text} y".encode()).decode()):
+            assert "***" in redacted and text not in redacted
+            plain = redacted.replace("\\", "")
+            assert len(plain) < 30 and secret not in plain, redacted
+
+
+def test_a_secret_in_latin_1_is_masked():
+    assert Secrets("café/crème", in_header=False).redact("x café/crème y".encode("latin-1")) == b"x *** y"
+
+
+def test_a_page_of_backslashes_is_looked_through_in_no_time():
+    began = time.monotonic()
+    for secret in ("\\\\\\\\\\\\", '\\"\\"\\"\\"', '"/"/"/"/', "a/b/c/d/e/"):
+        Secrets(secret, in_header=False).redact(b"\\" * 500_000 + b"a%5C" * 100_000 + b"a/b" * 100_000)
+    assert time.monotonic() - began < 20
 
 
 def test_a_short_token_is_redacted_as_a_word_and_leaves_longer_words_alone():

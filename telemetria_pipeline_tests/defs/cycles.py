@@ -10,7 +10,7 @@ import pandas as pd
 
 from telemetria_pipeline.business_calendar import Cycle
 from telemetria_pipeline.contracts import Contract
-from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
+from telemetria_pipeline.contracts.audit import DAILY_KM, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.closing import Closing
 from telemetria_pipeline.contracts.reference import CONTRACTS, VEHICLES
 from telemetria_pipeline.core.audit.trips import DECLARED, SEGMENTS, AuditedTrips, AuditInputs
@@ -42,6 +42,7 @@ def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date
         of_day = [row for row in rows if row["saida_utc"].astimezone(ZONE).date() == day]
         frame = trips(*of_day)
         written = lake.write_table(VALIDATED_TRIPS.name, {"data": str(day)}, VALIDATED_TRIPS.table(frame))
+        lake.write_table(DAILY_KM.name, {"data": str(day)}, DAILY_KM.table(DAILY_KM.empty()))
         found = AuditedTrips(frame, segments(), leans=False, swaps=pd.DataFrame(), devices_in_doubt=False)
         inputs = AuditInputs(DECLARED.empty(), SEGMENTS.empty(), hours(day))
         write_state(lake, make_state(day, found, inputs, snapshot, written.sha256))
@@ -49,7 +50,8 @@ def audited(lake: Lake, cycle: Cycle, *rows: dict[str, Any], days: Iterable[date
 
 def lose(lake: Lake, day: str) -> None:
     """The day as if it had never been audited."""
-    lake.store.delete(lake.table_key(VALIDATED_TRIPS.name, {"data": day}))
+    for contract in (VALIDATED_TRIPS, DAILY_KM):
+        lake.store.delete(lake.table_key(contract.name, {"data": day}))
     lake.store.delete(f"audited_days/data={day}.json")
 
 

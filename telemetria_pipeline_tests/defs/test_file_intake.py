@@ -24,7 +24,7 @@ from telemetria_pipeline.steps.intake import (
     landed_files,
     receive_file,
 )
-from telemetria_pipeline.storage import Lake, ObjectStore
+from telemetria_pipeline.storage import Lake, ObjectDamaged, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 from telemetria_pipeline_tests.processes import begun
 
@@ -247,6 +247,13 @@ def test_a_file_that_changes_while_it_is_read_is_left_for_its_next_version(lake,
     with pytest.raises(StillWritten):
         receive_file(lake, inbox, file)
     assert read_file_manifest(lake, file) is None
+
+
+def test_a_file_whose_kept_bytes_are_others_is_not_judged_again(lake, inbox):
+    manifest = take(lake, inbox, "b.csv", csv_of(*trips(3)))
+    lake.store.put(manifest.original, csv_of(*trips(2)))
+    with pytest.raises(ObjectDamaged, match=r"original\.csv cannot be read .*not those that were received"):
+        receive_file(lake, inbox, manifest.file)
 
 
 def test_a_file_that_is_nowhere_is_said(lake, inbox):

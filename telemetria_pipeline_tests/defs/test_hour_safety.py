@@ -6,7 +6,7 @@ The steps behind the assets run on a carrier of a few lines; the job runs where 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pandas as pd
@@ -22,12 +22,14 @@ from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE,
 from telemetria_pipeline.defs.telemetry.assets import trips_key
 from telemetria_pipeline.steps import capture, publish
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
-from telemetria_pipeline.steps.hours import manifest_key, read_manifest
+from telemetria_pipeline.steps.hours import CAPTURE, PROFILE, manifest_key, raw_folder, read_manifest
 from telemetria_pipeline.steps.hours_table import hours_table
+from telemetria_pipeline.steps.ingest import HourOutcome, ingest_hours
+from telemetria_pipeline.steps.mending import mended_manifest, orphans, sweep
 from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.steps.publish import PublishedHour, TablesRefused, publish_hour
 from telemetria_pipeline.storage.lake import Lake
-from telemetria_pipeline.storage.object_store import StorageError
+from telemetria_pipeline.storage.object_store import ObjectDamaged, StorageError
 from telemetria_pipeline_tests.carriers.conftest import Answer, Asked, make_profile, serve
 from telemetria_pipeline_tests.defs.conftest import TOKEN, hour_key
 from telemetria_pipeline_tests.defs.test_telemetry import failure_of
@@ -205,6 +207,18 @@ def test_raw_is_read_with_the_profile_that_it_was_asked_with(bench):
     pd.testing.assert_frame_equal(again.trips, cleaned.trips)
 
 
+@pytest.mark.parametrize("name", ["pagina-00001.json.zst", "profile.json"])
+def test_raw_that_is_not_what_was_received_is_not_read(bench, name):
+    """Sound by itself, as whoever would have fewer kilometres might leave it."""
+    manifest, _ = bench.capture(trip("a"))
+    key = f"{raw_folder(HOUR)}/{manifest.current.id}/{name}"
+    kept = bench.lake.get_raw(key)
+    bench.lake.store.delete(key)
+    bench.lake.put_raw(key, kept.replace(b"12", b"11").replace(b"km", b"KM"))
+    with pytest.raises(ObjectDamaged, match=rf"{name} cannot be read .*not those that were received"):
+        read_capture(bench.lake, make_profile(name="outra"), HOUR, manifest.current)
+
+
 def test_the_trips_of_one_carrier_are_not_replaced_by_those_of_another(bench):
     bench.ingest(trip("a"))
     before, asked = bench.stored(), len(bench.asked)
@@ -326,6 +340,124 @@ def lost_and_accounted(cleaned):
         quarantine=rejected.astype({c.name: c.pandas_dtype for c in QUARANTINE.columns}),
         ledger=replace(cleaned.ledger, accepted=cleaned.ledger.accepted - 1, rejected=1),
     )
+
+
+# ---------------------------------------------------------------- what was damaged
+
+
+def damage_table(lake: Lake, contract: Contract, hour: Hour = HOUR) -> None:
+    key = lake.table_key(contract.name, hour.partition)
+    body = bytearray(lake.store.get(key))
+    body[len(body) // 2] ^= 1
+    lake.store.put(key, bytes(body))
+
+
+@pytest.mark.parametrize("contract", [TRIPS, QUARANTINE, LEDGER])
+def test_an_hour_whose_table_is_damaged_is_made_again(bench, contract):
+    bench.ingest(trip("a"))
+    damage_table(bench.lake, contract)
+    published = bench.ingest(trip("a"), trip("b"))
+    assert bench.stored()["veiculo_id"].tolist() == ["a", "b"]
+    assert bench.stored(LEDGER)["accepted"].tolist() == [2]
+    known = contract != TRIPS  # without the earlier trips nobody knows what changed
+    assert (published.changes["new"], len(told(bench))) == ((1, 1) if known else (0, 0))
+    assert [contract.name in said for said in published.damaged] == ([] if known else [True])
+
+
+def test_damaged_changes_of_earlier_captures_do_not_hold_up_the_hour(bench):
+    bench.ingest(trip("a"))
+    bench.ingest(trip("a"), trip("b"))
+    damage_table(bench.lake, CHANGES)
+    assert [CHANGES.name in said for said in bench.ingest(trip("b")).damaged] == [True]
+    assert told(bench) == [("sumida", "a")]
+
+
+@pytest.mark.parametrize(
+    "spoil", [damage_table, lambda lake, c: lake.store.delete(lake.table_key(c.name, HOUR.partition))]
+)
+def test_a_run_tried_again_makes_again_what_it_cannot_check(bench, spoil):
+    def run() -> HourOutcome:
+        with CarrierClient(bench.profile, bench.url, TOKEN, sleep=lambda s: None) as client:
+            (outcome,) = ingest_hours(bench.lake, bench.profile, client, [HOUR], "run", publish=True)
+        return outcome
+
+    bench.trips = [trip("a")]
+    run()
+    assert run().published is None
+    spoil(bench.lake, LEDGER)
+    assert run().published
+    assert len(bench.stored(LEDGER)) == len(bench.asked) == 1
+
+
+@pytest.mark.parametrize("damage", [b"{", b'{"hour": 7}', None], ids=["torn", "foreign", "a bit"])
+def test_a_damaged_manifest_is_made_again_of_what_its_captures_say(bench, damage):
+    bench.ingest(trip("a"))
+    bench.ingest(trip("a"), trip("b", e=None))
+    before, key = bench.manifest(), manifest_key(HOUR)
+    assert (before.state, before.accepted) == ("open", 1)
+    body = bench.lake.store.get(key)
+    damage = damage or body.replace(b'"open"', b'"oqen"')
+    bench.lake.store.put(key, damage)
+    assert mended_manifest(bench.lake, HOUR) == bench.manifest() == before
+    (kept,) = [info.key for info in bench.lake.store.list(raw_folder(HOUR)) if "damaged" in info.key]
+    assert bench.lake.store.get(kept) == damage
+
+
+def test_a_capture_that_was_never_published_is_current_in_a_mended_manifest(bench):
+    bench.ingest(trip("a"))
+    bench.capture(trip("a"), trip("b", e=None))
+    before = bench.manifest()
+    bench.lake.store.put(manifest_key(HOUR), b"")
+    mended = mended_manifest(bench.lake, HOUR)
+    assert (mended.captures, mended.published) == (before.captures, before.published)
+    assert mended.standing(before.current.captured_at) == "missing"
+
+
+def test_without_a_capture_that_says_of_itself_the_hour_is_asked_for_anew(bench):
+    """Those of an earlier version said it in the manifest only."""
+    bench.ingest(trip("a"))
+    bench.lake.store.delete(f"{raw_folder(HOUR)}/{bench.manifest().current.id}/{CAPTURE}")
+    bench.lake.store.put(manifest_key(HOUR), b"")
+    assert mended_manifest(bench.lake, HOUR) is None
+    bench.ingest(trip("a"))
+    assert len(bench.manifest().captures) == 1
+
+
+def test_what_nobody_can_read_now_is_not_taken_for_damaged(s3, serve):
+    """A store that is out of order for a while."""
+    bench = Bench(Lake.open(s3.address))
+    bench.url = serve(bench.respond).url
+    bench.ingest(trip("a"))
+    s3.server.answer = lambda environ: (
+        ("403 Forbidden", "<Error><Code>AccessDenied</Code></Error>")
+        if environ["REQUEST_METHOD"] == "GET"
+        else None
+    )
+    with pytest.raises(StorageError, match="AccessDenied"):
+        bench.ingest(trip("b"))
+    s3.server.answer = lambda environ: None
+    assert len(bench.manifest().captures) == 1
+
+
+def test_captures_that_were_cut_short_are_swept_and_whole_ones_only_named(bench):
+    bench.ingest(trip("a"))
+    tomorrow = datetime.now(UTC) + timedelta(days=1, minutes=1)
+    assert orphans(bench.lake, tomorrow) == []
+    folder = raw_folder(HOUR)
+    bench.lake.put_raw(f"{folder}/cut/pagina-00001.json.zst", b"[]")
+    bench.lake.put_raw(f"{folder}/whole/pagina-00001.json.zst", b"[]")
+    bench.lake.put_raw(f"{folder}/whole/{PROFILE}", b"{}")
+    assert orphans(bench.lake) == []  # somebody may be at it
+    found = orphans(bench.lake, tomorrow)
+    assert [(o.folder, o.complete, len(o.objects)) for o in found] == [
+        (f"{folder}/cut", False, 1),
+        (f"{folder}/whole", True, 2),
+    ]
+    sweep(bench.lake, found)
+    assert [o.folder for o in orphans(bench.lake, tomorrow)] == [f"{folder}/whole"]
+    bench.lake.store.put(manifest_key(HOUR), b"{")
+    assert orphans(bench.lake, tomorrow) == []  # nobody knows which they are
+    assert len(mended_manifest(bench.lake, HOUR).captures) == 1
 
 
 # ---------------------------------------------------------------- compared with what was before
@@ -486,13 +618,16 @@ def test_a_storage_that_fails_for_a_while_is_tried_again(job, bench, retries, s3
     assert job.materialized() == {hour_key(6)}
 
 
-def test_a_damaged_manifest_costs_only_its_hour(job):
+def test_damaged_hours_are_mended_by_their_next_run_which_says_so(job):
+    assert job.run(hour_key(5), hour_key(8)).success
     for hour, damage in ((6, b"{"), (7, b'{"hour": 7}')):
         job.lake.store.put(manifest_key(hour_of(hour_key(hour))), damage)
+    damage_table(job.lake, TRIPS, hour_of(hour_key(8)))
     result = job.run(hour_key(5), hour_key(8))
-    assert "2 of 4 hours failed" in failure_of(result)
-    assert "remove it and run its partition again" in failure_of(result)
-    assert job.materialized() == {hour_key(5), hour_key(8)}
+    assert result.success
+    assert [len(job.manifest(hour_key(hour)).captures) for hour in range(5, 9)] == [2] * 4
+    (said,) = [line for line in said_by(job, result) if "what changed is not known" in line]
+    assert f"{hour_key(8)} was made again" in said
 
 
 def test_an_error_of_our_own_says_where_it_was_and_no_values(job, monkeypatch):

@@ -23,15 +23,19 @@ from telemetria_pipeline.contracts.reference import DRIVERS
 from telemetria_pipeline.contracts.telemetry import CHANGES, TRIPS
 from telemetria_pipeline.core.reference import read_drivers
 from telemetria_pipeline.settings import Settings
+from telemetria_pipeline.steps.capture import read_capture
 from telemetria_pipeline.steps.cycle import bill_cycle, close_cycle, verify
 from telemetria_pipeline.steps.erase import NobodyNamed, erase
+from telemetria_pipeline.steps.hours import manifest_key, read_manifest
+from telemetria_pipeline.steps.mending import mended_manifest
 from telemetria_pipeline.steps.people import KEY, PEOPLE, People
 from telemetria_pipeline.steps.reference import read_reference, refresh_table
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.carriers.conftest import make_profile
 from telemetria_pipeline_tests.core.billing.bills import CYCLE
 from telemetria_pipeline_tests.defs.cycles import AFTER
-from telemetria_pipeline_tests.defs.payloads import FIELDS, SETTINGS, Bus, World
+from telemetria_pipeline_tests.defs.payloads import FIELDS, SETTINGS, THURSDAY, Bus, World
+from telemetria_pipeline_tests.one_source import CALENDAR
 
 NAME, ID = "Zélia Prúcoli", "drv-7741"
 SEALED = SETTINGS.model_copy(update={"seal_key": Settings(seal_key="segredo").seal_key})
@@ -167,6 +171,19 @@ def test_an_original_that_cannot_be_rewritten_is_removed_and_one_that_cannot_be_
         lake.store.uri("raw_telemetry/x.json.zst"),
     ]
     assert [info.key for info in inbox.list()] == ["archive/rejected/foto.pdf", "espera.csv"]
+
+
+def test_what_was_received_is_read_again_after_an_erasure(world):
+    """Raw and manifests are held against their digests: the new ones, by now."""
+    erase(world.lake, world.inbox, People(world.lake), [NAME], [ID], "pedido", really=True)
+    of_day = CALENDAR.hours_of(THURSDAY, "main")
+    hours = [hour for hour in of_day if read_manifest(world.lake, hour).current.rows]
+    assert len(hours) == 3
+    for hour in hours:
+        world.lake.store.put(manifest_key(hour), b"{damaged")
+        manifest = mended_manifest(world.lake, hour)
+        assert [page.redacted[0].reason for page in manifest.current.pages]
+        assert len(read_capture(world.lake, world.profile, hour, manifest.current).trips) == 1
 
 
 def test_the_command_says_what_it_would_do_and_does_it_with_a_reason(tmp_path, monkeypatch):

@@ -34,7 +34,7 @@ SECRETS = {
     "TELEMETRIA_PSEUDONYM_KEY": "pseud0nimo:ção/+=\\",
     "TELEMETRIA_SEAL_KEY": "sel0'&é%41/+=",
     "AWS_ACCESS_KEY_ID": "AKIDplantadoAQUI",
-    "AWS_SECRET_ACCESS_KEY": "s3creto/da+nuvem==",
+    "AWS_SECRET_ACCESS_KEY": "s3creto/da+nuvem==",  # not a secret
     "AWS_SESSION_TOKEN": "sess4o/+plantada==",
 }
 FAULTS = ("echo_token", "error_in_200", "redirect")

@@ -324,7 +324,7 @@ def test_the_checks_alone_are_asked_of_what_the_last_day_stored(pipeline, carrie
     assert pipeline.run(keys[0], keys[-1]).success
     result = pipeline.recheck()
     assert result.success
-    assert len(pipeline.checks(result)) == 8
+    assert len(pipeline.checks(result)) == 9
     busy = next(k for k in keys if len(pipeline.table(TRIPS, k)))
     table = pipeline.lake.read_table(TRIPS.name, hour_of(busy).partition)
     pipeline.lake.write_table(TRIPS.name, hour_of(busy).partition, table.slice(1))

@@ -54,6 +54,13 @@ class FanOut(World):
                 publish_hour(self.lake, hour, *capture_hour(self.lake, client, self.profile, hour, "run"))
         server.close()
 
+    def live_and_audit(self, refused: frozenset[str] | set[str] = frozenset()):
+        """Hear the days, take what is declared, and audit the Thursday."""
+        self.refused = set(refused)
+        self.hear_all()
+        self.take("a.csv", [row for bus in self.buses.values() for row in bus.rows])
+        audit_day(self.lake, THURSDAY, SETTINGS)
+
     def verdicts(self) -> dict[str, str]:
         table = self.lake.read_table(VALIDATED_TRIPS.name, {"data": str(THURSDAY)})
         trips = VALIDATED_TRIPS.frame(table)
@@ -76,46 +83,32 @@ def buses() -> list[Bus]:
 
 def test_without_a_refusal_all_are_judged(tmp_path, buses):
     world = FanOut(str(tmp_path), buses)
-    world.hear_all()
-    world.take("a.csv", [row for bus in buses for row in bus.rows])
-    audit_day(world.lake, THURSDAY, SETTINGS)
+    world.live_and_audit()
     assert world.verdicts() == {REFUSED: "divergente", SILENT: "divergente", HONEST: "ok"}
 
 
 def test_a_refused_vehicle_is_inconclusive_and_the_others_are_judged(tmp_path, buses):
     world = FanOut(str(tmp_path), buses)
-    world.refused = {REFUSED.lower()}
-    world.hear_all()
-    world.take("a.csv", [row for bus in buses for row in bus.rows])
-    audit_day(world.lake, THURSDAY, SETTINGS)
+    world.live_and_audit(refused={REFUSED.lower()})
     assert world.verdicts() == {REFUSED: "inconclusivo", SILENT: "divergente", HONEST: "ok"}
 
 
 def test_one_that_nobody_can_name_makes_no_silence_evidence(tmp_path, buses):
     buses[0].records.clear()  # it was never heard with its plate
     world = FanOut(str(tmp_path), buses, named=False)
-    world.refused = {REFUSED.lower()}
-    world.hear_all()
-    world.take("a.csv", [row for bus in buses for row in bus.rows])
-    audit_day(world.lake, THURSDAY, SETTINGS)
+    world.live_and_audit(refused={REFUSED.lower()})
     assert world.verdicts() == {REFUSED: "inconclusivo", SILENT: "inconclusivo", HONEST: "ok"}
 
 
 def test_other_hours_tell_the_plate_of_one_that_the_list_does_not_name(tmp_path, buses):
     world = FanOut(str(tmp_path), buses, named=False)
-    world.refused = {REFUSED.lower()}
-    world.hear_all()
-    world.take("a.csv", [row for bus in buses for row in bus.rows])
-    audit_day(world.lake, THURSDAY, SETTINGS)
+    world.live_and_audit(refused={REFUSED.lower()})
     assert world.verdicts() == {REFUSED: "inconclusivo", SILENT: "divergente", HONEST: "ok"}
 
 
 def test_a_refusal_that_passes_makes_the_day_stale(tmp_path, buses):
     world = FanOut(str(tmp_path), buses)
-    world.refused = {REFUSED.lower()}
-    world.hear_all()
-    world.take("a.csv", [row for bus in buses for row in bus.rows])
-    audit_day(world.lake, THURSDAY, SETTINGS)
+    world.live_and_audit(refused={REFUSED.lower()})
     seven = HOURS[24 + 7]
     assert DayIndex.read(world.lake, THURSDAY, THURSDAY).hour(seven).unheard[0].placa == REFUSED
 

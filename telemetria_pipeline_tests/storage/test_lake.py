@@ -1,3 +1,4 @@
+import hashlib
 import random
 import time
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from telemetria_pipeline.storage import Lake, ObjectExists, ObjectNotFound, StorageError
+from telemetria_pipeline.storage import Lake, ObjectDamaged, ObjectExists, ObjectNotFound, StorageError
 
 HOUR = {"data": "2026-11-22", "hora": "07"}
 NEXT = {"data": "2026-11-22", "hora": "08"}
@@ -137,6 +138,30 @@ class TestTables:
         with pytest.raises(StorageError, match=r"hora=07/part-0\.parquet cannot be read .*run its partition"):
             lake.read_table("telemetry_trips", HOUR)
 
+    def test_no_flipped_bit_gives_other_values(self, lake: Lake):
+        """In pages, in their headers, in the schema, in the checksums themselves."""
+        key, dice = lake.table_key("telemetry_trips", HOUR), random.Random(12)
+        table = trips(*(f"ABC{dice.randrange(10)}C{dice.randrange(100):02d}" for _ in range(60)))
+        lake.write_table("telemetry_trips", HOUR, table)
+        body, seen = lake.store.get(key), 0
+        for bit in dice.sample(range(8 * len(body)), 200):
+            flipped = bytearray(body)
+            flipped[bit // 8] ^= 1 << bit % 8
+            lake.store.put(key, bytes(flipped))
+            try:
+                assert lake.read_table("telemetry_trips", HOUR).equals(table)
+            except ObjectDamaged as error:
+                assert key in str(error)
+                seen += 1
+        assert seen > 190
+
+    def test_an_object_of_an_earlier_version_has_no_digest_and_is_read(self, lake: Lake):
+        key, table = lake.table_key("telemetry_trips", HOUR), trips("ABC1C34")
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        lake.store.put(key, sink.getvalue().to_pybytes())
+        assert lake.read_table("telemetry_trips", HOUR).equals(table)
+
     def test_large_partitions_have_several_row_groups(self, lake: Lake):
         table = pa.table({"n": pa.array(range(300_000), pa.int64())})
         lake.write_table("grande", {}, table)
@@ -208,6 +233,37 @@ class TestRawAndManifests:
         lake.store.put(self.KEY, damage(lake.store.get(self.KEY)))
         with pytest.raises(StorageError, match=r"pagina-00001\.json\.zst cannot be read"):
             lake.get_raw(self.KEY)
+
+    @pytest.mark.parametrize("key", [KEY, "raw_boletins/a/boletim.csv"])
+    def test_raw_bytes_that_are_not_those_that_were_received_are_told(self, lake: Lake, key):
+        received = hashlib.sha256(b"um").hexdigest()
+        lake.put_raw(key, b"um")
+        assert lake.get_raw(key, received) == b"um"
+        lake.store.delete(key)
+        lake.put_raw(key, b"dois")  # sound by itself, and another
+        with pytest.raises(ObjectDamaged, match=rf"{key} cannot be read .*not those that were received"):
+            lake.get_raw(key, received)
+
+    def test_no_flipped_bit_of_a_manifest_gives_other_values(self, lake: Lake):
+        value = {"estado": "capturada", "linhas": [7, {"km": 12.5, "garagem": "Glória"}], "vazio": None}
+        lake.write_json("manifest.json", value)
+        body, seen = lake.store.get("manifest.json"), 0
+        for bit in random.Random(12).sample(range(8 * len(body)), 200):
+            flipped = bytearray(body)
+            flipped[bit // 8] ^= 1 << bit % 8
+            lake.store.put("manifest.json", bytes(flipped))
+            try:
+                found = lake.read_json("manifest.json")
+            except ObjectDamaged as error:
+                assert "manifest.json cannot be read" in str(error)
+                seen += 1
+            else:  # only what the digest is called: then it is one value more
+                assert {name: found[name] for name in value} == value
+        assert seen > 150
+
+    def test_a_manifest_without_digest_is_read(self, lake: Lake):
+        lake.store.put("manifest.json", b'{"captura": 1}')
+        assert lake.read_json("manifest.json") == {"captura": 1}
 
     def test_a_manifest_is_replaced_and_people_can_read_it(self, lake: Lake):
         key = "raw_telemetry/data=2026-11-22/hora=07/manifest.json"

@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from telemetria_pipeline.storage import ObjectExists, ObjectNotFound, ObjectStore, StorageError
+from telemetria_pipeline.storage import (
+    LockLost,
+    ObjectExists,
+    ObjectNotFound,
+    ObjectStore,
+    StorageError,
+    object_store,
+)
 from telemetria_pipeline.storage.object_store import Bucket, parse_address
 
 SECRET = "segredo-que-nao-pode-aparecer"
@@ -276,15 +283,9 @@ class TestS3:
         with pytest.raises(StorageError, match=r"expecting 'eu-west-1'\. .*check AWS_REGION"):
             ObjectStore.open(s3.address).get("a")
 
-    def test_a_server_that_is_busy_is_asked_again(self, s3):
-        answers = [("503 Slow Down", ""), ("500 Internal Server Error", "")]
-        s3.server.answer = lambda environ: answers.pop() if answers else None
-        store = ObjectStore.open(s3.address)
-        store.put("a", b"x")
-        assert answers == []
-        assert store.get("a") == b"x"
-
     def test_nobody_there_is_told_in_seconds(self, s3, monkeypatch):
+        assert object_store._PATIENCE_S[object_store._NOBODY_THERE] < 15
+        sooner(monkeypatch)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -360,6 +361,115 @@ class TestS3:
         monkeypatch.setenv("AWS_PROFILE", "ninguem")
         with pytest.raises(StorageError, match=r"ninguem.*AWS_PROFILE"):
             ObjectStore.open(s3.address)
+
+
+def sooner(monkeypatch) -> None:
+    """All that S3 is waited for, in a hundredth of the time."""
+    monkeypatch.setattr(
+        object_store, "_PATIENCE_S", {what: s / 100 for what, s in object_store._PATIENCE_S.items()}
+    )
+    for pause in ("_FIRST_PAUSE_S", "_LONGEST_PAUSE_S"):
+        monkeypatch.setattr(object_store, pause, getattr(object_store, pause) / 100)
+
+
+def hang_up(environ: dict) -> None:
+    """End the connection on which the request came without an answer, as a server does that dies."""
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError
+
+
+SLOW = refuse("503 Slow Down", "SlowDown", "Please reduce your request rate")
+PASSING = {
+    "slow down": SLOW,
+    "no body": lambda environ: ("500 Internal Server Error", ""),
+    "too many": lambda environ: ("429 Too Many Requests", ""),
+    "timeout": refuse("400 Bad Request", "RequestTimeout"),
+    "conflict": refuse("409 Conflict", "ConditionalRequestConflict"),
+    "hung up": hang_up,
+}
+USES = {
+    "get": lambda store: store.get("a"),
+    "put": lambda store: store.put("b", b"x"),
+    "put_new": lambda store: store.put_new("c", b"x"),
+    "put_if": lambda store: store.put_if("a", b"y", store.read("a")[1]),
+    "info": lambda store: store.info("a"),
+    "delete": lambda store: store.delete("a"),
+    "list": lambda store: list(store.list()),
+    "folders": lambda store: store.folders(""),
+}
+
+
+class TestWhatPasses:
+    """S3 is asked again while it is busy or the line breaks, and not where it says no."""
+
+    @pytest.fixture(autouse=True)
+    def _sooner(self, monkeypatch) -> None:
+        sooner(monkeypatch)
+
+    @pytest.mark.parametrize("fault", PASSING)
+    def test_each_request_is_made_again(self, s3, fault):
+        store = ObjectStore.open(s3.address)
+        told_in_the_body = fault in ("timeout", "conflict")  # which the answer to a HEAD has not
+        for name, use in USES.items():
+            if told_in_the_body and name == "info":
+                continue
+            store.put("a", b"x")
+            left = [PASSING[fault]] * 4
+            s3.server.answer = lambda environ, left=left: left.pop()(environ) if left else None
+            use(store)
+            assert not left
+
+    def test_it_is_asked_for_more_than_a_minute_with_growing_pauses(self, s3):
+        assert 60 <= object_store._PATIENCE_S[object_store._PASSING] * 100 <= 90
+        s3.server.answer, begun = SLOW, time.monotonic()
+        with pytest.raises(StorageError, match=r"SlowDown: Please .*S3 was busy .* run it again later"):
+            ObjectStore.open(s3.address).put("a", b"x")
+        assert 0.5 < time.monotonic() - begun < 2
+        assert 6 < len(s3.server.requests) < 20
+
+    @pytest.mark.parametrize("use", [name for name in USES if name != "info"])
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [("403 Forbidden", "InvalidAccessKeyId"), ("404 Not Found", "NoSuchBucket")],
+    )
+    def test_what_will_not_pass_is_told_at_once(self, s3, use, status, code):
+        s3.server.answer = refuse(status, code)
+        with pytest.raises(StorageError, match=code):
+            USES[use](ObjectStore.open(s3.address))
+        assert len(s3.server.requests) == 1
+
+    def test_who_lost_the_lock_while_waiting_asks_no_more(self, s3):
+        def check() -> None:
+            if len(s3.server.requests) == 2:
+                raise LockLost("lost")
+
+        s3.server.answer = SLOW
+        with pytest.raises(LockLost):
+            ObjectStore.open(s3.address).guarded(check).put("a", b"x")
+        assert len(s3.server.requests) == 2
+
+    @pytest.mark.parametrize("how", [lambda environ: True, hang_up], ids=["500", "hung up"])
+    def test_an_object_whose_answer_was_lost_is_our_own(self, s3, how):
+        store = ObjectStore.open(s3.address)
+        s3.server.lose_answer = once(how)
+        assert store.put_new("cru/a", b"um") == store.info("cru/a")
+        assert [r["REQUEST_METHOD"] for r in s3.server.requests[:3]] == ["PUT", "PUT", "GET"]
+        s3.server.lose_answer = once(how)
+        with pytest.raises(ObjectExists):
+            store.put_new("cru/a", b"dois")
+        assert store.get("cru/a") == b"um"
+
+    def test_what_an_object_is_called_is_no_advice(self, s3):
+        s3.server.answer = hang_up
+        with pytest.raises(StorageError, match=r"/profile\.json: .*Check the network") as told:
+            ObjectStore.open(s3.address).put_new("raw/AccessDenied/profile.json", b"x")
+        assert "AWS_PROFILE" not in str(told.value)
+
+
+def once(how):
+    """What `how` does, at the first request only."""
+    left = [how]
+    return lambda environ: bool(left and left.pop()(environ))
 
 
 def test_importing_the_storage_costs_no_heavy_library():

@@ -12,6 +12,7 @@ MAX_NULL_SHARE = 0.5
 VOLUME_FACTOR = 2
 VOLUME_SLACK_ROWS = 10
 VOLUME_MIN_DAYS = 3
+_NAMED = 5
 _ID_PATTERN = r"[\w.:/@-]{1,64}"
 _EXPECTED = ("placa", "motorista_id", "distancia_telemetria_km")
 
@@ -43,6 +44,17 @@ def nulls_and_formats(trips: pd.DataFrame, *, received: int = 0, rejected: int =
 def rows_as_asked(astray: int) -> str | None:
     """Rows of another time than was asked for."""
     return f"{astray} rows far from the window that was asked: quarantine, fora_do_pedido" if astray else None
+
+
+def all_vehicles_heard(skipped: Sequence[str]) -> str | None:
+    """Vehicles that the carrier would not answer for, a few of them named: plates or ids, and no driver."""
+    if not skipped:
+        return None
+    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    return (
+        f"{len(skipped)} vehicles could not be asked, and nothing is known of their hour: "
+        f"{', '.join(skipped[:_NAMED])}{more}. The metadata of raw_telemetry say why"
+    )
 
 
 def ids_well_formed(trips: pd.DataFrame) -> str | None:

@@ -88,6 +88,10 @@ def telemetry_assets(source: Source) -> dg.AssetsDefinition:
             note(outcome.hour.key, outcome.answers)
             for event in _events(outcome, source, lake):
                 context.log_event(event)
+            for damage in outcome.published.damaged if outcome.published else ():
+                context.log.warning(
+                    f"{outcome.hour.key} was made again, and what changed is not known: {damage}"
+                )
             if outcome.error:
                 log_failure(context, outcome.hour.key, outcome.error)
         requests.flush()

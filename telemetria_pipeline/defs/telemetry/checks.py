@@ -17,6 +17,7 @@ _CHECKS = [
     ),
     ("nulls_and_formats", False, "Expected columns are filled, plates are plates."),
     ("rows_as_asked", False, "Rows lie in the window that was asked for."),
+    ("all_vehicles_heard", False, "The carrier answered for each of its vehicles."),
     ("ids_well_formed", False, "Vehicle and driver ids look like ids."),
     ("plausible_movement", False, "Speeds and distances that a bus can drive."),
     ("volume_like_earlier_days", False, "As many trips as the same hour of earlier days."),

@@ -10,7 +10,7 @@ from typing import Literal
 
 from telemetria_pipeline.simulator.fleet import Fleet, Vehicle
 
-QUIMERA, MIRAGEM, FABULA = CARRIERS = ("Viação Quimera", "Expresso Miragem", "Transportes Fábula")
+QUIMERA, MIRAGEM, FABULA = "Viação Quimera", "Expresso Miragem", "Transportes Fábula"
 
 Habit = Literal[
     "exact",  # what was driven, read off the dashboard

@@ -12,7 +12,6 @@ from telemetria_pipeline.core.boletim.settings import RuleSettings
 from telemetria_pipeline.core.sheets.text import DATE, TEXT
 from telemetria_pipeline_tests.core.boletim.rows import judged, trip
 
-EPOCH = date(1970, 1, 1)
 SWAP_CODES = {"DATA_TROCADA", "DATA_TALVEZ_TROCADA"}
 
 

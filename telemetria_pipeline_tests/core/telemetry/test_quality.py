@@ -18,6 +18,13 @@ def test_sound_trips_and_empty_hours_have_no_problem():
         assert quality.plausible_movement(sound) is None
 
 
+def test_vehicles_that_were_not_heard_are_counted_and_some_are_named():
+    assert quality.all_vehicles_heard([]) is None
+    said = quality.all_vehicles_heard(["ABC1C34", *map(str, range(41, 49))])
+    assert said.startswith("9 vehicles could not be asked")
+    assert "ABC1C34, 41, 42, 43, 44 and 4 more" in said
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
