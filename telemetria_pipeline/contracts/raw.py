@@ -96,6 +96,7 @@ class HourManifest(BaseModel):
     hour: str
     state: str = "missing"
     published: str | None = None  # the capture that the hour's tables hold
+    confirmed: str | None = None  # a later one that says the same: the tables stay as they are
     accepted: int | None = None  # trips that they hold
     captures: list[Capture] = []
     failure: Failure | None = None
@@ -104,6 +105,11 @@ class HourManifest(BaseModel):
     def current(self) -> Capture | None:
         """The capture that the hour's tables are made from."""
         return self.captures[-1] if self.captures else None
+
+    @property
+    def in_tables(self) -> bool:
+        """Whether the hour's tables say what the current capture says."""
+        return self.current is not None and self.current.id in (self.published, self.confirmed)
 
     def say_of(self, capture: Capture, state: str) -> None:
         """Note the hour's state by this capture; where another one is current, its own counts."""
@@ -118,7 +124,7 @@ class HourManifest(BaseModel):
         """
         if self.current is None:
             return self.state
-        if self.published != self.current.id:
+        if not self.in_tables:
             return "missing"
         return standing(self.state, self.current.captured_at, self.current.settles_at, now)
 

@@ -106,7 +106,7 @@ def _ingest(
 ) -> HourOutcome:
     manifest, cleaned = mended_manifest(lake, hour), None
     if asking and manifest and manifest.current and manifest.current.run_id == asking.run_id:
-        if publish and manifest.published == manifest.current.id:
+        if publish and manifest.in_tables:
             with suppress(ObjectDamaged, NoCapture):  # a table that cannot be asked is made again
                 return HourOutcome(hour, answers=recheck_hour(lake, hour, manifest))
     elif asking:

@@ -106,11 +106,14 @@ class Lake:
         body = self._get(key)
         return None if body is None else self._table(key, body, columns)
 
-    def read_written(self, name: str, partition: Partition) -> tuple[pa.Table, str] | None:
-        """The partition's rows, and the SHA-256 that `Written` says of what was written."""
+    def read_written(self, name: str, partition: Partition) -> tuple[pa.Table, Written] | None:
+        """The partition's rows, and what `write_table` said of them."""
         key = self.table_key(name, partition)
         body = self._get(key)
-        return None if body is None else (self._table(key, body), _sha256(body))
+        if body is None:
+            return None
+        table = self._table(key, body)
+        return table, Written(self.store.uri(key), table.num_rows, len(body), _sha256(body))
 
     def read_tables(
         self, name: str, partitions: Iterable[Partition], columns: Sequence[str] | None = None
