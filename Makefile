@@ -16,7 +16,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(UV) install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	@$(UV) install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,production]'
 	@touch $@
 
 .PHONY: lock
@@ -73,6 +73,10 @@ sources: install ## thirty sources, one dead, one slow, one misspelt: how long t
 .PHONY: tick
 tick: install ## what a tick of the sensor for stale days asks of S3, for 20 sources and 62 days
 	@$(BIN)/python benchmarks/tick.py
+
+.PHONY: production
+production: install ## killed, frozen and cut-off workers, brokers and databases away: survived / tried, on real services
+	@$(BIN)/python -m telemetria_pipeline_tests.workers
 
 .PHONY: check
 check: install ## lint, format, types, secrets in tracked files, known vulnerabilities of the locked versions

@@ -136,6 +136,9 @@ class Withdrawal(BaseModel):
     reason: str
 
 
+UNREAD = ".too-large.json"
+
+
 class FileManifest(BaseModel):
     """A boletim file, from landing to archive; `verdict` is None until there is one."""
 
@@ -145,8 +148,8 @@ class FileManifest(BaseModel):
     size: int
     landed_at: datetime
     received_at: datetime
-    sha256: str
-    original: str  # where its bytes are kept in the lake
+    sha256: str  # of what is kept
+    original: str  # where its bytes are kept in the lake; of one too large to be read, a note (`UNREAD`)
     verdict: str | None = None
     rows: dict[str, int] = {}
     days: list[str] = []  # that its sound rows declare
@@ -165,6 +168,11 @@ class FileManifest(BaseModel):
     def name(self) -> str:
         """The sender's name for the file."""
         return self.key.rpartition("/")[2]
+
+    @property
+    def unread(self) -> bool:
+        """Whether the file is larger than what is read: its size alone decided."""
+        return self.original.endswith(UNREAD)
 
     @property
     def place(self) -> tuple[datetime, str]:

@@ -1,1 +1,1 @@
-"""Runs on many machines: a launcher that hands them to Celery, workers that take them, and their lease."""
+"""The processes that runs are, here and on other machines: how they start, and how a dead one is found."""
