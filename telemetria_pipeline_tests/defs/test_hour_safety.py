@@ -26,6 +26,7 @@ from telemetria_pipeline.steps.hours import CAPTURE, PROFILE, manifest_key, raw_
 from telemetria_pipeline.steps.hours_table import hours_table
 from telemetria_pipeline.steps.ingest import HourOutcome, ingest_hours
 from telemetria_pipeline.steps.mending import mended_manifest, orphans, sweep
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.steps.publish import PublishedHour, TablesRefused, publish_hour
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectDamaged, StorageError
@@ -79,7 +80,7 @@ class Bench:
 
     def stored(self, contract: Contract = TRIPS) -> pd.DataFrame:
         found = self.lake.read_table(contract.name, HOUR.partition)
-        return contract.frame(found) if found is not None else contract.empty()
+        return People(self.lake).shown(contract, contract.frame(found) if found else contract.empty())
 
     def manifest(self):
         return read_manifest(self.lake, HOUR)
