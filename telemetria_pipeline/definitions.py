@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from telemetria_pipeline.carriers.sources import load_sources
+from telemetria_pipeline.defs.alerts.automation import alerts_job, alerts_sensor, alerts_watch
 from telemetria_pipeline.defs.audit.assets import audit_assets
 from telemetria_pipeline.defs.audit.automation import audit_daily, audit_job, stale_days_sensor
 from telemetria_pipeline.defs.billing.assets import billing
@@ -40,9 +41,9 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
             substitutions,
             acceptances,
         ],
-        jobs=[boletim_job, audit_job, cycle_job, reference_job, upkeep_job],
-        schedules=[audit_daily, cycle_daily, upkeep_daily],
-        sensors=[boletim_inbox_sensor, stale_days_sensor],
+        jobs=[boletim_job, audit_job, cycle_job, reference_job, alerts_job, upkeep_job],
+        schedules=[audit_daily, cycle_daily, alerts_watch, upkeep_daily],
+        sensors=[boletim_inbox_sensor, stale_days_sensor, alerts_sensor],
         # Where no job says it: a backfill of assets. A worker's process may have no processes of its own.
         executor=dg.in_process_executor,
         resources={"pipeline": PipelineResource(), **(overrides or {})},

@@ -5,7 +5,7 @@ keyword given to it goes before the environment; one that is no setting is refus
 are read by the storage itself.
 """
 
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -102,9 +102,10 @@ class Settings(BaseSettings):
         description="Seconds that a file of the inbox rests before it is taken: it may still be written.",
     )
     inbox_files_per_tick: int = Field(
-        20,
+        200,
         ge=1,
-        description="How many files of the inbox are on their way at once; the others wait their turn.",
+        description="How many files of the inbox are on their way at once, up to a hundred in a run; the "
+        "others wait their turn.",
     )
 
     match_minutes: int = Field(
@@ -156,6 +157,30 @@ class Settings(BaseSettings):
         "forge a seal.",
     )
 
+    alerts: SecretStr | None = Field(
+        None,
+        description="Where alerts go, as Apprise addresses with spaces or line breaks between them: "
+        "`slack://…`, `mailto://…`, `json://…`; without it they are only logged.",
+    )
+    alerts_mail: SecretStr | None = Field(
+        None,
+        description="The mail account that senders of boletins are answered from, as an Apprise address "
+        "without recipients: `mailtos://user:password@smtp.example`.",
+    )
+    senders: str = Field(
+        "depots.yaml",
+        description="The file that says who sends from a folder of the inbox: an e-mail address a folder.",
+    )
+    outage_hours: int = Field(
+        3,
+        ge=1,
+        le=48,
+        description="How many hours in a row a source gives no answer for before it counts as down.",
+    )
+    report_due: time = Field(
+        time(7, 30),
+        description="When yesterday's report has to be there, by the contract's clock.",
+    )
     keep_runs_days: int = Field(
         90,
         ge=7,
@@ -232,6 +257,27 @@ class Settings(BaseSettings):
     def calendar(self) -> Calendar:
         """Hours, days and cycles in the contract's zone."""
         return Calendar(self.timezone, self.start)
+
+    @classmethod
+    def secret_names(cls) -> set[str]:
+        """The settings that hold secrets."""
+        return {name for name, field in cls.model_fields.items() if "SecretStr" in str(field.annotation)}
+
+    @property
+    def secrets(self) -> list[str]:
+        """The secrets that are set."""
+        held = [getattr(self, name) for name in sorted(self.secret_names())]
+        return [secret.get_secret_value() for secret in held if secret]
+
+    @property
+    def alert_addresses(self) -> list[str]:
+        """The addresses of the alert channels; none where none is set."""
+        return self.alerts.get_secret_value().split() if self.alerts else []
+
+    @property
+    def mail_account(self) -> str:
+        """The mail account that senders are answered from; empty where none is set."""
+        return self.alerts_mail.get_secret_value().strip() if self.alerts_mail else ""
 
     @property
     def amendment_ages(self) -> list[int]:

@@ -13,6 +13,7 @@ from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.simulator import Fleet, Simulator
 from telemetria_pipeline.steps.ingest import ingest_hours
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline_tests.alerts.listeners import MailServer, Webhook, running
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 from telemetria_pipeline_tests.defs.conftest import AFTER_THE_DAY, TOKEN
 
@@ -259,3 +260,31 @@ def test_the_template_filled_in_is_accepted_and_never_overwritten(tmp_path):
     done = telemetria("validate", "--json", str(file))
     assert json.loads(done.stdout)["verdict"] == "accepted", done.output
     assert telemetria("template", str(file)).exit_code == 1
+
+
+def test_alert_test_says_of_each_channel_whether_it_works(monkeypatch):
+    monkeypatch.delenv("TELEMETRIA_ALERTS", raising=False)
+    assert "set TELEMETRIA_ALERTS" in telemetria("alert", "test").output
+    with running(Webhook()) as webhook:
+        monkeypatch.setenv(
+            "TELEMETRIA_ALERTS", f"{webhook.address}/p4th-of-it json://me:passw0rd@127.0.0.1:1"
+        )
+        done = telemetria("alert", "test")
+        assert done.exit_code == 1
+        assert f"ok      {webhook.address}\n" in done.output
+        assert "failed  json://127.0.0.1:1: " in done.output
+        assert "p4th" not in done.output
+        assert "passw0rd" not in done.output
+        assert len(webhook.messages) == 1
+        monkeypatch.setenv("TELEMETRIA_ALERTS", webhook.address)
+        assert telemetria("alert", "test").exit_code == 0
+
+
+def test_alert_test_writes_to_a_folders_sender(monkeypatch, tmp_path):
+    (tmp_path / "depots.yaml").write_text("depot 7: garagem7@example.com\n")
+    monkeypatch.setenv("TELEMETRIA_SENDERS", str(tmp_path / "depots.yaml"))
+    assert "depots.yaml" in telemetria("alert", "test", "--folder", "depot 8").output
+    with running(MailServer()) as server:
+        monkeypatch.setenv("TELEMETRIA_ALERTS_MAIL", server.address)
+        assert telemetria("alert", "test", "--folder", "depot 7").exit_code == 0
+        assert server.mails[0][0] == ["garagem7@example.com"]

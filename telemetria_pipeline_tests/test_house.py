@@ -17,7 +17,7 @@ FLOORS = [
     {"settings"},
     {"contracts"},
     {"core", "carriers", "storage"},
-    {"reports"},
+    {"reports", "alerts"},
     {"steps"},
     {"defs"},
     {"definitions"},
@@ -102,10 +102,10 @@ def test_no_preview_or_deprecation_warning_comes_from_our_own_code(tmp_path):
     assert [line for line in ours if "backfill_policy" not in line] == []  # Beta, and accepted
 
 
-def test_the_definitions_import_neither_boto_nor_pandera(tmp_path):
+def test_the_definitions_import_neither_boto_nor_pandera_nor_apprise(tmp_path):
     heavy = (
         "import sys, telemetria_pipeline.definitions\n"
-        "print([m for m in ('boto3', 'pandera', 'dagster_aws') if m in sys.modules])"
+        "print([m for m in ('boto3', 'pandera', 'dagster_aws', 'apprise') if m in sys.modules])"
     )
     done = run("-c", heavy, cwd=tmp_path)
     assert done.stdout.strip() == "[]", done.stderr

@@ -1,5 +1,5 @@
 import re
-from datetime import date
+from datetime import date, time
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -56,7 +56,9 @@ def test_what_is_given_by_name_goes_before_the_environment(name, monkeypatch):
         "api_token": "hush", "api_profile": "motive", "timezone": ZoneInfo("America/Cuiaba"),
         "start": date(2026, 1, 1), "km_share": Decimal("0.05"), "km_minimum": Decimal("2"),
         "min_coverage": Decimal("0.5"), "pseudonym_key": "hush", "seal_key": "hush", "boletim_partial": True,
-        "unknown_plate": "erro", "amendment_days": "2", "broker_url": "redis://host", "worker_queue": "heavy",
+        "unknown_plate": "erro", "amendment_days": "2", "alerts": "json://o.example",
+        "alerts_mail": "mailto://o.example", "senders": "other.yaml", "report_due": time(8),
+        "broker_url": "redis://host", "worker_queue": "heavy",
     }  # fmt: skip
     monkeypatch.setenv(Settings.variable(name), str(getattr(default, name) or ""))
     changed = Settings.load(**{name: others.get(name, 7)})

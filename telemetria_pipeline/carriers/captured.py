@@ -70,13 +70,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Template:
-    """A listing's request as a profile writes it, and what a person must look at."""
+    """A listing's request as a profile writes it, and what a person must look at.
+
+    `secrets` are their names, `hidden` the values that were taken out.
+    """
 
     path: str
     params: dict[str, Any]
     body: Any
     window: str
     secrets: list[str]
+    hidden: list[str]
     open: list[str]
 
 
@@ -111,7 +115,7 @@ def ask(request: Request) -> bytes:
         raise NoAnswer(f"no answer: {type(error).__name__}; look at the address and the network") from None
     if answer.status_code != requests.codes.ok:
         hint = "" if values else "; put the token into TELEMETRIA_API_TOKEN, or name secrets with --secret"
-        raise NoAnswer(f"the answer is a {answer.status_code} ({answer.reason}){hint}")
+        raise NoAnswer(f"the answer is a {answer.status_code}{hint}")
     return answer.content
 
 
@@ -119,8 +123,10 @@ def as_template(request: Request, vehicle: str = "") -> Template:
     """The request with placeholders for its window, its secrets, and the `vehicle` (its id) that it names."""
     parts = urlsplit(request.url)
     params = {key: found[0] if len(found) == 1 else found for key, found in parse_qs(parts.query).items()}
-    window, edges = _window([value for _, value in _leaves([params, request.body])])
+    given = [parts.path.split("/"), params, request.body]
+    window, edges = _window([value for _, value in _leaves(given)])
     secrets: list[str] = []
+    hidden = [*request.values.values()]
     said: list[str] = []
 
     def written(key: str, value: Any) -> Any:
@@ -128,26 +134,26 @@ def as_template(request: Request, vehicle: str = "") -> Template:
             return value
         if edge := edges.get(str(value)):
             return edge.pop(0) if len(edge) > 1 else edge[0]
-        if str(value) == vehicle and not _COUNT_KEY.search(key):
+        if vehicle and str(value) == vehicle and not _COUNT_KEY.search(key):
             return "{vehicle}"
         text = str(value)
         for name, secret in request.values.items():
             text = text.replace(secret, f"{{{name}}}")
         secret_look = _SECRET_KEY.search(key) or _SECRET_LOOK.fullmatch(text)
         if not placeholders(text) and text and secret_look and not window_format(value):
-            name = _secret_name(key)
-            text = f"{{{name}}}"
-            said.append(f"{key} looks like a secret: it is written as {text}, its value is left out")
+            hidden.append(text)
+            text = f"{{{_secret_name(key)}}}"
+            what = key or "a part of the path"
+            said.append(f"{what} looks like a secret: it is written as {text}, its value is left out")
         if not (names := placeholders(text)):
             return value
         secrets.extend(sorted(names - {*secrets}))
         return text
 
-    leaves = _leaves([params, request.body])
+    leaves = _leaves(given)
     if paged := [f"{key}: {value}" for key, value in leaves if _COUNT_KEY.search(key)]:
         said.append(f"the request holds {', '.join(paged)}: what is of paging goes there, and not in trips")
-    path = "/".join("{vehicle}" if part and part == vehicle else part for part in parts.path.split("/"))
-    params, body = _mapped(params, written), _mapped(request.body, written)
+    path, params, body = _mapped(given, written)
     if not request.url:
         params = {"start": "{start}", "end": "{end}"}
         said.append("the request is not known: correct path and params of trips, or give its --url")
@@ -160,7 +166,7 @@ def as_template(request: Request, vehicle: str = "") -> Template:
         for name in {*secrets, *(request.header_secrets if request.sends_header else [])}
         if "sess" in name
     ]
-    return Template(path or "/trips", params, body, window, secrets, said)
+    return Template("/".join(path) or "/trips", params, body, window, secrets, hidden, said)
 
 
 def _window(values: list[Any]) -> tuple[str, dict[str, list[str]]]:

@@ -1,6 +1,7 @@
 """A proposal as a profile for a person to read: each guess beside its evidence, what is open on top."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -9,9 +10,11 @@ from telemetria_pipeline.carriers.captured import Request, Template, as_template
 from telemetria_pipeline.carriers.placeholders import placeholders
 from telemetria_pipeline.carriers.profile import COLUMNS
 from telemetria_pipeline.carriers.proposal import Guess, Listed, Proposal
+from telemetria_pipeline.carriers.redaction import Secrets
 from telemetria_pipeline.carriers.units import OWN_UNIT, dimension
 
 _ZONE = "America/Sao_Paulo"
+_LONG = 6  # a shorter value is told from others nowhere
 _NO_PLATE = """\
 # The records name vehicles by an id only. Give the list with their plates (--lookup devices.json), or write:
 # lookups:
@@ -58,7 +61,16 @@ def as_yaml(found: Proposal, name: str, carrier: str, request: Request) -> str:
     ]
     if found.in_description:
         lines += [_remark(found.in_description), "description_pattern: '(?P<placa_recebida>.+)'", ""]
-    return "\n".join(lines)
+    # A carrier may repeat a secret, as in the address of a next page; only remarks show what it said.
+    hidden = [Secrets(value, in_header=False) for value in asked.hidden if len(value) >= _LONG]
+    text = "\n".join(lines)
+    return re.sub("# .*", lambda remark: _masked(remark[0], hidden), text)
+
+
+def _masked(text: str, hidden: Sequence[Secrets]) -> str:
+    for secret in hidden:
+        text = secret.redact(text)
+    return text
 
 
 def _request(request: Request, asked: Template) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class HourManifest(BaseModel):
     hour: str
     state: str = "missing"
     published: str | None = None  # the capture that the hour's tables hold
+    confirmed: str | None = None  # a later one that says the same: the tables stay as they are
     accepted: int | None = None  # trips that they hold
     captures: list[Capture] = []
     failure: Failure | None = None
@@ -88,6 +89,11 @@ class HourManifest(BaseModel):
     def current(self) -> Capture | None:
         """The capture that the hour's tables are made from."""
         return self.captures[-1] if self.captures else None
+
+    @property
+    def in_tables(self) -> bool:
+        """Whether the hour's tables say what the current capture says."""
+        return self.current is not None and self.current.id in (self.published, self.confirmed)
 
     def say_of(self, capture: Capture, state: str) -> None:
         """Note the hour's state by this capture; where another one is current, its own counts."""
@@ -102,7 +108,7 @@ class HourManifest(BaseModel):
         """
         if self.current is None:
             return self.state
-        if self.published != self.current.id:
+        if not self.in_tables:
             return "missing"
         return standing(self.state, self.current.captured_at, self.current.settles_at, now)
 
@@ -114,6 +120,9 @@ class Withdrawal(BaseModel):
     reason: str
 
 
+UNREAD = ".too-large.json"
+
+
 class FileManifest(BaseModel):
     """A boletim file, from landing to archive; `verdict` is None until there is one."""
 
@@ -123,8 +132,8 @@ class FileManifest(BaseModel):
     size: int
     landed_at: datetime
     received_at: datetime
-    sha256: str
-    original: str  # where its bytes are kept in the lake
+    sha256: str  # of what is kept
+    original: str  # where its bytes are kept in the lake; of one too large to be read, a note (`UNREAD`)
     verdict: str | None = None
     rows: dict[str, int] = {}
     days: list[str] = []  # that its sound rows declare
@@ -142,6 +151,11 @@ class FileManifest(BaseModel):
     def name(self) -> str:
         """The sender's name for the file."""
         return self.key.rpartition("/")[2]
+
+    @property
+    def unread(self) -> bool:
+        """Whether the file is larger than what is read: its size alone decided."""
+        return self.original.endswith(UNREAD)
 
     @property
     def place(self) -> tuple[datetime, str]:

@@ -28,7 +28,7 @@ class PipelineResource(dg.ConfigurableResource):
 
     def load(self) -> Settings:
         """The settings. Raises `SettingsError`."""
-        if secrets := sorted({"api_token", "pseudonym_key", "seal_key", "broker_url"} & set(self.settings)):
+        if secrets := sorted(Settings.secret_names() & set(self.settings)):
             raise SettingsError(
                 f"{', '.join(secrets)}: a run's settings are stored; set them in the environment"
             )

@@ -16,7 +16,7 @@ from telemetria_pipeline.contracts.boletim import (
     SUMMARY_SHEET,
     TEMPLATE_SHEET,
 )
-from telemetria_pipeline.contracts.boletim_problems import Problem, Severity
+from telemetria_pipeline.contracts.boletim_problems import KINDS, Problem, Severity
 from telemetria_pipeline.core.boletim.findings import Group, group_counts
 from telemetria_pipeline.core.boletim.validation import FileVerdict
 from telemetria_pipeline.core.sheets.excel import Book, open_book
@@ -51,6 +51,7 @@ _NAMES = {"erro": "Erro", "aviso": "Aviso"}
 _FILLS = {"erro": RED, "aviso": YELLOW}
 _FILL_OF_NAME = {_NAMES[severity]: fill for severity, fill in _FILLS.items()}
 _WIDEST = 36
+_SHORT = 4  # root causes, and cells of each, that the short answer names
 _SEPARATORS = {"\t": "tabulação", ";": "ponto e vírgula (;)", ",": "vírgula (,)", "|": "barra (|)"}
 _TAKEN_NAMES = {SUMMARY_SHEET.lower(), "history"}  # Excel keeps the latter for itself
 
@@ -66,6 +67,32 @@ def answer_json(verdict: FileVerdict) -> dict[str, Any]:
         "problems": [p.as_json() for p in verdict.problems],
         "warnings": [p.as_json() for p in verdict.warnings],
     }
+
+
+def answer_in_short(answer: Mapping[str, Any], key: str) -> str:
+    """The JSON answer to a rejected boletim in a few lines, for an e-mail: what to mend and where, no values.
+
+    `key` is where it lies; the marked workbook lies beside it.
+    """
+    causes: dict[tuple[str, str | None], list[Mapping[str, Any]]] = {}
+    for said in answer["problems"]:
+        causes.setdefault((said["code"], said["column"]), []).append(said)
+    lines = []
+    for (code, column), found in list(causes.items())[:_SHORT]:
+        cells = [one["cell"] for one in found if one["cell"]]
+        where = f" ({', '.join(cells[:_SHORT])}{' …' if len(cells) > _SHORT else ''})" if cells else ""
+        lines.append(f"• {f'{column}: ' if column else ''}{KINDS[code].title}{where}")
+    if len(causes) > _SHORT:
+        lines.append(f"• … e mais {len(causes) - _SHORT}")
+    marked = key.removesuffix(".json") + ".xlsx"
+    return "\n".join(
+        [
+            "Nenhuma linha foi contada. O que corrigir:",
+            *lines,
+            f"A resposta completa está em {marked}.",
+            "Depois de corrigir, envie o boletim de novo, inteiro e com o mesmo nome.",
+        ]
+    )
 
 
 def _read(verdict: FileVerdict) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
 from telemetria_pipeline.core.audit.staleness import DayState
 from telemetria_pipeline.steps.staleness import read_state, read_states, state_key
-from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
 
 _READERS = 8  # S3 answers each in its own time
@@ -52,5 +52,5 @@ def _read(lake: Lake, day: date, state: DayState | None) -> AuditedDay:
     return AuditedDay(day, found[0] if found else None, state.digest if state else None, problem)
 
 
-def _differ(found: tuple[pa.Table, str] | None, state: DayState | None) -> bool:
-    return (found[1] if found else None) != (state.file if state else None)
+def _differ(found: tuple[pa.Table, Written] | None, state: DayState | None) -> bool:
+    return (found[1].sha256 if found else None) != (state.file if state else None)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_DECLARATIONS, BOLETIM_TRIPS, BOLETIM_VERSIONS
@@ -27,8 +28,9 @@ from telemetria_pipeline.steps.boletim_files import (
     write_file_manifest,
 )
 from telemetria_pipeline.steps.day_index import days_of, record_file
+from telemetria_pipeline.steps.small_tables import read_small
 from telemetria_pipeline.storage.lake import Lake, Partition, Written
-from telemetria_pipeline.storage.object_store import ObjectDamaged
+from telemetria_pipeline.storage.object_store import ObjectDamaged, ObjectInfo
 
 _DAY = timedelta(days=1)
 
@@ -56,17 +58,15 @@ def declare(lake: Lake, manifest: FileManifest, trips: pd.DataFrame) -> None:
 def declared_on(lake: Lake, days: Iterable[str]) -> pd.DataFrame:
     """All declarations of these days: contract BOLETIM_DECLARATIONS, and the file in `arquivo_id`."""
 
-    def listed(day: str) -> list[Partition]:
-        found = lake.store.list(f"{BOLETIM_DECLARATIONS.name}/dia={day}")
-        return [{"dia": day, **partition_of(i.key.split("/")[2].removeprefix("arquivo="))} for i in found]
-
     with ThreadPoolExecutor(READERS) as readers:
-        return _read(lake, [place for places in readers.map(listed, days) for place in places])
+        found = readers.map(lambda day: list(lake.store.list(f"{BOLETIM_DECLARATIONS.name}/dia={day}")), days)
+        listed = [info for of_day in found for info in of_day]
+    return _rows(lake, [_place(info.key) for info in listed], listed)
 
 
 def declared_by(lake: Lake, file: str, days: Iterable[str]) -> pd.DataFrame:
     """What one file declares of these days, like `declared_on`."""
-    return _read(lake, [{"dia": day, **partition_of(file)} for day in sorted(days)])
+    return _rows(lake, [{"dia": day, **partition_of(file)} for day in sorted(days)])
 
 
 def counted_before(declared: pd.DataFrame, manifest: FileManifest) -> pd.DataFrame:
@@ -158,13 +158,12 @@ def keep_version(lake: Lake, manifest: FileManifest, trips: pd.DataFrame) -> Non
         lake.store.delete(lake.table_key(BOLETIM_VERSIONS.name, where))
 
 
-def _read(lake: Lake, places: list[Partition]) -> pd.DataFrame:
-    with ThreadPoolExecutor(READERS) as readers:
-        tables = readers.map(lambda place: lake.read_table(BOLETIM_DECLARATIONS.name, place), places)
-        frames = [
-            BOLETIM_DECLARATIONS.frame(table).assign(arquivo_id=place["arquivo"])
-            for place, table in zip(places, tables, strict=True)
-            if table is not None
-        ]
-    nothing = BOLETIM_DECLARATIONS.empty().assign(arquivo_id=pd.Series(dtype="str"))
-    return pd.concat(frames, ignore_index=True) if frames else nothing
+def _place(key: str) -> Partition:
+    _, day, file, _ = key.split("/")
+    return {"dia": day.removeprefix("dia="), **partition_of(file.removeprefix("arquivo="))}
+
+
+def _rows(lake: Lake, places: list[Partition], listed: list[ObjectInfo] | None = None) -> pd.DataFrame:
+    rows, number = read_small(lake, BOLETIM_DECLARATIONS, places, listed)
+    files = np.array([place["arquivo"] for place in places], dtype=object)
+    return rows.assign(arquivo_id=pd.Series(files[number], rows.index, dtype="str"))

@@ -102,7 +102,7 @@ class _Asking:
 def _ingest(lake: Lake, profile: Profile, asking: _Asking | None, hour: Hour, publish: bool) -> HourOutcome:
     manifest, cleaned = mended_manifest(lake, hour), None
     if asking and manifest and manifest.current and manifest.current.run_id == asking.run_id:
-        if publish and manifest.published == manifest.current.id:
+        if publish and manifest.in_tables:
             with suppress(ObjectDamaged, NoCapture):  # a table that cannot be asked is made again
                 return HourOutcome(hour, answers=recheck_hour(lake, hour, manifest))
     elif asking:

@@ -10,8 +10,7 @@ do: two files with one row replace nothing of each other's.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
@@ -23,12 +22,13 @@ import orjson
 import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_DECLARATIONS, BOLETIM_QUARANTINE, BOLETIM_TRIPS
-from telemetria_pipeline.contracts.raw import FileManifest, Withdrawal
+from telemetria_pipeline.contracts.raw import UNREAD, FileManifest, Withdrawal
 from telemetria_pipeline.core.boletim.correction import correction_said
 from telemetria_pipeline.core.boletim.inbox import ARCHIVE, Landed
 from telemetria_pipeline.core.boletim.last_word import same_pairs
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
-from telemetria_pipeline.core.boletim.validation import FileVerdict, duplicate_of, validate_file
+from telemetria_pipeline.core.boletim.validation import FileVerdict, duplicate_of, too_large, validate_file
+from telemetria_pipeline.core.sheets.text import LIMITS
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.boletim_files import (
     RAW,
@@ -54,10 +54,21 @@ from telemetria_pipeline.steps.declarations import (
     settle,
 )
 from telemetria_pipeline.steps.readings import LOOK_BACK, known_readings
+from telemetria_pipeline.steps.small_tables import read_small
+from telemetria_pipeline.storage import strangers
 from telemetria_pipeline.storage.lake import Lake, Written
 from telemetria_pipeline.storage.lock import locked
-from telemetria_pipeline.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
-from telemetria_pipeline.storage.strangers import look_into
+from telemetria_pipeline.storage.object_store import (
+    ObjectChanged,
+    ObjectDamaged,
+    ObjectExists,
+    ObjectNotFound,
+    ObjectStore,
+    StorageError,
+)
+
+_STORAGE_FAILURES = 3  # in a row
+_LONGEST_STEM, _LONGEST_ENDING = 200, 16  # bytes of a name: `_resposta.xlsx` and the file's id come after it
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,6 +76,12 @@ R = TypeVar("R")
 
 class NotThere(PipelineError):
     """The file is neither in the inbox nor kept in the lake."""
+
+
+class NotTried(PipelineError):
+    """The storage failed for the files before it."""
+
+    permanent = False
 
 
 class StillWritten(PipelineError):
@@ -75,7 +92,7 @@ class StillWritten(PipelineError):
 
 @dataclass(frozen=True)
 class Received:
-    """A file whose bytes are kept, with its bytes."""
+    """A file that is kept, with its bytes; with a note in their place where it was too large to be read."""
 
     manifest: FileManifest
     data: bytes
@@ -91,6 +108,15 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class FileOutcome:
+    """What became of a file in a run of many: its verdict, or why there is none."""
+
+    file: str
+    judged: Judged | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
 class Withdrawn:
     """A file that was withdrawn, and how many of its trips counted until then."""
 
@@ -100,13 +126,39 @@ class Withdrawn:
 
 def look_into_inbox(inbox: ObjectStore) -> tuple[list[Landed], dict[str, str]]:
     """What lies in the inbox, the archive left out; and what cannot be taken: its escaped name, and why."""
-    seen, now = look_into(inbox, skip=ARCHIVE), datetime.now(UTC)
+    seen, now = strangers.look_into(inbox, skip=ARCHIVE), datetime.now(UTC)
     return [Landed(o.key, o.etag, o.size, o.modified or now) for o in seen.objects], seen.unusable
 
 
 def landed_files(inbox: ObjectStore) -> list[Landed]:
     """What lies in the inbox and can be taken."""
     return look_into_inbox(inbox)[0]
+
+
+def take_files(
+    lake: Lake, inbox: ObjectStore, files: Sequence[str], settings: RuleSettings, reference: Reference
+) -> Iterator[FileOutcome]:
+    """Take files from the inbox to their verdicts, rows and answers, one after the other.
+
+    A file that fails costs only itself. Where the storage fails for several in a row, those that are left are
+    not tried: each would wait for it in vain.
+    """
+    seen, in_vain = {f.file_id: f for f in landed_files(inbox)}, 0
+    for file in files:
+        if in_vain == _STORAGE_FAILURES:
+            yield FileOutcome(file, error=NotTried("not tried: the storage failed for the files before it"))
+            continue
+        try:
+            received = receive_file(lake, inbox, file, seen)
+            judged = judge_file(lake, received, settings, reference)
+            manifest = archive_file(lake, inbox, judged, received.data)
+        except Exception as error:  # whatever it is, the next file is another one
+            lost = isinstance(error, StorageError) and not isinstance(error, ObjectDamaged)
+            in_vain = in_vain + 1 if lost else 0
+            yield FileOutcome(file, error=error)
+        else:
+            in_vain = 0
+            yield FileOutcome(file, replace(judged, manifest=manifest))
 
 
 def _one_at_a_time(step: Callable[Concatenate[Lake, P], R]) -> Callable[Concatenate[Lake, P], R]:
@@ -121,24 +173,29 @@ def _one_at_a_time(step: Callable[Concatenate[Lake, P], R]) -> Callable[Concaten
 
 
 @_one_at_a_time
-def receive_file(lake: Lake, inbox: ObjectStore, file: str) -> Received:
+def receive_file(
+    lake: Lake, inbox: ObjectStore, file: str, seen: Mapping[str, Landed] | None = None
+) -> Received:
     """Keep the file's bytes in the lake, as received.
+
+    Of a file that is too large to be read, no byte is: what the inbox says of it is kept in their place.
+
+    Args:
+        seen: the files of the inbox by their ids, where it was looked into a moment ago.
 
     Raises:
         NotThere: it is neither in the inbox nor in the lake.
-        StillWritten: it changed while it was read.
+        StillWritten: it changed since it was seen.
         ObjectDamaged: what the lake holds of it is not what was received.
     """
     manifest = read_file_manifest(lake, file)
     if manifest:
         return Received(manifest, lake.get_raw(manifest.original, manifest.sha256))
-    landed = next((f for f in landed_files(inbox) if f.file_id == file), None)
+    landed = (seen or {f.file_id: f for f in landed_files(inbox)}).get(file)
     if landed is None:
         raise NotThere(f"{file} is not in the inbox and was never received; drop the file again")
-    data = inbox.get(landed.key)
-    if inbox.info(landed.key).etag != landed.etag:
-        raise StillWritten(f"{landed.key} changed while it was read; it is taken again once it rests")
-    original = f"{RAW}/arquivo={file}/original{PurePosixPath(landed.key).suffix.lower()}"
+    data, ending = _bytes_of(inbox, landed)
+    original = f"{RAW}/arquivo={file}/original{ending}"
     try:
         lake.put_raw(original, data)
     except ObjectExists:  # kept by a run that died before it wrote the manifest
@@ -151,7 +208,7 @@ def receive_file(lake: Lake, inbox: ObjectStore, file: str) -> Received:
         file=file,
         key=landed.key,
         etag=landed.etag,
-        size=len(data),
+        size=landed.size,
         landed_at=landed.modified,
         received_at=received_at,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -160,6 +217,19 @@ def receive_file(lake: Lake, inbox: ObjectStore, file: str) -> Received:
     add_to_name(lake, manifest)
     write_file_manifest(lake, manifest)
     return Received(manifest, data)
+
+
+def _bytes_of(inbox: ObjectStore, landed: Landed) -> tuple[bytes, str]:
+    """What is kept of the file, and what its name ends in."""
+    if landed.size > LIMITS.size:
+        said = {**asdict(landed), "kept": "not read: larger than a boletim may be"}
+        return orjson.dumps(said, option=orjson.OPT_INDENT_2), UNREAD
+    try:
+        return strangers.read(inbox, landed.key, landed.etag), _ending(landed.key).lower()
+    except (ObjectChanged, ObjectNotFound):
+        raise StillWritten(
+            f"{landed.key} changed since it was seen; it is taken again once it rests"
+        ) from None
 
 
 @_one_at_a_time
@@ -205,6 +275,8 @@ def _verdict(
     lake: Lake, manifest: FileManifest, data: bytes, settings: RuleSettings, reference: Reference
 ) -> FileVerdict:
     """What is to be said of the file; the manifest notes what it repeats, or what it replaces."""
+    if manifest.unread:
+        return too_large(manifest.name, manifest.size)
     first = same_content(lake, manifest)
     manifest.duplicate_of, manifest.replaces = first.file if first else None, []
     if first:
@@ -250,25 +322,50 @@ def archive_file(lake: Lake, inbox: ObjectStore, judged: Judged, data: bytes) ->
     manifest = read_file_manifest(lake, judged.manifest.file) or judged.manifest
     if manifest.verdict != verdict.verdict:
         return manifest
-    landed = PurePosixPath(manifest.key)
-    stem = f"{ARCHIVE}/{verdict.verdict}/{landed.parent / landed.stem}.{manifest.file[-10:]}"
+    stem, ending = _archive_stem(verdict.verdict, manifest), _ending(manifest.key)
     before = manifest.model_copy()
     earlier = before_of_name(lake, manifest.key, manifest.file)
     earlier_answer = _answer_of(inbox, earlier) if earlier else None
-    inbox.put(f"{stem}_resposta.xlsx", answer_workbook(verdict, data, earlier_answer))
-    inbox.put(f"{stem}_resposta.json", orjson.dumps(answer_json(verdict), option=orjson.OPT_INDENT_2))
-    inbox.put(f"{stem}{landed.suffix}", data)
-    manifest.archived, manifest.answer = f"{stem}{landed.suffix}", f"{stem}_resposta.json"
+    answer = answer_json(verdict)
+    strangers.write(inbox, f"{stem}_resposta.xlsx", answer_workbook(verdict, data, earlier_answer))
+    strangers.write(inbox, f"{stem}_resposta.json", orjson.dumps(answer, option=orjson.OPT_INDENT_2))
+    manifest.archived, manifest.answer = f"{stem}{ending}", f"{stem}_resposta.json"
+    if manifest.unread:
+        if _still_there(inbox, manifest):
+            strangers.move(inbox, manifest.key, manifest.archived)
+    else:
+        strangers.write(inbox, manifest.archived, data)
     write_file_manifest(lake, manifest)
     if before.archived and before.answer and before.archived != manifest.archived:
         # The verdict changed when it was made again.
         for key in (before.archived, before.answer, before.answer.removesuffix(".json") + ".xlsx"):
-            inbox.delete(key)
-    with suppress(ObjectNotFound):
-        now = inbox.info(manifest.key)
-        if (now.etag, now.modified) == (manifest.etag, manifest.landed_at):
-            inbox.delete(manifest.key)
+            strangers.remove(inbox, key)
+    if _still_there(inbox, manifest):
+        strangers.remove(inbox, manifest.key)
     return manifest
+
+
+def _still_there(inbox: ObjectStore, manifest: FileManifest) -> bool:
+    """Whether the file itself lies in the inbox, and no later one under its key."""
+    try:
+        now = strangers.look_at(inbox, manifest.key)
+    except ObjectNotFound:
+        return False
+    return (now.etag, now.modified) == (manifest.etag, manifest.landed_at)
+
+
+def _archive_stem(verdict: str, manifest: FileManifest) -> str:
+    """Where the file and its answer lie in the archive, up to their endings."""
+    landed = PurePosixPath(manifest.key)
+    name = landed.name.removesuffix(_ending(manifest.key))
+    short = name.encode()[:_LONGEST_STEM].decode(errors="ignore")  # a file system takes no more than 255
+    return f"{ARCHIVE}/{verdict}/{landed.parent / f'{short}.{manifest.file[-10:]}'}"
+
+
+def _ending(key: str) -> str:
+    """`.csv`; empty where what follows the last dot is too long to be one."""
+    suffix = PurePosixPath(key).suffix
+    return suffix if len(suffix.encode()) <= _LONGEST_ENDING else ""
 
 
 @_one_at_a_time
@@ -331,9 +428,7 @@ class _Before:
 
 
 def _trips_of(lake: Lake, files: list[str]) -> pd.DataFrame:
-    tables = lake.read_tables(BOLETIM_TRIPS.name, map(partition_of, files))
-    frames = [BOLETIM_TRIPS.frame(table) for _, table in tables if table.num_rows]
-    return pd.concat(frames, ignore_index=True) if frames else BOLETIM_TRIPS.empty()
+    return read_small(lake, BOLETIM_TRIPS, [partition_of(file) for file in files])[0]
 
 
 def _answer_of(inbox: ObjectStore, manifest: FileManifest) -> Mapping[str, object] | None:
@@ -341,6 +436,6 @@ def _answer_of(inbox: ObjectStore, manifest: FileManifest) -> Mapping[str, objec
     if manifest.verdict != "rejected" or not manifest.answer:
         return None
     try:
-        return orjson.loads(inbox.get(manifest.answer))
+        return orjson.loads(strangers.read(inbox, manifest.answer))
     except ObjectNotFound:  # somebody tidied the archive
         return None

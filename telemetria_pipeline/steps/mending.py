@@ -22,7 +22,6 @@ from telemetria_pipeline.steps.hours import (
     manifest_key,
     raw_folder,
     read_manifest,
-    update_manifest,
 )
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectDamaged, ObjectInfo
@@ -54,22 +53,22 @@ def mended_manifest(lake: Lake, hour: Hour) -> HourManifest | None:
     try:
         return read_manifest(lake, hour)
     except ObjectDamaged:
-        lake.put_aside(manifest_key(hour))
-    captures = _captures(lake, hour)
+        lake.replace_damaged(manifest_key(hour), _made_again(lake, hour).model_dump(mode="json"))
+    return read_manifest(lake, hour)
+
+
+def _made_again(lake: Lake, hour: Hour) -> HourManifest:
+    captures = sorted(_captures(lake, hour), key=lambda capture: capture.captured_at)
     if not captures:
-        return None
-    entry = hour_entry(lake, hour)
-
-    def change(manifest: HourManifest) -> None:
-        known = {capture.id: capture for capture in (*captures, *manifest.captures)}
-        manifest.captures = sorted(known.values(), key=lambda capture: capture.captured_at)
-        manifest.state = "captured" if manifest.captures[-1].rows else "confirmed_empty"
-        if entry and entry.capture in known:
-            manifest.published, manifest.accepted = entry.capture, entry.rows
-            if entry.capture == manifest.captures[-1].id:
-                manifest.state = entry.state
-
-    return update_manifest(lake, hour, change)
+        return HourManifest(hour=hour.key)
+    state = "captured" if captures[-1].rows else "confirmed_empty"
+    manifest = HourManifest(hour=hour.key, state=state, captures=captures)
+    entry = hour_entry(lake, hour)  # written after the tables
+    if entry and entry.capture in {capture.id for capture in captures}:
+        manifest.published, manifest.accepted = entry.capture, entry.rows
+        if entry.capture == captures[-1].id:
+            manifest.state = entry.state
+    return manifest
 
 
 def orphans(lake: Lake, now: datetime | None = None) -> list[Orphan]:

@@ -1,7 +1,8 @@
 """One hour's tables from its current capture, or nothing where a promise would be broken. Needs no API."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow as pa
@@ -19,10 +20,14 @@ from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, UnheardVehicle, record_hour
 from telemetria_pipeline.steps.hours import last_known, update_manifest
-from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.lake import Lake, Partition, Written
 from telemetria_pipeline.storage.object_store import ObjectDamaged
 
+_Read = TypeVar("_Read")
+
 EARLIER_DAYS = 7
+_TOLD = ("situacao", "motivo", "ilegivel", "veiculo_id", "saida_utc", "chegada_utc", "id_origem")
+"""What a row of the quarantine says, wherever it stood in raw."""
 
 
 class TablesRefused(PipelineError):
@@ -63,7 +68,8 @@ def publish_hour(
 
     The trips are written last: until then readers see the earlier partition. The entry in the index of days
     follows them: whatever a killed publication began, the next one ends with its entry. Where the earlier
-    tables are damaged, they are made again all the same, and what changed is not known.
+    tables are damaged, they are made again all the same, and what changed is not known. Where a later capture
+    says the same as the one before, the tables stay as they are.
 
     Args:
         cleaned: the current capture's rows.
@@ -79,20 +85,24 @@ def publish_hour(
     astray = int((cleaned.quarantine["motivo"] == NOT_ASKED).sum())
     doubts = _quality_answers(lake, cleaned.trips, cleaned.ledger, astray, hour, manifest)
     damaged: list[str] = []
-    stored = _readable(lake, TRIPS, hour, damaged)
-    before = TRIPS.frame(stored) if stored is not None else TRIPS.empty()
+    found = _readable(lake.read_written, TRIPS, hour, damaged)
+    before = TRIPS.frame(found[0]) if found else TRIPS.empty()
     # Where the table is gone or damaged, it is made again, and nobody knows of a change.
-    earlier = manifest.published if stored is not None else None
-    changes = _record_changes(lake, hour, before, cleaned, earlier, capture.id, damaged)
-    lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
-    lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
-    written = lake.write_table(TRIPS.name, hour.partition, TRIPS.table(cleaned.trips))
+    earlier = manifest.published if found else None
     digest = _digest(cleaned.trips)
+    later = manifest.published not in (None, capture.id) and _digest(before) == digest
+    if found and later and _says_the_same(lake, hour, found[0], cleaned, damaged):
+        changes, written, held = dict(NO_CHANGES), found[1], str(manifest.published)
+    else:
+        changes = _record_changes(lake, hour, before, cleaned, earlier, capture.id, damaged)
+        lake.write_table(QUARANTINE.name, hour.partition, QUARANTINE.table(cleaned.quarantine))
+        lake.write_table(LEDGER.name, hour.partition, _ledger_table(cleaned.ledger, capture, changes))
+        written, held = lake.write_table(TRIPS.name, hour.partition, TRIPS.table(cleaned.trips)), capture.id
     entry = HourEntry(
         state=cleaned.ledger.state,
         digest=digest,
         rows=written.rows,
-        capture=capture.id,
+        capture=held,
         until=cleaned.trips["chegada_utc"].max().to_pydatetime() if written.rows else None,
         unheard=_unheard(cleaned.unheard),
         captured_at=capture.captured_at,
@@ -103,7 +113,8 @@ def publish_hour(
 
     def say(known: HourManifest) -> None:
         known.captures = known.captures or manifest.captures
-        known.published, known.accepted = capture.id, cleaned.ledger.accepted
+        known.published, known.accepted = held, cleaned.ledger.accepted
+        known.confirmed = capture.id if held != capture.id else None
         known.say_of(capture, cleaned.ledger.state)
 
     say(manifest)
@@ -178,13 +189,28 @@ def _digest(trips: pd.DataFrame) -> str:
     return rows_digest(TRIPS.only(*COMPARED), trips)
 
 
-def _readable(lake: Lake, contract: Contract, hour: Hour, damaged: list[str]) -> pa.Table | None:
+def _readable(
+    read: Callable[[str, Partition], _Read | None], contract: Contract, hour: Hour, damaged: list[str]
+) -> _Read | None:
     """The hour's table; None where there is none, and where it is damaged, which is noted."""
     try:
-        return lake.read_table(contract.name, hour.partition)
+        return read(contract.name, hour.partition)
     except ObjectDamaged as error:
         damaged.append(str(error))
         return None
+
+
+def _says_the_same(lake: Lake, hour: Hour, trips: pa.Table, cleaned: CleanedHour, damaged: list[str]) -> bool:
+    """Whether tables of these trips, written anew, would hold what they hold, but for its place in raw."""
+    rest, counts = (_readable(lake.read_table, each, hour, damaged) for each in (QUARANTINE, LEDGER))
+    if rest is None or counts is None:
+        return False
+    if not (trips.schema.equals(TRIPS.arrow_schema) and rest.schema.equals(QUARANTINE.arrow_schema)):
+        return False  # of an earlier version
+    row, ledger = counts.to_pylist()[0], {"state": cleaned.ledger.state, **cleaned.ledger.counts()}
+    told = QUARANTINE.only(*_TOLD)
+    same = rows_digest(told, QUARANTINE.frame(rest)) == rows_digest(told, cleaned.quarantine)
+    return same and {name: row[name] for name in ledger} == ledger
 
 
 def _record_changes(
@@ -200,7 +226,7 @@ def _record_changes(
         return dict(NO_CHANGES)
     found = compare_trips(before, cleaned.trips, earlier=earlier, capture=capture)
     if len(found):
-        known = _readable(lake, CHANGES, hour, damaged)
+        known = _readable(lake.read_table, CHANGES, hour, damaged)
         if known is not None and earlier != capture:
             # A try that was killed before its trips were written has told the same changes.
             told = pc.and_(

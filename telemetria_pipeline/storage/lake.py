@@ -106,11 +106,14 @@ class Lake:
         body = self._get(key)
         return None if body is None else self._table(key, body, columns)
 
-    def read_written(self, name: str, partition: Partition) -> tuple[pa.Table, str] | None:
-        """The partition's rows, and the SHA-256 that `Written` says of what was written."""
+    def read_written(self, name: str, partition: Partition) -> tuple[pa.Table, Written] | None:
+        """The partition's rows, and what `write_table` said of them."""
         key = self.table_key(name, partition)
         body = self._get(key)
-        return None if body is None else (self._table(key, body), _sha256(body))
+        if body is None:
+            return None
+        table = self._table(key, body)
+        return table, Written(self.store.uri(key), table.num_rows, len(body), _sha256(body))
 
     def read_tables(
         self, name: str, partitions: Iterable[Partition], columns: Sequence[str] | None = None
@@ -174,12 +177,15 @@ class Lake:
         """
         return self._parsed(key, self._get(key))
 
-    def put_aside(self, key: str) -> None:
-        """Take a damaged object out of the way; its bytes stay under another key, which is read by nobody."""
-        with suppress(ObjectNotFound):
-            body = self.store.get(key)
-            self.store.put_new(f"{key}.damaged-{_sha256(body)[:8]}", body)
-            self.store.delete(key)
+    def replace_damaged(self, key: str, value: object) -> None:
+        """Write a manifest in place of a damaged one, unless somebody was faster.
+
+        The damaged bytes stay under a key that nobody reads. Raises `ObjectNotFound`.
+        """
+        body, etag = self.store.read(key)
+        self.store.put_new(f"{key}.damaged-{_sha256(body)[:8]}", body)
+        with suppress(ObjectChanged):
+            self.store.put_if(key, _json(value), etag)
 
     def update_json(self, key: str, change: Callable[[Any | None], Any | None]) -> Any | None:
         """Replace a manifest by what `change` makes of it (None: there is none); what is stored afterwards.

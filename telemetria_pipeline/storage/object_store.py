@@ -24,7 +24,7 @@ from telemetria_pipeline.errors import PipelineError
 
 if TYPE_CHECKING:
     from boto3.session import Session
-    from obstore import ObjectMeta, PutMode
+    from obstore import GetOptions, ObjectMeta, PutMode
     from obstore.store import ClientConfig, S3Credential, S3CredentialProvider
 
 _T = TypeVar("_T")
@@ -189,9 +189,10 @@ class ObjectStore:
         """What a person or DuckDB can paste: an absolute path for a folder, `s3://…` for S3."""
         return f"{self._root.rstrip('/')}/{key}" if key else self._root
 
-    def get(self, key: str) -> bytes:
-        """The object's bytes. Raises `ObjectNotFound`."""
-        return self._ask(key, lambda client: obstore.get(client, key).bytes().to_bytes())
+    def get(self, key: str, etag: str | None = None) -> bytes:
+        """The object's bytes; with an ETag, of no other version. Raises `ObjectNotFound`, `ObjectChanged`."""
+        asked: GetOptions = {"if_match": etag} if etag else {}
+        return self._ask(key, lambda client: obstore.get(client, key, options=asked).bytes().to_bytes())
 
     def put(self, key: str, data: bytes) -> ObjectInfo:
         """Write the object, in place of the one that may be there: readers see the old or the new."""

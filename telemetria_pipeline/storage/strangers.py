@@ -1,13 +1,24 @@
-"""Listing a place into which strangers write: a name that cannot be a key stops nobody else's file."""
+"""A place into which strangers write: what they leave there is listed, read, moved and removed with care.
 
+A name that cannot be a key stops nobody else's file. In a folder no symbolic link is followed, neither the
+file itself nor a folder on the way to it, also where it took their place a moment ago: each is opened step by
+step from the store's own folder. What only a link leads to is not there.
+"""
+
+import errno
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from telemetria_pipeline.storage.object_store import (
+    Bucket,
+    ObjectChanged,
     ObjectInfo,
     ObjectNotFound,
     ObjectStore,
@@ -18,6 +29,11 @@ from telemetria_pipeline.storage.object_store import (
 
 _NO_SEGMENT = {"", ".", ".."}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HALF_WRITTEN = re.compile(r"#\d+$")  # as obstore names files that it has not finished
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+_LINK = {errno.ELOOP, errno.ENOTDIR}
+_NO_LINK = os.O_NOFOLLOW | os.O_NONBLOCK  # a pipe would wait for its other end
 
 
 @dataclass(frozen=True)
@@ -31,13 +47,12 @@ class Seen:
 def look_into(store: ObjectStore, skip: str) -> Seen:
     """All that lies in the store, but for the folder `skip` at its top, which is not even looked into.
 
-    In a folder a symbolic link is not followed, and what cannot be opened is named. On S3 it costs what
-    `ObjectStore.list` costs; where that cannot name a key, the same requests again. Raises `StorageError`
-    where the store as a whole cannot be read.
+    What cannot be opened is named. On S3 it costs what `ObjectStore.list` costs; where that cannot name a
+    key, the same requests again. Raises `StorageError` where the store as a whole cannot be read.
     """
     seen = Seen()
     if store.folder is not None:
-        _walk(store, store.folder, skip, seen)
+        _walk(store.folder, skip, seen)
     else:
         try:
             seen.objects.extend(store.list(skip=skip))
@@ -49,36 +64,152 @@ def look_into(store: ObjectStore, skip: str) -> Seen:
     return seen
 
 
-def _walk(store: ObjectStore, folder: Path, skip: str, seen: Seen) -> None:
-    def name(path: str | Path) -> str:
-        return str(Path(path).relative_to(folder))
+def look_at(store: ObjectStore, key: str) -> ObjectInfo:
+    """The object as a listing tells of it. Raises `ObjectNotFound`, also where it is no file."""
+    if store.folder is None:
+        return store.info(key)
+    with _folder_of(store, key) as (at, name):
+        status = os.stat(name, dir_fd=at, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "no file")
+        return _info(key, status)
 
-    def closed(error: OSError) -> None:
-        if Path(error.filename) == folder and not isinstance(error, FileNotFoundError):
-            raise StorageError(f"{folder}: {error.strerror}. Check the folder's owner and its permissions.")
-        if Path(error.filename) != folder:
-            seen.unusable[_escaped(name(error.filename))] = f"cannot be opened: {error.strerror}"
 
-    for root, folders, files in os.walk(folder, onerror=closed):
-        if Path(root) == folder and skip in folders:
-            folders.remove(skip)
-        for path in (Path(root, entry) for entry in (*folders, *files)):
+def read(store: ObjectStore, key: str, etag: str | None = None) -> bytes:
+    """The object's bytes; with an ETag, of no other version. Raises `ObjectNotFound`, `ObjectChanged`."""
+    if store.folder is None:
+        return store.get(key, etag)
+    with (
+        _folder_of(store, key) as (at, name),
+        open(name, "rb", opener=lambda path, _: os.open(path, os.O_RDONLY | _NO_LINK, dir_fd=at)) as file,
+    ):
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(errno.ENOENT, "no file")
+        data = b"" if etag not in (None, _etag(status)) else file.read(status.st_size + 1)
+        if etag not in (None, _etag(status)) or _etag(os.fstat(file.fileno())) != _etag(status):
+            raise ObjectChanged(f"{store.uri(key)} was changed by somebody else. Try again.")
+        return data
+
+
+def write(store: ObjectStore, key: str, data: bytes) -> None:
+    """Write the object, in place of the one that may be there: readers see the old or the new."""
+    if store.folder is None:
+        store.put(key, data)
+        return
+    with _folder_of(store, key, make=True) as (at, name):
+        half = f"{secrets.token_hex(4)}#{os.getpid()}"
+        create = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            with open(half, "wb", opener=lambda path, _: os.open(path, create, 0o666, dir_fd=at)) as file:
+                file.write(data)
+            os.rename(half, name, src_dir_fd=at, dst_dir_fd=at)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(half, dir_fd=at)
+            raise
+
+
+def move(store: ObjectStore, key: str, to: str) -> None:
+    """Give the object another key, whatever its size: no byte of it comes here. Raises `ObjectNotFound`."""
+    if store.folder is None:
+        _copy(store, key, to)
+        store.delete(key)
+        return
+    with _folder_of(store, to, make=True) as (there, new), _folder_of(store, key) as (here, name):
+        os.rename(name, new, src_dir_fd=here, dst_dir_fd=there)
+
+
+def remove(store: ObjectStore, key: str) -> None:
+    """Remove the object; one that is not there is fine."""
+    if store.folder is None:
+        store.delete(key)
+        return
+    with suppress(ObjectNotFound), _folder_of(store, key) as (at, name):
+        os.unlink(name, dir_fd=at)
+
+
+@contextmanager
+def _folder_of(store: ObjectStore, key: str, make: bool = False) -> Iterator[tuple[int, str]]:
+    """The folder that the key lies in, opened without following a link, and the key's last segment."""
+    assert store.folder is not None
+    *folders, name = key.split("/")
+    if _unusable(key):
+        raise StorageError(f"{_escaped(key)!r} cannot be a key: write a relative path such as depot/a.csv")
+    if make:
+        store.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        at = os.open(store.folder, _FOLDER)  # itself it may be a link: it is the operator's
+        try:
+            for folder in folders:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(folder, dir_fd=at)
+                below = os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=at)
+                os.close(at)
+                at = below
+            yield at, name
+        finally:
+            os.close(at)
+    except OSError as error:
+        if error.errno == errno.ENOENT or (error.errno in _LINK and not make):
+            raise ObjectNotFound(f"{store.uri(key)} does not exist") from None
+        advice = (
+            "A symbolic link or a file lies on the way to it: put a folder in its place"
+            if error.errno in _LINK
+            else "Check the folder's owner, its permissions and the free space"
+        )
+        raise StorageError(f"{store.uri(key)}: {error.strerror}. {advice}.") from None
+
+
+def _walk(top: Path, skip: str, seen: Seen) -> None:
+    """Not by `os.walk`, which asks for each entry's kind, and `look_into` again for its size and time."""
+    left = [""]
+    while left:
+        here = left.pop()
+        try:
+            with os.scandir(top / here) as found:
+                entries = list(found)
+        except OSError as error:
+            if here:
+                seen.unusable[_escaped(here.rstrip("/"))] = f"cannot be opened: {error.strerror}"
+            elif not isinstance(error, FileNotFoundError):
+                raise StorageError(
+                    f"{top}: {error.strerror}. Check the folder's owner and its permissions."
+                ) from None
+            continue
+        for entry in entries:
+            name = here + entry.name
             try:
-                mode, why = path.lstat().st_mode, None
-                if stat.S_ISDIR(mode):
-                    continue
-                if not stat.S_ISREG(mode):
-                    why = "is a symbolic link" if stat.S_ISLNK(mode) else "is no file"
-                else:
-                    why = _unusable(name(path))
-                    if not why:
-                        seen.objects.append(store.info(name(path)))
-            except (FileNotFoundError, ObjectNotFound):  # gone since it was listed, or half written
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # gone since it was listed
                 continue
-            except (OSError, StorageError) as error:
-                why = f"cannot be opened: {error}"
-            if why:
-                seen.unusable[_escaped(name(path))] = why
+            except OSError as error:
+                seen.unusable[_escaped(name)] = f"cannot be opened: {error.strerror}"
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                if name != skip:
+                    left.append(f"{name}/")
+            elif stat.S_ISLNK(status.st_mode):
+                seen.unusable[_escaped(name)] = "is a symbolic link"
+            elif not stat.S_ISREG(status.st_mode):
+                seen.unusable[_escaped(name)] = "is no file"
+            elif why := _unusable(name):
+                seen.unusable[_escaped(name)] = why
+            elif _HALF_WRITTEN.search(name):
+                seen.unusable[_escaped(name)] = "has a name that ends in # and a number"
+            else:
+                seen.objects.append(_info(name, status))
+
+
+def _info(key: str, status: os.stat_result) -> ObjectInfo:
+    changed = _EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
+    return ObjectInfo(key, status.st_size, _etag(status), changed)
+
+
+def _etag(status: os.stat_result) -> str:
+    """As `ObjectStore` gives it for a file: a file has one identity, whoever looks."""
+    return f'"{status.st_ino:x}-{status.st_mtime_ns // 1000:x}-{status.st_size:x}"'
 
 
 def _page(store: ObjectStore, skip: str, seen: Seen) -> None:
@@ -86,9 +217,7 @@ def _page(store: ObjectStore, skip: str, seen: Seen) -> None:
     import boto3  # only where a key is odd: it takes a third of a second
     from botocore.exceptions import BotoCoreError, ClientError
 
-    place = parse_address(store.uri())
-    assert not isinstance(place, Path)
-    top = f"{place.prefix}/" if place.prefix else ""
+    place, top = _place(store)
 
     def pages(prefix: str, **more: str) -> Iterator[dict]:
         lister = boto3.client("s3").get_paginator("list_objects_v2")
@@ -108,6 +237,27 @@ def _page(store: ObjectStore, skip: str, seen: Seen) -> None:
             seen.unusable[_escaped(key)] = why
         else:
             seen.objects.append(ObjectInfo(key, found["Size"], found["ETag"], found["LastModified"]))
+
+
+def _copy(store: ObjectStore, key: str, to: str) -> None:
+    """A copy inside the bucket by boto3, which makes it in parts where the object is above S3's 5 GB."""
+    import boto3
+    from boto3.exceptions import Boto3Error
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    place, top = _place(store)
+    store.info(key)  # raises ObjectNotFound
+    try:
+        boto3.client("s3").copy({"Bucket": place.name, "Key": top + key}, place.name, top + to)
+    except (BotoCoreError, Boto3Error, ClientError) as error:
+        raise explain(store.uri(key), str(error)) from None
+
+
+def _place(store: ObjectStore) -> tuple[Bucket, str]:
+    """The bucket, and what all keys begin with."""
+    place = parse_address(store.uri())
+    assert isinstance(place, Bucket)
+    return place, f"{place.prefix}/" if place.prefix else ""
 
 
 def _unusable(key: str) -> str | None:

@@ -300,6 +300,15 @@ def test_a_secret_in_the_address_stays_out_of_the_profile():
     assert profile.trips.body == {"q": "c={company}&x", "n": "{pin}", "at": ["{start}", "{end}"]}
 
 
+def test_a_secret_in_the_path_or_in_a_next_page_stays_out_too():
+    request = Request("https://h/api/9f8a7b6c5d4e3f2a1b0c9d8e/2026-03-10/{unit}/trips?sign=s1gn-of-alfa")
+    text = as_yaml(propose({"next": "/t?sign=s1gn-of-alfa&p=2", "rows": [trip(1)]}), "x", "V", request)
+    assert "9f8a7b" not in text and "s1gn-of" not in text and "next: /t?sign=***&p=2" in text
+    profile = Profile.model_validate(yaml.safe_load(text))
+    assert profile.trips.path == "/api/{token}/{start}/{unit}/trips"
+    assert profile.secrets == ["token", "unit", "sign"]
+
+
 KEYS = st.sampled_from(
     ["id", "start", "endTime", "vehicle", "km", "plate", "a'b", 'x: "y"', "#h\u2028", "ação"]
 )

@@ -1,8 +1,13 @@
 """From the inbox to the archive, step by step and with the power cut between the steps; folder and S3."""
 
 import itertools
+import os
 import random
+import shutil
+import stat
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from io import BytesIO
@@ -10,11 +15,13 @@ from multiprocessing.connection import Connection
 
 import openpyxl
 import orjson
+import psutil
 import pytest
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.core.boletim.settings import Reference, RuleSettings
+from telemetria_pipeline.core.sheets.text import LIMITS
 from telemetria_pipeline.steps.boletim_files import manifest_key, partition_of, read_file_manifest
 from telemetria_pipeline.steps.intake import (
     NotThere,
@@ -24,7 +31,7 @@ from telemetria_pipeline.steps.intake import (
     landed_files,
     receive_file,
 )
-from telemetria_pipeline.storage import Lake, ObjectDamaged, ObjectStore
+from telemetria_pipeline.storage import Lake, ObjectDamaged, ObjectStore, StorageError, strangers
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 from telemetria_pipeline_tests.processes import begun
 
@@ -233,20 +240,131 @@ def test_what_came_between_two_steps_is_not_forgotten_by_the_second(lake, inbox)
     assert take(lake, inbox, "b.csv", csv_of(*trips(3))).verdict == "accepted"
 
 
-def test_a_file_that_changes_while_it_is_read_is_left_for_its_next_version(lake, inbox, monkeypatch):
+def test_a_file_that_changes_before_it_is_read_is_left_for_its_next_version(lake, inbox):
     inbox.put("b.csv", csv_of(*trips(1)))
-    file = file_of(inbox, "b.csv")
-    get = ObjectStore.get
-
-    def grows(store, key):
-        data = get(store, key)
-        store.put("b.csv", csv_of(*trips(2)))
-        return data
-
-    monkeypatch.setattr(ObjectStore, "get", grows)
+    seen = {f.file_id: f for f in landed_files(inbox)}
+    (file,) = seen
+    inbox.put("b.csv", csv_of(*trips(2)))
     with pytest.raises(StillWritten):
-        receive_file(lake, inbox, file)
+        receive_file(lake, inbox, file, seen)
     assert read_file_manifest(lake, file) is None
+
+
+def test_a_file_that_grows_while_it_is_read_is_left_for_its_next_version(lake, inbox, monkeypatch):
+    if inbox.folder is None:
+        pytest.skip("S3 gives one version or the other")
+    inbox.put("b.csv", csv_of(*trips(1)))
+    fstat, asked = os.fstat, []
+
+    def grows(file: int) -> os.stat_result:
+        status = fstat(file)
+        if not asked and stat.S_ISREG(status.st_mode):
+            with (inbox.folder / "b.csv").open("ab") as more:
+                more.write(b"x")
+        asked.append(file)
+        return status
+
+    monkeypatch.setattr(os, "fstat", grows)
+    with pytest.raises(StillWritten):
+        receive_file(lake, inbox, file_of(inbox, "b.csv"))
+    assert list(lake.store.list("raw_boletins")) == []
+
+
+@pytest.mark.parametrize("moment", ["read", "deleted"])
+@pytest.mark.parametrize("link", ["file", "folder", "pipe"])
+def test_what_took_the_place_of_a_file_that_was_seen_is_neither_read_nor_followed(tmp_path, moment, link):
+    lake, inbox = Lake.open(f"file:{tmp_path}/lake"), ObjectStore.open(f"file:{tmp_path}/inbox")
+    inbox.put("depot/b.csv", csv_of(*trips(1)))
+    seen = {f.file_id: f for f in landed_files(inbox)}
+    (file,) = seen
+    if moment == "deleted":
+        received = receive_file(lake, inbox, file, seen)
+        judged = judge_file(lake, received, RuleSettings(), Reference())
+    depot, elsewhere = tmp_path / "inbox/depot", tmp_path / "elsewhere"
+    shutil.move(depot, elsewhere)  # the very same file: only the way to it is another
+    if link == "folder":
+        depot.symlink_to(elsewhere)
+    else:
+        depot.mkdir()
+        (depot / "b.csv").symlink_to(elsewhere / "b.csv") if link == "file" else os.mkfifo(depot / "b.csv")
+    if moment == "read":
+        with pytest.raises(StillWritten):
+            receive_file(lake, inbox, file, seen)
+        assert list(lake.store.list("raw_boletins")) == []
+    else:
+        assert archive_file(lake, inbox, judged, received.data).archived
+    assert (elsewhere / "b.csv").read_bytes() == csv_of(*trips(1))
+    assert os.path.lexists(depot / "b.csv")
+
+
+def test_the_archive_is_not_written_through_a_link(lake, inbox, tmp_path):
+    if inbox.folder is None:
+        pytest.skip("S3 has no links")
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "depot").mkdir(parents=True)
+    inbox.put("depot/b.csv", csv_of(*trips(1)))
+    (inbox.folder / "archive").symlink_to(elsewhere)
+    with pytest.raises(StorageError, match="put a folder in its place"):
+        go(lake, inbox, file_of(inbox, "depot/b.csv"))
+    assert list((elsewhere / "depot").iterdir()) == []
+    assert inbox.exists("depot/b.csv")
+
+
+def test_a_file_of_two_gigabytes_is_answered_from_its_size_and_moved_within_the_inbox(lake, tmp_path):
+    """Sparse, so that the test's disk holds none of it."""
+    folder = tmp_path / "large"
+    (folder / "depot").mkdir(parents=True)
+    inbox = ObjectStore.open(f"file:{folder}")
+    with (folder / "depot/Boletim.XLSX").open("wb") as file:
+        file.truncate(2_000_000_000)
+    landed = inbox.info("depot/Boletim.XLSX")
+    manifest, grown = peak_of(lambda: go(lake, inbox, file_of(inbox, "depot/Boletim.XLSX")))
+    assert grown < 100_000_000, f"{grown:,} bytes"
+    assert (manifest.verdict, manifest.size) == ("rejected", 2_000_000_000)
+    answer = orjson.loads(inbox.get(manifest.answer))
+    assert answer["problems"][0]["message"] == "O arquivo tem 2000 MB; o limite é 10 MB."
+    assert inbox.info(manifest.archived).size == 2_000_000_000
+    assert inbox.info(manifest.archived).etag == landed.etag, "the very file"
+    assert list(landed_files(inbox)) == []
+    kept = list(lake.store.list(f"raw_boletins/arquivo={manifest.file}"))
+    assert sum(info.size for info in kept) < 5_000
+    again = go(lake, inbox, manifest.file)
+    assert (again.verdict, again.archived) == (manifest.verdict, manifest.archived)
+
+
+def test_a_file_a_little_too_large_is_moved_on_s3_as_well(lake, inbox):
+    data = csv_of(*trips(2)) + b"\n" * LIMITS.size
+    manifest = take(lake, inbox, "b.csv", data)
+    assert manifest.verdict == "rejected"
+    assert inbox.get(manifest.archived) == data
+    assert list(landed_files(inbox)) == []
+    assert take(lake, inbox, "b.csv", csv_of(*trips(2))).verdict == "accepted"
+
+
+def peak_of(work: Callable[[], FileManifest]) -> tuple[FileManifest, int]:
+    """What the work gives, and by how many bytes the process's memory grew at most."""
+    process, over = psutil.Process(), threading.Event()
+    before = process.memory_info().rss
+    peaks = [before]
+
+    def watch() -> None:
+        while not over.wait(0.002):
+            peaks.append(process.memory_info().rss)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        return work(), max(peaks) - before
+    finally:
+        over.set()
+        watching.join()
+
+
+@pytest.mark.parametrize("name", ["a" * 249 + ".csv", "ç" * 120 + ".csv", "b." + "x" * 200])
+def test_a_name_as_long_as_a_folder_takes_it_is_answered(lake, inbox, name):
+    manifest = take(lake, inbox, name, csv_of(*trips(1)))
+    assert manifest.verdict == "accepted"
+    assert len(keys(inbox)) == 3
 
 
 def test_a_file_whose_kept_bytes_are_others_is_not_judged_again(lake, inbox):
@@ -278,14 +396,17 @@ def test_cut_at_every_single_write_and_started_again_the_file_ends_with_one_verd
         file = file_of(inbox, key)
         left = [n]
         with monkeypatch.context() as patch:
-            for owner, name in ((ObjectStore, "put"), (ObjectStore, "put_new"), (ObjectStore, "delete")):
+            writes = [(ObjectStore, name) for name in ("put", "put_new", "delete")]
+            if inbox.folder:  # there the inbox is written without them
+                writes += [(strangers, name) for name in ("write", "remove")]
+            for owner, name in writes:
                 real = getattr(owner, name)
 
-                def counted(self, *args, real=real, left=left):
+                def counted(*args, real=real, left=left):
                     left[0] -= 1
                     if left[0] == 0:
                         raise PowerCut
-                    return real(self, *args)
+                    return real(*args)
 
                 patch.setattr(owner, name, counted)
             with suppress(PowerCut):

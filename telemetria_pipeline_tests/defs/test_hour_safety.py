@@ -417,7 +417,8 @@ def test_without_a_capture_that_says_of_itself_the_hour_is_asked_for_anew(bench)
     bench.ingest(trip("a"))
     bench.lake.store.delete(f"{raw_folder(HOUR)}/{bench.manifest().current.id}/{CAPTURE}")
     bench.lake.store.put(manifest_key(HOUR), b"")
-    assert mended_manifest(bench.lake, HOUR) is None
+    mended = mended_manifest(bench.lake, HOUR)
+    assert (mended.state, mended.current) == ("missing", None)
     bench.ingest(trip("a"))
     assert len(bench.manifest().captures) == 1
 

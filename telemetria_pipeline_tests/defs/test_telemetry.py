@@ -84,16 +84,29 @@ def test_an_hour_without_trips_is_confirmed_empty_not_missing(pipeline, carrier)
     assert pipeline.lake.read_table(TRIPS.name, hour_of(hour_key(2)).partition).num_rows == 0
 
 
-def test_running_the_hour_again_replaces_it_and_keeps_both_captures(pipeline, carrier):
+def test_running_the_hour_again_keeps_both_captures_and_rewrites_no_table_that_would_say_the_same(
+    pipeline, carrier
+):
+    assert pipeline.run(hour_key(6)).success
+    keys = [
+        pipeline.lake.table_key(c.name, hour_of(hour_key(6)).partition) for c in (TRIPS, QUARANTINE, LEDGER)
+    ]
+    before = [pipeline.lake.store.info(key).etag for key in keys]
     for _ in range(2):
-        assert pipeline.run(hour_key(6)).success
+        result = pipeline.run(hour_key(6))
+        assert result.success
+    shown = next(e for e in materializations(result) if e.asset_key == trips_key(MAIN)).metadata
+    assert shown["dagster/row_count"].value == len(pipeline.table(TRIPS, hour_key(6)))
+    assert [pipeline.lake.store.info(key).etag for key in keys] == before
     manifest = pipeline.manifest(hour_key(6))
-    assert len(manifest.captures) == 2
+    assert len(manifest.captures) == 3
+    assert (manifest.published, manifest.confirmed) == (manifest.captures[0].id, manifest.current.id)
+    assert manifest.standing(datetime.now(UTC)) == "captured"
     for capture in manifest.captures:
         assert sum(len(pipeline.lake.get_raw(p.key)) for p in capture.pages) == capture.bytes
     assert_same_trips(pipeline.table(TRIPS, hour_key(6)), truth_of(carrier, hour_key(6)))
     assert pipeline.table(CHANGES, hour_key(6)).empty
-    assert set(pipeline.table(TRIPS, hour_key(6))["captura"]) == {manifest.current.id}
+    assert set(pipeline.table(TRIPS, hour_key(6))["captura"]) == {manifest.published}
 
 
 def test_running_late_and_amended_trips_are_caught_up_and_the_change_is_recorded(pipeline, point_at):

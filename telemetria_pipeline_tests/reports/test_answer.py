@@ -17,6 +17,7 @@ from telemetria_pipeline.reports import answer as boletim_answer
 from telemetria_pipeline.reports.answer import (
     ERRORS_SHEET,
     SUMMARY_SHEET,
+    answer_in_short,
     answer_json,
     answer_workbook,
     progress,
@@ -297,3 +298,13 @@ def test_mutated_bytes_get_an_answer(data):
     for at in data.draw(st.lists(st.integers(0, 100_000), min_size=1, max_size=6)):
         broken[at % len(good)] = data.draw(st.integers(0, 255))
     assert answered(bytes(broken)).sheetnames[0] == SUMMARY_SHEET
+
+
+def test_the_short_answer_names_what_to_mend_and_where_and_no_value():
+    rows = [trip(PLACA="?", MOTORISTA="JOSÉ DA SILVA"), *[trip(PLACA=f"X{n}") for n in range(9)]]
+    verdict = validated(csv_of(*rows), "novembro.csv")
+    said = answer_in_short(answer_json(verdict), "archive/rejected/novembro_resposta.json")
+    assert "• PLACA: Placa inválida (B2, B3, B4, B5 …)" in said
+    assert "archive/rejected/novembro_resposta.xlsx" in said
+    assert "JOSÉ" not in said
+    assert "X7" not in said

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from telemetria_pipeline.storage import ObjectStore, StorageError
+from telemetria_pipeline.storage import ObjectNotFound, ObjectStore, StorageError, strangers
+from telemetria_pipeline.storage.object_store import ObjectChanged
 from telemetria_pipeline.storage.strangers import look_into
 
 
@@ -69,7 +70,9 @@ def test_a_folder_that_is_not_there_yet_is_empty(tmp_path):
     assert seen(tmp_path / "inbox") == ([], {})
 
 
-@pytest.mark.parametrize("odd", ["a\tb.csv", "a\x7fb.csv", "a//b.csv", "x/../b.csv"])
+@pytest.mark.parametrize(
+    "odd", ["a\tb.csv", "a\x7fb.csv", "a//b.csv", "x/../b.csv", "//x.csv", "a/../../evil.csv"]
+)
 def test_on_s3(s3, odd):
     store = ObjectStore.open(f"{s3.address}/inbox")
     for key in ("depot/good.csv", "b.csv", "archive/old.csv"):
@@ -85,3 +88,40 @@ def test_on_s3(s3, odd):
 def test_on_s3_what_is_no_odd_name_is_still_an_error(s3):
     with pytest.raises(StorageError, match="storage init"):
         look_into(ObjectStore.open("s3://no-such-bucket-at-all/inbox"), skip="archive")
+
+
+def test_a_name_of_half_written_files_is_named_in_a_folder(folder):
+    (folder / "ata #12").write_text("x")
+    assert seen(folder) == (["depot/good.csv"], {"ata #12": "has a name that ends in # and a number"})
+
+
+def test_what_is_written_read_moved_and_removed(store):
+    strangers.write(store, "depot/b.csv", b"one")
+    strangers.write(store, "depot/b.csv", b"two")
+    info = strangers.look_at(store, "depot/b.csv")
+    assert (info, strangers.read(store, "depot/b.csv", info.etag)) == (store.info("depot/b.csv"), b"two")
+    with pytest.raises(ObjectChanged):
+        strangers.read(store, "depot/b.csv", '"another"')
+    strangers.move(store, "depot/b.csv", "archive/um/b.csv")
+    assert [(o.key, store.get(o.key)) for o in store.list()] == [("archive/um/b.csv", b"two")]
+    for act in (strangers.look_at, strangers.read):
+        with pytest.raises(ObjectNotFound):
+            act(store, "depot/b.csv")
+    with pytest.raises(ObjectNotFound):
+        strangers.move(store, "depot/b.csv", "b.csv")
+    strangers.remove(store, "archive/um/b.csv")
+    strangers.remove(store, "archive/um/b.csv")
+    assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("key", ["../b.csv", "depot/../../b.csv", "/etc/hostname", "depot//b.csv"])
+def test_a_key_leads_nowhere_but_into_the_folder(folder, key):
+    store = ObjectStore.open(f"file:{folder / 'depot'}")
+    for act in (
+        strangers.look_at,
+        strangers.read,
+        strangers.remove,
+        lambda s, k: strangers.write(s, k, b"x"),
+    ):
+        with pytest.raises(StorageError, match="cannot be a key"):
+            act(store, key)

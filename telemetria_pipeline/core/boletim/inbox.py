@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -12,6 +12,14 @@ _PASSING = re.compile(
     r"(?i)^(~\$.*|\..*|.*\.(tmp|part|partial|crdownload|filepart)|thumbs\.db|desktop\.ini)$"
 )
 _SLUG_LENGTH = 60
+
+_AHEAD = 500  # files of which a plan remembers when they were first seen
+
+FEW = 3
+"""So many files that wait have a run each, which shows each by itself."""
+
+FILES_A_RUN = (100, 10, 1)
+"""How many share a run at most: at the first try, at the second, and from then on."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +53,45 @@ class InboxPlan:
     """What to do with the files seen, oldest first.
 
     `launch` pairs a file with the number of its try; `settling` maps the keys that may still be written to
-    their ETag and the time when it was first seen; `waiting` is how many more will have their turn.
+    their ETag and the time when it was first seen; `ahead` is what of it the next plan must be told, for it
+    cannot see it by the file's own time: a few at once, since only so many are taken. `waiting` is how many
+    more will have their turn.
     """
 
     launch: list[tuple[Landed, int]] = field(default_factory=list)
     settling: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    ahead: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     running: list[Landed] = field(default_factory=list)
     given_up: list[Landed] = field(default_factory=list)
     waiting: int = 0
+
+
+def cut_into_runs(launch: Sequence[tuple[Landed, int]], known: Sequence[str]) -> list[tuple[list[str], int]]:
+    """Which files go together into a run: their ids in order, and the number of their try.
+
+    Few files have a run each; of many, those go together that Dagster names as one range: neighbours in the
+    order in which it came to know them. The more tries of a file have failed, the fewer others share its run,
+    so that a file which kills its run costs no other file more than two tries.
+
+    Args:
+        launch: the plan's.
+        known: the ids that Dagster knows, in its order; others come to stand behind them in that of `launch`.
+    """
+    place = {file: at for at, file in enumerate(known)}
+    groups: list[tuple[list[str], int]] = []
+    for file, failed in launch:
+        at = place.setdefault(file.file_id, len(place))
+        files, tried = groups[-1] if groups else ([], failed)
+        most = FILES_A_RUN[min(failed, len(FILES_A_RUN) - 1)]
+        if files and tried == failed and len(files) < most and place[files[-1]] + 1 == at:
+            files.append(file.file_id)
+        else:
+            groups.append(([file.file_id], failed))
+    return [
+        (part, failed)
+        for files, failed in groups
+        for part in ([files] if len(files) > FEW else [[file] for file in files])
+    ]
 
 
 def file_id(key: str, version: str) -> str:
@@ -64,7 +103,7 @@ def file_id(key: str, version: str) -> str:
 
 def is_passing(key: str) -> bool:
     """Whether the key is no boletim but what programs leave beside one: locks, half uploads, folders."""
-    return not key or key.endswith("/") or bool(_PASSING.match(PurePosixPath(key).name))
+    return not key or key.endswith("/") or bool(_PASSING.match(key.rpartition("/")[2]))
 
 
 def plan_inbox(
@@ -84,7 +123,7 @@ def plan_inbox(
 
     Args:
         seen: the inbox's objects.
-        settling: the earlier plan's.
+        settling: the earlier plan's, or what is `ahead` of it.
         tried: the runs that a file had; asked of as few files as possible.
         room: how many runs may be launched.
         max_tries: failed runs after which a file is left for a person.
@@ -99,6 +138,8 @@ def plan_inbox(
             since = now
         if now - file.modified < settle and now - since < settle:
             plan.settling[file.key] = (file.etag, since)
+            if file.modified > now and len(plan.ahead) < _AHEAD:
+                plan.ahead[file.key] = (file.etag, since)
             continue
         if len(plan.launch) >= room:
             waiting += 1
@@ -110,4 +151,4 @@ def plan_inbox(
             plan.given_up.append(file)
         else:
             plan.launch.append((file, before.failed))
-    return InboxPlan(plan.launch, plan.settling, plan.running, plan.given_up, waiting)
+    return replace(plan, waiting=waiting)

@@ -35,14 +35,28 @@ def last_word(declared: pd.DataFrame) -> LastWord:
     files = received.sort_values(["recebido_utc", "arquivo_id"])["arquivo_id"].tolist()
     pair, trip = _numbers(declared[_PAIR]), _numbers(_trips(declared))
     withdrawn = declared["retirada"].to_numpy()
-    places = declared.groupby("arquivo_id", sort=False).indices
-    counts, by = np.zeros(len(declared), bool), np.full(len(declared), -1)
-    for number, file in enumerate(files):
-        said = places[file]
-        replaced = counts & np.isin(pair, pair[said])
-        counts[replaced], by[replaced] = False, number
-        counts[said] = ~np.isin(trip[said], trip[counts]) & ~withdrawn[said]
+    file = declared["arquivo_id"].map({name: at for at, name in enumerate(files)}).to_numpy(np.int64)
+    counts, by = ~withdrawn, np.full(len(declared), -1)
+    # What one file alone speaks of needs no comparing, and of many files that is nearly all.
+    common = np.flatnonzero(_in_several(pair, file) | _in_several(trip, file))
+    counts[common] = False
+    order = common[np.argsort(file[common], kind="stable")]
+    for said in np.split(order, np.flatnonzero(np.diff(file[order])) + 1):
+        others = common[counts[common]]
+        replaced = others[np.isin(pair[others], pair[said])]
+        counts[replaced], by[replaced] = False, file[said[:1]]
+        others = common[counts[common]]
+        counts[said] = ~np.isin(trip[said], trip[others]) & ~withdrawn[said]
     return LastWord(counts, by, files)
+
+
+def _in_several(number: np.ndarray, file: np.ndarray) -> np.ndarray:
+    """Which rows have a number that rows of another file have as well."""
+    several = np.zeros(number.max(initial=-1) + 1, bool)
+    any_file = np.zeros(len(several), np.int64)
+    any_file[number] = file
+    several[number[any_file[number] != file]] = True
+    return several[number]
 
 
 def same_trips(declared: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:

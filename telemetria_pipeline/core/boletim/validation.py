@@ -25,7 +25,7 @@ from telemetria_pipeline.core.boletim.settings import (
     RowCounts,
     RuleSettings,
 )
-from telemetria_pipeline.core.sheets.reader import read_sheet
+from telemetria_pipeline.core.sheets.reader import read_sheet, refusal_of_size
 from telemetria_pipeline.core.sheets.text import LIMITS, Limits, SheetText, Unreadable
 
 _DEFAULTS, _UNKNOWN = RuleSettings(), Reference()
@@ -148,3 +148,8 @@ def duplicate_of(file_name: str, other: str, received: int) -> FileVerdict:
     """The verdict on a file whose content came before under the name `other`, with `received` rows."""
     said = problem("ARQUIVO_REPETIDO", other=other)
     return FileVerdict(file_name, "duplicate", RowCounts(received, 0, received, 0), whole=[said])
+
+
+def too_large(file_name: str, size: int, limits: Limits = LIMITS) -> FileVerdict:
+    """The verdict on a file of which no byte is read, because it has more than `limits.size` of them."""
+    return FileVerdict(file_name, "rejected", RowCounts(), whole=refusal_of_size(size, limits).problems)

@@ -65,6 +65,11 @@ _NO_TITLE = re.compile(r"\d|_|:\s*\Z")  # in a row of titles; `Motorista: ____` 
 _DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 
 
+def refusal_of_size(size: int, limits: Limits = LIMITS) -> Unreadable:
+    """The refusal of a file of so many bytes."""
+    return refuse("ARQUIVO_GRANDE", size_mb=_megabytes(size), limit_mb=_megabytes(limits.size))
+
+
 def _no_table(_: pd.DataFrame) -> bool:
     return False
 
@@ -105,7 +110,7 @@ def read_sheet(
     if not data or data.isspace():
         raise refuse("ARQUIVO_VAZIO")
     if len(data) > limits.size:
-        raise refuse("ARQUIVO_GRANDE", size_mb=_megabytes(len(data)), limit_mb=_megabytes(limits.size))
+        raise refusal_of_size(len(data), limits)
     table = _Table(known, known_headers, required, incomplete_rows_count, limits)
     if data.startswith(b"PK"):
         return table.of(read_xlsx(data, known, required, ignored_sheets, also_a_table, limits))

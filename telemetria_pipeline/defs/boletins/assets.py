@@ -8,23 +8,28 @@ import dagster as dg
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import FileManifest
+from telemetria_pipeline.core.boletim.inbox import FILES_A_RUN
 from telemetria_pipeline.core.boletim.settings import RuleSettings
 from telemetria_pipeline.defs.boletins import checks
-from telemetria_pipeline.defs.failures import failures_end_the_run
-from telemetria_pipeline.defs.metadata import asset_facts, preview, written_metadata
+from telemetria_pipeline.defs.failures import failures_end_the_run, log_failure, run_failure
+from telemetria_pipeline.defs.findings import Findings
+from telemetria_pipeline.defs.metadata import asset_facts, materialization, preview, written_metadata
 from telemetria_pipeline.defs.partitions import BOLETIM_FILES
 from telemetria_pipeline.defs.reference.assets import drivers, vehicles
 from telemetria_pipeline.defs.resources import PipelineResource
+from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.boletim_files import RAW, manifest_key
-from telemetria_pipeline.steps.intake import Judged, archive_file, judge_file, receive_file
+from telemetria_pipeline.steps.intake import Judged, take_files
 from telemetria_pipeline.steps.reference import read_reference
 from telemetria_pipeline.steps.staleness import days_too_old
+from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectStore
 
 RAW_BOLETINS = dg.AssetSpec(
     RAW,
     description="A boletim exactly as received, with its manifest: the sender's name for it, hash, verdict, "
     "and where it and its answer lie in the inbox's archive.",
+    skippable=True,
     **asset_facts("boletins", kinds=("excel", "csv")),
 )
 BOLETIM = dg.AssetSpec(
@@ -32,6 +37,7 @@ BOLETIM = dg.AssetSpec(
     deps=[RAW_BOLETINS, vehicles, drivers],
     description="Declared trips: the accepted rows of a boletim; the others lie in the quarantine with "
     "sheet, row, column, reason and fix.",
+    skippable=True,
     **asset_facts("boletins", BOLETIM_TRIPS),
 )
 
@@ -40,19 +46,39 @@ BOLETIM = dg.AssetSpec(
     specs=[RAW_BOLETINS, BOLETIM],
     check_specs=checks.SPECS,
     partitions_def=BOLETIM_FILES,
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=FILES_A_RUN[0]),
     # The file leaves the inbox after both: neither is made without the other.
     can_subset=False,
     # The lake's lock keeps the steps apart: the runs of one instance need not wait for it in workers.
     pool="boletins",
 )
-def boletins(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.MaterializeResult]:
-    """Keep a file, decide its verdict, take its rows in, and answer its sender."""
-    file = context.partition_key
+def boletins(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> Iterator[dg.AssetCheckResult]:
+    """Keep a file, decide its verdict, take its rows in, and answer its sender; file by file.
+
+    A file that fails costs only itself: each is reported as soon as it is done, and the run fails at the end
+    if any of them did.
+    """
+    files, failures = list(context.partition_keys), dict[str, Exception]()
+    findings = Findings(checks.SPECS, "files", files)
     with failures_end_the_run():
         settings, lake, inbox = pipeline.load(), pipeline.lake(), pipeline.inbox()
-        received = receive_file(lake, inbox, file)
-        judged = judge_file(lake, received, RuleSettings.of(settings), read_reference(lake))
-        manifest = archive_file(lake, inbox, judged, received.data)
+        outcomes = take_files(lake, inbox, files, RuleSettings.of(settings), read_reference(lake))
+        for outcome in outcomes:
+            if outcome.error:
+                failures[outcome.file] = outcome.error
+                findings.failed(outcome.file, {})
+                log_failure(context, outcome.file, outcome.error)
+            elif outcome.judged:
+                findings.note(outcome.file, checks.answers(outcome.judged.verdict))
+                _say(context, outcome.judged.manifest, settings)
+                for event in _events(outcome.judged, lake, inbox):
+                    context.log_event(event)
+    yield from findings.results(context.selected_asset_check_keys)
+    if failures:
+        raise run_failure(failures, len(files), "files")
+
+
+def _say(context: dg.AssetExecutionContext, manifest: FileManifest, settings: Settings) -> None:
     context.log.info(f"{manifest.key}: {manifest.verdict}, {manifest.rows}")
     if old := days_too_old(settings, map(date.fromisoformat, manifest.indexed), datetime.now(UTC)):
         context.log.warning(
@@ -60,15 +86,14 @@ def boletins(context: dg.AssetExecutionContext, pipeline: PipelineResource) -> I
             f"(TELEMETRIA_AUDIT_DAYS), from {min(old)} on, which are not audited again by themselves: run "
             "audit_job for those that matter"
         )
-    version = dg.DataVersion(manifest.sha256[:16])
-    raw = _raw_metadata(manifest, lake.store.uri(manifest_key(file)), inbox)
-    yield dg.MaterializeResult(asset_key=RAW_BOLETINS.key, metadata=raw, data_version=version)
-    yield dg.MaterializeResult(
-        asset_key=BOLETIM.key,
-        metadata=_trips_metadata(judged),
-        data_version=version,
-        check_results=list(checks.results(judged.verdict)),
-    )
+
+
+def _events(judged: Judged, lake: Lake, inbox: ObjectStore) -> Iterator[dg.AssetMaterialization]:
+    """What Dagster records of a file."""
+    manifest, version = judged.manifest, judged.manifest.sha256[:16]
+    raw = _raw_metadata(manifest, lake.store.uri(manifest_key(manifest.file)), inbox)
+    yield materialization(RAW_BOLETINS.key, manifest.file, raw, version)
+    yield materialization(BOLETIM.key, manifest.file, _trips_metadata(judged), version)
 
 
 def _raw_metadata(manifest: FileManifest, uri: str, inbox: ObjectStore) -> dict[str, Any]:

@@ -87,9 +87,14 @@ def measurement(context: dg.AssetExecutionContext, pipeline: PipelineResource) -
     return dg.MaterializeResult(metadata=_measurement_metadata(found, *uris))
 
 
+def daily_stem(day: date) -> str:
+    """Where a day's report lies in the lake, without the ending: `.xlsx` and `.html`."""
+    return f"{FOLDER}/daily/data={day}/relatorio_{day}"
+
+
 def _write_daily(lake: Lake, facts: DailyFacts) -> tuple[str, str]:
     """Where the workbook and the page now lie."""
-    stem = f"{FOLDER}/daily/data={facts.day}/relatorio_{facts.day}"
+    stem = daily_stem(facts.day)
     lake.store.put(f"{stem}.xlsx", daily_workbook(facts))
     lake.store.put(f"{stem}.html", daily_page(facts).encode())
     return lake.store.uri(f"{stem}.xlsx"), lake.store.uri(f"{stem}.html")
