@@ -83,10 +83,12 @@ production: install ## killed, frozen and cut-off workers, brokers and databases
 	@$(BIN)/python -m telemetria_pipeline_tests.workers
 
 .PHONY: check
-check: install ## lint, format, types
+check: install ## lint, format, types, secrets in tracked files, known vulnerabilities of the locked versions
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/scan_secrets.py
+	@$(BIN)/python scripts/audit_dependencies.py
 
 .PHONY: format
 format: install

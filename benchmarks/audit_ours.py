@@ -44,9 +44,13 @@ def main() -> None:
     began = perf_counter()
     rules, cycle = AuditRules(), Cycle.of(date(2026, 2, 16))
     start, end = (datetime.combine(d, time(), tzinfo=ZONE) for d in (cycle.first, cycle.after.first))
+    declared = read(asked.data, "declared", DECLARED, "arquivo_id")
+    segments = read(asked.data, "segments", SEGMENTS, "fonte", "raw_key", "raw_sha256")
+    names = {name: name for side in (declared, segments) for name in side["motorista"].dropna().unique()}
     inputs = AuditInputs(
-        declared=read(asked.data, "declared", DECLARED, "arquivo_id"),
-        segments=read(asked.data, "segments", SEGMENTS, "fonte", "raw_key", "raw_sha256"),
+        declared=declared,
+        segments=segments,
+        names=names,
         hours=pd.read_parquet(asked.data / "hours" / "part-0.parquet"),
         vehicles=read(asked.data, "vehicles", VEHICLES),
         drivers=None,

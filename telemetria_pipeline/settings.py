@@ -148,8 +148,8 @@ class Settings(BaseSettings):
     )
     pseudonym_key: SecretStr | None = Field(
         None,
-        description="Secret that drivers' pseudonyms are made with; without it names can be guessed from "
-        "them.",
+        description="Secret that drivers' pseudonyms are made with; without it the lake keeps one of its "
+        "own, beside the names.",
     )
     seal_key: SecretStr | None = Field(
         None,
@@ -286,7 +286,7 @@ class Settings(BaseSettings):
 
     @property
     def pseudonyms(self) -> str:
-        """The secret that drivers' pseudonyms are made with; empty where none is set."""
+        """The secret that drivers' pseudonyms are made with; empty where the lake has its own."""
         return self.pseudonym_key.get_secret_value() if self.pseudonym_key else ""
 
     @property

@@ -267,7 +267,8 @@ def test_alert_test_says_of_each_channel_whether_it_works(monkeypatch):
     assert "set TELEMETRIA_ALERTS" in telemetria("alert", "test").output
     with running(Webhook()) as webhook:
         monkeypatch.setenv(
-            "TELEMETRIA_ALERTS", f"{webhook.address}/p4th-of-it json://me:passw0rd@127.0.0.1:1"
+            "TELEMETRIA_ALERTS",
+            f"{webhook.address}/p4th-of-it json://me:passw0rd@127.0.0.1:1",  # not a secret
         )
         done = telemetria("alert", "test")
         assert done.exit_code == 1

@@ -28,7 +28,7 @@ class NotYaml(ValueError):
 def load_yaml(text: str) -> Any:
     """The document of a text. Raises `NotYaml`."""
     try:
-        return yaml.load(text, Loader=UniqueKeys)
+        return yaml.load(text, Loader=UniqueKeys)  # noqa: S506, it is a SafeLoader
     except (yaml.YAMLError, ValueError, TypeError) as error:  # a date such as 2026-02-30 is a bare ValueError
         raise NotYaml(f"not valid YAML: {' '.join(str(error).split())}") from None
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -50,6 +50,7 @@ class Column:
     pattern: str | None = None
     isin: tuple[str, ...] | None = None
     personal: bool = False  # LGPD: stays out of logs, alerts, metadata and file names
+    person: Literal["name", "id"] | None = None  # says who somebody is: in the lake a pseudonym stands for it
 
     @property
     def pandas_dtype(self) -> str | pd.ArrowDtype:

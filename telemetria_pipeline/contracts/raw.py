@@ -11,8 +11,23 @@ def standing(state: str, captured_at: datetime | None, settles_at: datetime | No
     return "open" if early else state
 
 
+class Redaction(BaseModel):
+    """That a person was erased from bytes that are kept: when, why, and what the bytes' hash was before.
+
+    `removed`: the person could not be taken out of them, so that they are no longer kept.
+    """
+
+    at: datetime
+    reason: str
+    sha256: str
+    removed: bool = False
+
+
 class RawPage(BaseModel):
-    """One page as received; `key` is where its bytes lie, `stamp` what a fan-out adds to its records."""
+    """One page as received; `key` is where its bytes lie, `stamp` what a fan-out adds to its records.
+
+    `bytes` and `sha256` are of what is kept; `redacted` says what they were where a person was erased since.
+    """
 
     number: int
     kind: str
@@ -25,6 +40,7 @@ class RawPage(BaseModel):
     stamp: dict[str, str] = {}
     status: int = 200
     left_out: int = 0  # records of another kind, by the profile's `where`
+    redacted: list[Redaction] = []
 
 
 class SkippedVehicle(BaseModel):
@@ -146,6 +162,7 @@ class FileManifest(BaseModel):
     withdrawn: Withdrawal | None = None
     answer: str | None = None  # key of the JSON answer in the inbox's archive
     archived: str | None = None  # where the file lies in the inbox's archive
+    redacted: list[Redaction] = []  # why `size` and `sha256` are not those of what was received
 
     @property
     def name(self) -> str:

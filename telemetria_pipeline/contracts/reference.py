@@ -54,15 +54,22 @@ DRIVERS = Contract(
     "drivers",
     "The drivers of the carriers, one row a driver.",
     (
-        Column("motorista", TEXT, "Driver's name, upper case", required=True, personal=True),
+        Column("motorista", TEXT, "Driver's name, upper case", required=True, personal=True, person="name"),
         Column(
             "motorista_chave",
             TEXT,
             "The name without accents; the key that names are matched on",
             required=True,
             personal=True,
+            person="name",
         ),
-        Column("motorista_id", TEXT, "Driver's id, as the carrier or the company gives it", personal=True),
+        Column(
+            "motorista_id",
+            TEXT,
+            "Driver's id, as the carrier or the company gives it",
+            personal=True,
+            person="id",
+        ),
         Column("transportadora", TEXT, "Carrier that employs the driver"),
     ),
     # Two people of one name are two drivers where their ids or carriers differ.

@@ -89,7 +89,7 @@ def _dagster(port: int) -> int:
     signal.signal(signal.SIGTERM, stop)
     bin_folder, workspace = Path(sys.executable).parent, project_file("workspace.yaml")
     started = [
-        subprocess.Popen([bin_folder / name, *words, "-w", workspace], start_new_session=True)
+        subprocess.Popen([bin_folder / name, *words, "-w", workspace], start_new_session=True)  # noqa: S603
         for name, words in (
             ("dagster-webserver", ["--host", "127.0.0.1", "--port", str(port)]),
             ("dagster-daemon", ["run"]),

@@ -14,11 +14,12 @@ import yaml
 from telemetria_pipeline.settings import Settings, SettingsError
 from telemetria_pipeline.simulator import Simulator, demo_faults
 from telemetria_pipeline.simulator.golden import SOURCES, GoldenMonth
+from telemetria_pipeline.storage.object_store import make_folder
 
 SEED = 7
 VEHICLES = 40
-TOKEN = "demo-token"
-TOKEN_VARIABLE = "TELEMETRIA_DEMO_TOKEN"
+TOKEN = "demo-token"  # noqa: S105, the simulator\'s
+TOKEN_VARIABLE = "TELEMETRIA_DEMO_TOKEN"  # noqa: S105
 # Of the transport faults: an API that is asked vehicle by vehicle would have them all day long.
 LIVELINESS = {"simulator": 0.6, "motive": 0.1, "traccar": 0.02}
 _HOME = Path("data/dagster")
@@ -89,7 +90,7 @@ def write_sources(file: Path, apis: Mapping[str, Simulator]) -> None:
 def dagster_home() -> Iterator[dg.DagsterInstance]:
     """The instance in DAGSTER_HOME, by default `data/dagster` with the project's `dagster.yaml`."""
     if not os.environ.get("DAGSTER_HOME"):
-        _HOME.mkdir(parents=True, exist_ok=True)
+        make_folder(_HOME)
         shutil.copy(project_file("dagster.yaml"), _HOME)
         os.environ["DAGSTER_HOME"] = str(_HOME.resolve())
     with dg.DagsterInstance.get() as instance:

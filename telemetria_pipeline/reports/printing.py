@@ -44,7 +44,7 @@ def print_pdf(program: str, page: Path, workbook: Path) -> Path:
             command += ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
             command += ["--no-pdf-header-footer", f"--print-to-pdf={pdf.resolve()}", page.resolve().as_uri()]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S)
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST_S)  # noqa: S603
         except subprocess.TimeoutExpired:
             raise NotPrinted(f"{program} did not print {page} within {_LONGEST_S} s") from None
     if not pdf.exists():

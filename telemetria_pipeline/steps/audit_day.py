@@ -22,6 +22,7 @@ import pyarrow as pa
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.contracts.audit import DAILY_KM, DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
+from telemetria_pipeline.contracts.reference import DRIVERS
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.core.audit.daily import daily_km
 from telemetria_pipeline.core.audit.days import business_days
@@ -41,6 +42,7 @@ from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.boletim_files import partition_of
 from telemetria_pipeline.steps.day_index import DayIndex, HourEntry, UnheardVehicle
 from telemetria_pipeline.steps.hours import publishing, read_manifest
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.steps.publish import TablesRefused
 from telemetria_pipeline.steps.staleness import Snapshot, days_around, make_state, write_state
 from telemetria_pipeline.storage.lake import Lake, Written
@@ -96,6 +98,7 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
         RowsLost: of an hour or a file there are more rows in the index of days than in its table, or fewer.
     """
     calendar, reference = snapshot.settings.calendar, snapshot.reference
+    people = People(lake, snapshot.settings.pseudonyms)
     days = days_around(day, HOUR_DAYS)
     around = days_around(day, FILE_DAYS)
     earliest, latest = calendar.day(around[0])[0], calendar.day(around[-1])[1]
@@ -111,17 +114,21 @@ def read_day(lake: Lake, day: date, snapshot: Snapshot) -> AuditInputs:
         declared = list(
             readers.map(lambda f: _read_file(lake, f, around, snapshot.index, calendar.zone), files)
         )
+    # Tables that an earlier version wrote may hold names: these go no further.
+    known = people.hidden(DRIVERS, reference.drivers) if reference.drivers is not None else None
+    measured, said = people.hidden(SEGMENTS, _segments(hours)), _between(declared, earliest, latest)
     return AuditInputs(
-        declared=_between(declared, earliest, latest),
-        segments=_segments(hours),
+        declared=people.hidden(DECLARED, said),
+        segments=measured,
         hours=_hours_frame(hours),
         vehicles=reference.vehicles,
-        drivers=reference.drivers,
+        drivers=known,
         contracts=reference.contracts,
         substitutions=reference.substitutions,
         acceptances=reference.acceptances,
         heard=_heard_frame(snapshot.heard(day)),
         unheard=_unheard_frame(hours),
+        names=people.names(),
     )
 
 
@@ -142,7 +149,7 @@ def _audit_day(lake: Lake, day: date, settings: Settings) -> AuditedDay:
     snapshot = Snapshot.read(lake, day, day, settings)
     inputs, rules, zone = read_day(lake, day, snapshot), snapshot.rules, settings.timezone
     start, end = settings.calendar.day(day)
-    audited = validate_trips(inputs, start, end, rules, zone, settings.pseudonyms)
+    audited = validate_trips(inputs, start, end, rules, zone)
     trips, segments, sources = audited.trips, audited.segments, inputs.sources
     missing, known = sum(sources.missing(start, end).values()), inputs.vehicles is not None
     km = daily_km(trips, segments, sources, day, zone)

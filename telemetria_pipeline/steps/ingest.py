@@ -48,18 +48,20 @@ def ingest_hours(
     run_id: str,
     publish: bool,
     by_hand: bool = False,
+    pseudonym_key: str = "",
 ) -> Iterator[HourOutcome]:
     """Capture the hours with `client`, if there is one, and publish their trips if `publish`.
 
     Without a client the trips are made again from what was kept; without either, the stored tables are
     checked.
+    `pseudonym_key`: see `People.configured`.
     A run that is tried again asks the carrier only for what it has not got yet, and reports an hour once.
     Of a carrier that answers nothing, three hours in a row, the others are not asked.
     """
     asking = _Asking(client, run_id, by_hand) if client else None
     for hour in hours:
         try:
-            yield _ingest(lake, profile, asking, hour, publish)
+            yield _ingest(lake, profile, asking, hour, publish, pseudonym_key)
         except Exception as error:  # whatever it is, the other hours go on
             answers = {error.check: error.problem} if isinstance(error, TablesRefused) else {}
             yield HourOutcome(hour, last_known(lake, hour), answers=answers, error=error)
@@ -99,7 +101,9 @@ class _Asking:
         return captured
 
 
-def _ingest(lake: Lake, profile: Profile, asking: _Asking | None, hour: Hour, publish: bool) -> HourOutcome:
+def _ingest(
+    lake: Lake, profile: Profile, asking: _Asking | None, hour: Hour, publish: bool, pseudonym_key: str
+) -> HourOutcome:
     manifest, cleaned = mended_manifest(lake, hour), None
     if asking and manifest and manifest.current and manifest.current.run_id == asking.run_id:
         if publish and manifest.in_tables:
@@ -116,7 +120,7 @@ def _ingest(lake: Lake, profile: Profile, asking: _Asking | None, hour: Hour, pu
             if latest.current and latest.current != manifest.current:  # somebody has captured it since
                 manifest, cleaned = latest, None
             cleaned = cleaned or read_capture(held, profile, hour, manifest.captures[-1])
-            published = publish_hour(held, hour, manifest, cleaned)
+            published = publish_hour(held, hour, manifest, cleaned, pseudonym_key)
         return HourOutcome(hour, captured, published, published.problems)
     answers = {} if asking else recheck_hour(lake, hour, manifest)
     return HourOutcome(hour, captured, answers=answers)

@@ -23,6 +23,7 @@ import pandas as pd
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_DECLARATIONS, BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.contracts.raw import UNREAD, FileManifest, Withdrawal
+from telemetria_pipeline.core.boletim.columns import is_drivers
 from telemetria_pipeline.core.boletim.correction import correction_said
 from telemetria_pipeline.core.boletim.inbox import ARCHIVE, Landed
 from telemetria_pipeline.core.boletim.last_word import same_pairs
@@ -53,6 +54,7 @@ from telemetria_pipeline.steps.declarations import (
     keep_version,
     settle,
 )
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.steps.readings import LOOK_BACK, known_readings
 from telemetria_pipeline.steps.small_tables import read_small
 from telemetria_pipeline.storage import strangers
@@ -247,10 +249,10 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     # Said before it is written, so that whatever a killed try began is found by the next one.
     stored = read_file_manifest(lake, manifest.file) or manifest
     write_file_manifest(lake, stored.model_copy(update={"declared": manifest.declared}))
-    declare(lake, manifest, verdict.declared)
-    lake.write_table(
-        BOLETIM_QUARANTINE.name, partition_of(manifest.file), BOLETIM_QUARANTINE.table(verdict.rejected)
-    )
+    people = People(lake, settings.pseudonym_key)
+    declare(lake, manifest, people.hidden(BOLETIM_TRIPS, verdict.declared))
+    refused = without_drivers(verdict.rejected, people)
+    lake.write_table(BOLETIM_QUARANTINE.name, partition_of(manifest.file), BOLETIM_QUARANTINE.table(refused))
     written = settle(lake, manifest, settings.timezone)
     if verdict.verdict == "accepted":
         add_to_content(lake, manifest)
@@ -425,6 +427,19 @@ class _Before:
             return BOLETIM_DECLARATIONS.empty().assign(arquivo_id="")
         mine = self._counted["nome"] == name_of(self._manifest.key)
         return self._counted[mine & same_pairs(self._counted, declared)]
+
+
+def without_drivers(refused: pd.DataFrame, people: People) -> pd.DataFrame:
+    """Rows of contract BOLETIM_QUARANTINE, with a pseudonym for what stands in a driver's cell."""
+    titles = [title for title in refused["coluna"].dropna().unique() if is_drivers(title)]
+    of_driver = refused["valor"].notna() & refused["coluna"].isin(titles)
+    hidden = refused.copy()
+    for text in ("mensagem", "sugestao", "valor"):
+        hidden.loc[of_driver, text] = [
+            said.replace(name, people.pseudonym("name", name))
+            for said, name in zip(refused.loc[of_driver, text], refused.loc[of_driver, "valor"], strict=True)
+        ]
+    return hidden
 
 
 def _trips_of(lake: Lake, files: list[str]) -> pd.DataFrame:

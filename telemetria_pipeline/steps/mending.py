@@ -66,8 +66,9 @@ def _made_again(lake: Lake, hour: Hour) -> HourManifest:
     entry = hour_entry(lake, hour)  # written after the tables
     if entry and entry.capture in {capture.id for capture in captures}:
         manifest.published, manifest.accepted = entry.capture, entry.rows
-        if entry.capture == captures[-1].id:
+        if captures[-1].id == entry.capture or captures[-1].captured_at == entry.captured_at:
             manifest.state = entry.state
+            manifest.confirmed = None if captures[-1].id == entry.capture else captures[-1].id
     return manifest
 
 

@@ -1,7 +1,7 @@
 """One hour's tables from its current capture, or nothing where a promise would be broken. Needs no API."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pandas as pd
@@ -20,6 +20,7 @@ from telemetria_pipeline.core.telemetry.ledger import Ledger
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, HourEntry, UnheardVehicle, record_hour
 from telemetria_pipeline.steps.hours import last_known, update_manifest
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage.lake import Lake, Partition, Written
 from telemetria_pipeline.storage.object_store import ObjectDamaged
 
@@ -63,6 +64,7 @@ def publish_hour(
     hour: Hour,
     manifest: HourManifest,
     cleaned: CleanedHour,
+    pseudonym_key: str = "",
 ) -> PublishedHour:
     """Replace the hour's tables by the current capture's rows; who does so holds the lock `publishing`.
 
@@ -73,6 +75,7 @@ def publish_hour(
 
     Args:
         cleaned: the current capture's rows.
+        pseudonym_key: see `People.configured`; the tables hold no driver's name.
 
     Raises:
         TablesRefused: the rows would break the contract or the ledger; nothing was replaced.
@@ -86,11 +89,14 @@ def publish_hour(
     doubts = _quality_answers(lake, cleaned.trips, cleaned.ledger, astray, hour, manifest)
     damaged: list[str] = []
     found = _readable(lake.read_written, TRIPS, hour, damaged)
-    before = TRIPS.frame(found[0]) if found else TRIPS.empty()
+    stood, people = TRIPS.frame(found[0]) if found else TRIPS.empty(), People(lake, pseudonym_key)
+    # What an earlier version wrote may hold names: they are no change, and are told to nobody.
+    before = people.hidden(TRIPS, stood)
+    cleaned = replace(cleaned, trips=people.hidden(TRIPS, cleaned.trips))
     # Where the table is gone or damaged, it is made again, and nobody knows of a change.
     earlier = manifest.published if found else None
     digest = _digest(cleaned.trips)
-    later = manifest.published not in (None, capture.id) and _digest(before) == digest
+    later = manifest.published not in (None, capture.id) and _digest(stood) == digest
     if found and later and _says_the_same(lake, hour, found[0], cleaned, damaged):
         changes, written, held = dict(NO_CHANGES), found[1], str(manifest.published)
     else:
@@ -138,7 +144,7 @@ def recheck_hour(lake: Lake, hour: Hour, manifest: HourManifest) -> dict[str, st
     stored, rest, counts = (lake.read_table(c.name, hour.partition) for c in (TRIPS, QUARANTINE, LEDGER))
     if stored is None or rest is None or counts is None:
         raise NoCapture(f"{hour.key} was never published; materialise {TRIPS.name} for it first")
-    trips, row = TRIPS.frame(stored), counts.to_pylist()[0]
+    trips, row = People(lake).shown(TRIPS, TRIPS.frame(stored)), counts.to_pylist()[0]
     ledger = Ledger(**{field: row[field] for field in Ledger.__dataclass_fields__})
     return {
         "ledger_balances": _imbalance(ledger, len(trips), rest.num_rows),

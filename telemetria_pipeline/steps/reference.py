@@ -12,6 +12,7 @@ from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIV
 from telemetria_pipeline.core.boletim.settings import Reference
 from telemetria_pipeline.core.reference import ReferenceTable
 from telemetria_pipeline.errors import PipelineError
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage.lake import Lake, Written
 
 FOLDER = "reference"
@@ -48,9 +49,15 @@ OPTIONAL = frozenset({SUBSTITUTIONS.name, ACCEPTANCES.name})
 
 
 def refresh_table(
-    lake: Lake, contract: Contract, read: Callable[[bytes, str], ReferenceTable]
+    lake: Lake,
+    contract: Contract,
+    read: Callable[[bytes, str], ReferenceTable],
+    pseudonym_key: str = "",
 ) -> RefreshedTable:
     """Make the table again from its file, or without rows where there is none and need not be.
+
+    Args:
+        pseudonym_key: see `People.configured`; the table holds no driver's name.
 
     Raises:
         NoReferenceFile, ReferenceRefused: the table stays as it was.
@@ -69,9 +76,9 @@ def refresh_table(
             f"{' | '.join(found.problems[:_NAMED])}{more}",
             found.problems,
         )
-    before = _keys(lake, contract)
-    written = lake.write_table(contract.name, {}, contract.table(found.frame))
-    now = set(found.frame[contract.key[0]])
+    before, rows = _keys(lake, contract), People(lake, pseudonym_key).hidden(contract, found.frame)
+    written = lake.write_table(contract.name, {}, contract.table(rows))
+    now = set(rows[contract.key[0]])
     return RefreshedTable(found, uri, hashlib.sha256(data).hexdigest(), written, before, now)
 
 
@@ -95,8 +102,10 @@ def read_tables(lake: Lake) -> ReferenceTables:
 
 
 def read_reference(lake: Lake) -> Reference:
-    """What boletins are held against."""
-    return Reference(vehicles=_table(lake, VEHICLES), drivers=_table(lake, DRIVERS))
+    """What boletins are held against, drivers by name."""
+    drivers = _table(lake, DRIVERS)
+    known = None if drivers is None else People(lake).shown(DRIVERS, drivers)
+    return Reference(vehicles=_table(lake, VEHICLES), drivers=known)
 
 
 def _table(lake: Lake, contract: Contract) -> pd.DataFrame | None:

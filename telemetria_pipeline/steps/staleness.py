@@ -16,7 +16,6 @@ import pandas as pd
 from telemetria_pipeline.carriers.sources import load_sources
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
-from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.staleness import (
     DaysPlan,
@@ -106,7 +105,6 @@ class Snapshot:
 
     def around(self, day: date) -> Surroundings:
         """What is there around a day."""
-        settings = self.settings
         days = days_around(day, HOUR_DAYS)
         beside = {
             (at - day).days: {
@@ -116,7 +114,7 @@ class Snapshot:
             if at != day
         }
         expected = [self.expected(at) for at in days]
-        common = f"{self.rules.version} {expected} {pseudonyms(['-'], settings.pseudonyms)}"
+        common = f"{self.rules.version} {expected}"
         return Surroundings(
             pieces=[
                 *(piece for at in days for piece in self._hours(at)),
@@ -137,7 +135,7 @@ class Snapshot:
         """What the day would be made from."""
         settings = self.settings
         window, tolerance = settings.calendar.day(day), timedelta(minutes=self.rules.match_minutes)
-        return fingerprint(day, window, reach, self.around(day), tolerance, settings.pseudonyms, known)
+        return fingerprint(day, window, reach, self.around(day), tolerance, known)
 
     def own_pieces(self, day: date) -> list[Piece]:
         """What there is to audit of a day that never was."""
@@ -234,7 +232,7 @@ def make_state(
     """
     settings = snapshot.settings
     window, tolerance = settings.calendar.day(day), timedelta(minutes=snapshot.rules.match_minutes)
-    reach = Reach.of(audited, inputs, window, tolerance, settings.timezone, settings.pseudonyms)
+    reach = Reach.of(audited, inputs, window, tolerance, settings.timezone)
     return DayState(
         day=day,
         made_from=snapshot.fingerprint(day, reach),

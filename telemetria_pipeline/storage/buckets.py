@@ -5,7 +5,7 @@ encryption with a key of one's own stays, other people's lifecycle rules stay, a
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from telemetria_pipeline.storage.object_store import (
     StorageError,
     drop_empty_aws_variables,
     explain,
+    make_folder,
     parse_address,
 )
 
@@ -49,12 +50,51 @@ def init_storage(addresses: Mapping[str, str]) -> list[str]:
     return lines
 
 
+def forget_versions(uris: Iterable[str]) -> int:
+    """Delete what a versioned bucket keeps of these objects (`s3://bucket/key`) beside what is there now.
+
+    How many versions were deleted; an object in a folder has none. Raises `StorageError`.
+    """
+    found = map(parse_address, (uri for uri in uris if uri.startswith("s3://")))
+    places = [place for place in found if isinstance(place, Bucket)]
+    if not places:
+        return 0
+    from botocore.exceptions import BotoCoreError, ClientError
+    from dagster_aws.s3 import S3Resource
+
+    drop_empty_aws_variables()
+    s3, gone = S3Resource(region_name=os.environ.get("AWS_REGION")).get_client(), 0
+    for bucket, key in places:
+        try:
+            pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key)
+            kept = [
+                v
+                for page in pages
+                for kind in ("Versions", "DeleteMarkers")
+                for v in page.get(kind, [])
+                if v["Key"] == key
+            ]
+            newest = next((v["VersionId"] for v in kept if v["IsLatest"] and "ETag" in v), None)
+            for version in kept:
+                if version["VersionId"] != newest:
+                    s3.delete_object(Bucket=bucket, Key=key, VersionId=version["VersionId"])
+                    gone += 1
+        except (ClientError, BotoCoreError) as error:
+            raise explain(f"s3://{bucket}/{key}", str(error)) from None
+    return gone
+
+
 def _folder(folder: Path) -> Iterator[str]:
     if folder.is_dir():
         yield f"unchanged: the folder {folder} exists"
+        if folder.stat().st_mode & 0o077:
+            yield (
+                f"warning: others on this machine may enter {folder}, which holds names and trips of people: "
+                f"unless it is shared on purpose, close it with chmod 700 {folder}"
+            )
         return
     try:
-        folder.mkdir(parents=True)
+        make_folder(folder)
     except OSError as error:
         raise StorageError(
             f"the folder {folder} cannot be made ({error.strerror}): check the path and who owns it"

@@ -72,7 +72,7 @@ class _Lease:
                 seen, since = found, time.monotonic()
             elif time.monotonic() - since > _TAKEN_OVER_AFTER_S:
                 abandoned = seen
-            time.sleep(random.uniform(0.5, 1.5) * _ASKED_EVERY_S)
+            time.sleep(random.uniform(0.5, 1.5) * _ASKED_EVERY_S)  # noqa: S311, so that two do not keep step
         threading.Thread(target=self._keep, name=self._key, daemon=True).start()
 
     def check(self) -> None:

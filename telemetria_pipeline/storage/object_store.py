@@ -4,7 +4,10 @@ A key is a relative path with slashes (`telemetry_trips/data=2026-11-22/hora=07/
 replaces its object whole or leaves it as it was, on both.
 """
 
+import base64
 import hashlib
+import html
+import json
 import os
 import random
 import re
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote, quote_plus
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
@@ -254,7 +258,7 @@ class ObjectStore:
         # obstore lists no name that ends in `#` and digits: so it names files that are half written.
         path = self.folder / f".{name}.lock#0"
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             file = path.open("wb")
             fcntl.flock(file, fcntl.LOCK_EX)
         except OSError as error:
@@ -363,7 +367,7 @@ class ObjectStore:
                 if time.monotonic() + pause > begun + self._patience(str(error)):
                     # `from None`: the client's own text holds S3's whole answer, which no log should hold.
                     raise self._told(key, error) from None
-            time.sleep(random.uniform(0.5, 1.0) * pause)
+            time.sleep(random.uniform(0.5, 1.0) * pause)  # noqa: S311, so that many do not keep step
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _patience(self, text: str) -> float:
@@ -393,6 +397,14 @@ class ObjectStore:
         )
 
 
+def make_folder(path: Path) -> None:
+    """Make the folder if it is not there, closed to all but its owner, and so all that will lie in it.
+
+    The mode of each file need not say so, and what others are to read (a shared inbox) a person makes.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def _info(meta: "ObjectMeta") -> ObjectInfo:
     return ObjectInfo(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"])
 
@@ -400,7 +412,9 @@ def _info(meta: "ObjectMeta") -> ObjectInfo:
 def _folder(path: Path, write: bool) -> LocalStore:
     if not write and not path.is_dir():
         raise FileNotFoundError(path)
-    return LocalStore(path, mkdir=write)
+    if write:
+        make_folder(path)
+    return LocalStore(path)
 
 
 def _bucket(bucket: Bucket) -> S3Store:
@@ -460,5 +474,9 @@ def _without_secrets(text: str) -> str:
     for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID"):
         secret = os.environ.get(name, "")
         if len(secret) >= 8:  # shorter ones are made up for tests, and occur in any word
-            text = text.replace(secret, f"<{name}>")
+            in_json = json.dumps(secret)[1:-1]
+            in_base64 = base64.b64encode(secret.encode()).decode().rstrip("=")
+            escaped = (in_json, in_json.replace("/", "\\/"), html.escape(secret), in_base64)
+            for form in (secret, quote(secret), quote(secret, safe=""), quote_plus(secret), *escaped):
+                text = text.replace(form, f"<{name}>")
     return text

@@ -61,8 +61,8 @@ def test_a_channel_is_named_without_its_secrets(capfd):
     addresses = [
         "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
         "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
-        "json://user:passw0rd@hooks.example:8080/p4th-t0ken?k3y=v4lue-of-it",
-        "mailtos://ana:passw0rd@smtp.example?to=eng@example.com",
+        "json://user:passw0rd@hooks.example:8080/p4th-t0ken?k3y=v4lue-of-it",  # not a secret
+        "mailtos://ana:passw0rd@smtp.example?to=eng@example.com",  # not a secret
         "tgram://123456789:abcdefg_hijklmnop/12315544",
         "nonsense-with-a-t0ken",
     ]
@@ -92,8 +92,9 @@ def test_every_configured_secret_is_masked(monkeypatch, tmp_path):
         sources=str(tmp_path / "sources.yaml"),
         api_token="carriers+token/1",
         seal_key="seal-secret",
-        alerts="slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXr json://user:passw0rd@localhost:80/alerts?to=Ana9.Z",
-        alerts_mail="mailto://ana:letmein%21@smtp.example",
+        alerts="slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXr "
+        "json://user:passw0rd@localhost:80/alerts?to=Ana9.Z",  # not a secret
+        alerts_mail="mailto://ana:letmein%21@smtp.example",  # not a secret
     )
     secrets = (
         "alfas+own/secret aws-own-secret carriers+token/1 seal-secret T1JJ3T3L2 A1BRTD4JD TIiajkdnlazkcOXr "

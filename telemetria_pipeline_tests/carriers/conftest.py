@@ -14,7 +14,7 @@ import pytest
 
 from telemetria_pipeline.carriers.profile import Profile
 
-TOKEN = "s3cr3t-/+token=42"
+TOKEN = "s3cr3t-/+token=42"  # not a secret
 
 
 @dataclass

@@ -18,10 +18,11 @@ from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.telemetry.assets import trips_key
 from telemetria_pipeline.simulator import Fleet, Simulator
 from telemetria_pipeline.steps.hours import read_manifest
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.one_source import hour_of
 
-TOKEN = "s3cr3t/token+with=signs"
+TOKEN = "s3cr3t/token+with=signs"  # not a secret
 DAY = "2026-03-10"
 AFTER_THE_DAY = datetime(2026, 3, 11, 6, tzinfo=UTC)  # three hours after its last one, São Paulo
 
@@ -70,7 +71,8 @@ class Pipeline:
 
     def table(self, contract: Contract, *hours: str) -> pd.DataFrame:
         found = [self.lake.read_table(contract.name, hour_of(hour).partition) for hour in hours]
-        return pd.concat([contract.frame(t) for t in found if t is not None] or [contract.empty()])
+        stored = pd.concat([contract.frame(t) for t in found if t is not None] or [contract.empty()])
+        return People(self.lake).shown(contract, stored)
 
     def manifest(self, hour: str) -> HourManifest | None:
         return read_manifest(self.lake, hour_of(hour))

@@ -19,7 +19,7 @@ from telemetria_pipeline.defs.runs import FIRST_TAG, LAST_TAG, MAX_TRIES, PARTIT
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.audit_day import audit_day
 from telemetria_pipeline.steps.day_index import HourEntry, record_hour
-from telemetria_pipeline.steps.hours import write_manifest
+from telemetria_pipeline.steps.hours import manifest_key
 from telemetria_pipeline.steps.intake import look_into_inbox
 from telemetria_pipeline.storage import Lake, ObjectStore
 from telemetria_pipeline_tests.alerts.listeners import MailServer, Webhook, running
@@ -202,14 +202,15 @@ def answered(lake: Lake, hour, heard=()) -> None:
         pages=[],
     )
     manifest = HourManifest(hour=hour.key, state="captured", captures=[capture], published="c")
-    write_manifest(lake, hour, manifest)
+    lake.write_json(manifest_key(hour), manifest.model_dump(mode="json"))
     entry = HourEntry(state="captured", digest=hour.key, rows=1, capture="c", until=None)
     record_hour(lake, hour, entry, heard, None)
 
 
 def failed(lake: Lake, hour, error="timed out (hush-hush-1)", permanent=False, attempts=1) -> None:
     failure = Failure(run_id="r", attempts=attempts, error=error, at=hour.end, permanent=permanent)
-    write_manifest(lake, hour, HourManifest(hour=hour.key, failure=failure))
+    manifest = HourManifest(hour=hour.key, failure=failure)
+    lake.write_json(manifest_key(hour), manifest.model_dump(mode="json"))
 
 
 def test_a_source_that_is_down_says_what_to_send_and_that_it_is_back(house):

@@ -27,6 +27,7 @@ from telemetria_pipeline.steps.audit_day import TablesRefused, audit_day, lost_k
 from telemetria_pipeline.steps.boletim_files import partition_of, read_file_manifest
 from telemetria_pipeline.steps.capture import capture_hour
 from telemetria_pipeline.steps.intake import judge_file, landed_files, receive_file
+from telemetria_pipeline.steps.people import KEY
 from telemetria_pipeline.steps.publish import publish_hour
 from telemetria_pipeline.steps.reference import refresh_table
 from telemetria_pipeline.steps.staleness import Snapshot, plan_days, read_state
@@ -47,6 +48,7 @@ class World:
 
     def __init__(self, address: str, simulator: Simulator) -> None:
         self.lake, self.inbox = Lake.open(f"{address}/lake"), ObjectStore.open(f"{address}/inbox")
+        self.lake.store.put(KEY, b"tests")  # one driver has one pseudonym in all lakes
         self.simulator, self.settings = simulator, Settings.load(audit_days=7, audit_rest_s=0)
 
     def ingest(self, *hours: str) -> None:

@@ -13,6 +13,7 @@ from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS, BOLETIM_VERSION
 from telemetria_pipeline.contracts.raw import FileManifest
 from telemetria_pipeline.steps.boletim_files import partition_of, read_file_manifest
 from telemetria_pipeline.steps.day_index import files_declaring
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 from telemetria_pipeline_tests.defs.test_inbox_sensor import House, house
 
@@ -93,7 +94,7 @@ def test_a_corrected_driver_in_one_of_ten_days_is_taken(house):
     second = send(house, "b.csv", csv_of(*on(12, MOTORISTA="ANA LIMA")))
     assert (second.verdict, second.rows["accepted"]) == ("accepted", 5)
     table = house.lake.read_table(BOLETIM_TRIPS.name, partition_of(second.file))
-    assert set(table["motorista"].to_pylist()) == {"ANA LIMA"}
+    assert {People(house.lake).names()[who] for who in table["motorista"].to_pylist()} == {"ANA LIMA"}
     assert counting(house, first, second) == {str(day): 5 for day in range(10, 20)}
 
 

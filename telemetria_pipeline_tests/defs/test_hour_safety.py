@@ -26,6 +26,7 @@ from telemetria_pipeline.steps.hours import CAPTURE, PROFILE, manifest_key, raw_
 from telemetria_pipeline.steps.hours_table import hours_table
 from telemetria_pipeline.steps.ingest import HourOutcome, ingest_hours
 from telemetria_pipeline.steps.mending import mended_manifest, orphans, sweep
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.steps.publish import PublishedHour, TablesRefused, publish_hour
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectDamaged, StorageError
@@ -79,7 +80,7 @@ class Bench:
 
     def stored(self, contract: Contract = TRIPS) -> pd.DataFrame:
         found = self.lake.read_table(contract.name, HOUR.partition)
-        return contract.frame(found) if found is not None else contract.empty()
+        return People(self.lake).shown(contract, contract.frame(found) if found else contract.empty())
 
     def manifest(self):
         return read_manifest(self.lake, HOUR)
@@ -400,6 +401,15 @@ def test_a_damaged_manifest_is_made_again_of_what_its_captures_say(bench, damage
     assert mended_manifest(bench.lake, HOUR) == bench.manifest() == before
     (kept,) = [info.key for info in bench.lake.store.list(raw_folder(HOUR)) if "damaged" in info.key]
     assert bench.lake.store.get(kept) == damage
+
+
+def test_a_capture_that_only_confirmed_the_tables_does_so_in_a_mended_manifest_too(bench):
+    bench.ingest(trip("a"))
+    bench.ingest(trip("a"))
+    before = bench.manifest()
+    assert before.confirmed == before.current.id
+    bench.lake.store.put(manifest_key(HOUR), b"")
+    assert mended_manifest(bench.lake, HOUR) == before
 
 
 def test_a_capture_that_was_never_published_is_current_in_a_mended_manifest(bench):

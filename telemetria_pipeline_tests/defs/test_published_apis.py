@@ -19,6 +19,7 @@ from telemetria_pipeline.carriers.profile import SHIPPED
 from telemetria_pipeline.contracts.telemetry import QUARANTINE, TRIPS
 from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.steps.hours import read_manifest
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.carriers import published
 from telemetria_pipeline_tests.carriers.conftest import Answer, Server
@@ -83,7 +84,8 @@ class House:
 
     def trips(self, hour: str) -> pd.DataFrame:
         table = self.lake.read_table(TRIPS.name, hour_of(hour, self.name).partition)
-        return TRIPS.frame(table).sort_values("saida_utc").reset_index(drop=True)
+        trips = People(self.lake).shown(TRIPS, TRIPS.frame(table))
+        return trips.sort_values("saida_utc").reset_index(drop=True)
 
     def reasons(self, hour: str) -> list[str]:
         table = self.lake.read_table(QUARANTINE.name, hour_of(hour, self.name).partition)

@@ -73,7 +73,9 @@ def test_the_tables_are_made_and_say_what_they_hold(refresh, lake):
     result = refresh()
     assert result.success
     assert lake.read_table("vehicles", {}).schema.equals(VEHICLES.arrow_schema)
-    assert lake.read_table("drivers", {})["motorista_chave"].to_pylist() == ["JOSE DA SILVA", "MARIA SOUZA"]
+    stored = lake.read_table("drivers", {}).to_pandas()
+    assert stored["motorista"].str.fullmatch("M-[0-9A-F]{16}").all()
+    assert read_reference(lake).drivers["motorista"].tolist() == ["JOSÉ DA SILVA", "MARIA SOUZA"]
     assert lake.read_table("contracts", {}).schema.equals(CONTRACTS.arrow_schema)
     (made,) = result.asset_materializations_for_node("vehicles")
     assert made.metadata["dagster/row_count"].value == 2

@@ -24,10 +24,10 @@ from telemetria_pipeline.contracts.billing import (
     PATTERNS,
     PRICED_TRIPS,
 )
-from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.billing.bill import NO_OPERATION, TOTAL, totals
 from telemetria_pipeline.core.names import plain_name
 from telemetria_pipeline.steps.hours import read_manifest
+from telemetria_pipeline.steps.people import People
 from telemetria_pipeline_tests.golden.money import Adjustment, BillLine, PricedTrip
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
 from telemetria_pipeline_tests.golden.trips import TrueVerdict
@@ -326,11 +326,10 @@ def _totals(cycle: Cycle, billing: pd.DataFrame) -> Rows:
 
 def _true_patterns(cycle: Cycle, truth: Truth, pipeline: GoldenPipeline) -> Rows:
     """As the table shows them: drivers by pseudonym."""
-    key = pipeline.settings.pseudonym_key
-    assert key
+    people = People(pipeline.lake)
 
     def shown(level: str, whose: str) -> str:
-        return pseudonyms([whose], key.get_secret_value())[0] if level == "motorista" else whose
+        return people.pseudonym("name", whose) if level == "motorista" else whose
 
     patterns = truth.patterns[cycle.first]
     return {(cycle.key, pattern, level, shown(level, whose)): {} for pattern, level, whose in patterns}

@@ -2,7 +2,7 @@ import boto3
 import pytest
 
 from telemetria_pipeline.storage import Lake, StorageError, init_storage
-from telemetria_pipeline.storage.buckets import RAW_DAYS
+from telemetria_pipeline.storage.buckets import RAW_DAYS, forget_versions
 
 NOTHING = "Nothing changed: the storage is set up."
 REFUSED = "<Error><Code>{}</Code><Message>no</Message></Error>"
@@ -179,3 +179,17 @@ class TestBuckets:
         monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
         with pytest.raises(StorageError, match=r"credentials.*Check AWS_ACCESS_KEY_ID"):
             init_storage(new.addresses)
+
+
+def test_of_a_versioned_bucket_only_what_is_there_now_is_left(new):
+    init_storage(new.addresses)
+    store = Lake.open(new.addresses["TELEMETRIA_LAKE"]).store
+    for key in ("a.json", "a.json.bak", "gone.json"):
+        for body in (b"1", b"2", b"3"):
+            store.put(key, body)
+    store.delete("gone.json")
+    assert forget_versions(["file:/x", "/folder/y", store.uri("a.json"), store.uri("gone.json")]) == 6
+    found = new.client.list_object_versions(Bucket=new.lake)
+    left = [v["Key"].removeprefix("um/dois/") for v in found["Versions"]]
+    assert (left, found.get("DeleteMarkers")) == (["a.json", *["a.json.bak"] * 3], None)
+    assert store.get("a.json") == b"3"

@@ -73,7 +73,7 @@ def _rounds(production: Production, carrier: Witness, name: str, rounds: int) ->
             except Exception:
                 print(f"{name} (logs in {production.folder}):\n{traceback.format_exc()}", file=sys.stderr)
                 production.broker.mend()
-                production.database.mend()
+                production.mend_database()
     return survived
 
 

@@ -71,16 +71,25 @@ def broker_away(struck: Struck) -> None:
 
 def database_blinks(struck: Struck) -> None:
     """Nobody reaches PostgreSQL for two seconds."""
-    struck.production.database.cut()
+    struck.production.cut_database()
     time.sleep(2)
-    struck.production.database.mend()
+    struck.production.mend_database()
 
 
 def database_away(struck: Struck) -> None:
     """Nobody reaches PostgreSQL, for longer than the silence that is allowed."""
-    struck.production.database.cut()
+    struck.production.cut_database()
     time.sleep(struck.production.silence_s * 1.3)
-    struck.production.database.mend()
+    struck.production.mend_database()
+
+
+def worker_cut_off(struck: Struck) -> None:
+    """The run's worker alone does not reach PostgreSQL, and still reaches the carrier."""
+    line = struck.production.lines[struck.worker()]
+    line.cut()
+    waited_for(lambda: struck.instance.get_run_by_id(struck.run_id).status == FAILURE, "the run given up")
+    time.sleep(2)
+    line.mend()
 
 
 def daemon_killed(struck: Struck) -> None:
@@ -103,7 +112,7 @@ def redelivered(struck: Struck) -> None:
 
 LIVING = (broker_away, database_blinks, daemon_killed, code_server_killed, redelivered)
 """Faults that the run itself survives."""
-FATAL = (worker_killed, worker_killed_early, process_killed, worker_frozen, database_away)
+FATAL = (worker_killed, worker_killed_early, process_killed, worker_frozen, worker_cut_off, database_away)
 """Faults upon which it is found dead, and tried again."""
 
 
@@ -161,7 +170,7 @@ def assert_whole(production: Production, carrier: Witness, source: str, hours: l
         true = sorted((trip.veiculo_id, trip.saida_utc) for trip in carrier.truth(hour.start, hour.end))
         assert stored == true, key
         manifest = read_manifest(lake, hour)
-        assert {row["captura"] for row in table} <= {manifest.current.id}, key
+        assert {row["captura"] for row in table} <= {manifest.published}, key
         for capture in manifest.captures:
             assert sum(len(lake.get_raw(page.key)) for page in capture.pages) == capture.bytes, key
 

@@ -137,6 +137,7 @@ class Wire:
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
 
 class Production:
@@ -151,6 +152,7 @@ class Production:
         self._again: dict[str, Callable[[], Any]] = {}
         self._closing = threading.Event()
         self.broker, self.database = Wire(_address(BROKERS[broker])), Wire(POSTGRES)
+        self.lines: dict[str, Wire] = {}
         self._broker_url = BROKERS[broker]
         self._ports = {"4266": str(free_port()), "3000": str(free_port())}
         self.env = (
@@ -225,8 +227,20 @@ class Production:
         return self.processes[name]
 
     def worker(self, name: str, slots: int = 1, **env: str) -> subprocess.Popen:
-        """Start a worker of its own name."""
+        """Start a worker of its own name, with a line of its own to the database."""
+        self.lines[name] = Wire(POSTGRES)
+        env |= {"DAGSTER_PG_PORT": str(self.lines[name].port)}
         return self.start("worker", name, "--concurrency", str(slots), "--hostname", name, **env)
+
+    def cut_database(self) -> None:
+        """Nobody reaches PostgreSQL."""
+        for wire in (self.database, *self.lines.values()):
+            wire.cut()
+
+    def mend_database(self) -> None:
+        """All reach PostgreSQL again."""
+        for wire in (self.database, *self.lines.values()):
+            wire.mend()
 
     def _supervise(self) -> None:
         while not self._closing.wait(0.5):
@@ -353,7 +367,7 @@ class Production:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         self.broker.cut()
-        self.database.cut()
+        self.cut_database()
         with _postgres("postgres") as db:
             db.execute(f"DROP DATABASE IF EXISTS {self._unique} WITH (FORCE)")
         with kombu.Connection(self._broker_url) as connection, connection.channel() as channel:

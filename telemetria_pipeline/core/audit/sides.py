@@ -21,7 +21,6 @@ from telemetria_pipeline.contracts.telemetry import PLACA_PATTERN
 from telemetria_pipeline.core.audit.timeline import Axis, Timeline, microseconds, sorting
 from telemetria_pipeline.core.distinct import by_distinct
 from telemetria_pipeline.core.exact import metres
-from telemetria_pipeline.core.names import plain_name
 
 _PLACE = ["arquivo", "aba", "linha", "arquivo_id"]
 
@@ -35,7 +34,7 @@ class Side:
     copies: np.ndarray  # how many rows say the same trip
     times: Timeline
     metres: np.ndarray
-    driver: np.ndarray  # number of the plain name, -1: not known
+    driver: np.ndarray  # number of who drove, -1: not known
 
     def __len__(self) -> int:
         return len(self.row)
@@ -93,15 +92,13 @@ class Sides:
         names = pd.concat([ran, heard], ignore_index=True)
         vehicle, different_vehicles = pd.factorize(names, sort=True)
         names = pd.concat([declared["motorista"], _drivers_of(segments, drivers)], ignore_index=True)
-        written, different = pd.factorize(names)
-        plain, driver_names = pd.factorize(pd.Series(different, dtype="str").map(plain_name))
-        driver = np.append(plain, -1)[written]
+        driver, different_drivers = pd.factorize(names)
         n = len(declared)
         return cls(
             _declared_side(declared, vehicle[:n], driver[:n]),
             _measured_side(segments, vehicle[n:], driver[n:]),
             pd.Series(different_vehicles, dtype="str"),
-            pd.Series(driver_names, dtype="str"),
+            pd.Series(different_drivers, dtype="str"),
         )
 
     @cached_property

@@ -20,7 +20,6 @@ from telemetria_pipeline.business_calendar import Window
 from telemetria_pipeline.contracts import Contract
 from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
 from telemetria_pipeline.core.audit.days import business_days
-from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.substitutions import recorded
 from telemetria_pipeline.core.audit.trips import FILE_DAYS, HOUR_DAYS, AuditedTrips, AuditInputs
 from telemetria_pipeline.core.billing.tariffs import terms_of_day
@@ -101,7 +100,6 @@ class Reach(BaseModel):
         window: Window,
         tolerance: timedelta,
         zone: ZoneInfo,
-        key: str,
     ) -> Self:
         """The reach of a day.
 
@@ -111,7 +109,6 @@ class Reach(BaseModel):
             window: the day's.
             tolerance: see `touching`.
             zone: the contract's.
-            key: the secret of the pseudonyms.
         """
         trips = audited.trips
         arrivals = pd.concat([trips["chegada_utc"], trips["chegada_medida_utc"]]).dropna()
@@ -129,7 +126,7 @@ class Reach(BaseModel):
             leans=audited.leans,
             vehicles=sorted(trips["veiculo"].unique()),
             terms=sorted(terms.where(terms.notna(), None).itertuples(index=False, name=None), key=str),
-            drivers=sorted(pseudonyms(nameless, key)),
+            drivers=sorted(nameless),
             devices_in_doubt=audited.devices_in_doubt,
             declared=sorted(said.drop_duplicates().itertuples(index=False, name=None)),
         )
@@ -208,7 +205,6 @@ def fingerprint(
     reach: Reach,
     around: Surroundings,
     tolerance: timedelta,
-    key: str,
     known: DayState | None = None,
 ) -> Fingerprint:
     """What the day would be made from now.
@@ -235,7 +231,7 @@ def fingerprint(
     reference = {
         name: getattr(known.made_from, name)
         if known and known.versions.get(name) == around.versions.get(name)
-        else of_table(name, rows_of(around, day, reach, key))
+        else of_table(name, rows_of(around, day, reach))
         for name, rows_of in tables.items()
     }
     return Fingerprint(
@@ -273,7 +269,7 @@ _COMPARED = {
 }
 
 
-def _vehicles(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+def _vehicles(around: Surroundings, day: date, reach: Reach) -> pd.DataFrame | None:
     """The rows under contract on the day, and those of vehicles that have trips on it."""
     rows = around.vehicles
     if rows is None:
@@ -283,17 +279,16 @@ def _vehicles(around: Surroundings, day: date, reach: Reach, key: str) -> pd.Dat
     return rows[in_force | rows["placa"].isin(reach.vehicles)].sort_values("placa")
 
 
-def _drivers(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+def _drivers(around: Surroundings, day: date, reach: Reach) -> pd.DataFrame | None:
     """The rows of the ids that were looked up."""
     rows = around.drivers
     if rows is None or not reach.drivers:
         return None if rows is None else rows.iloc[:0]
     ids = rows.dropna(subset="motorista_id")
-    asked = pd.Series(pseudonyms(ids["motorista_id"], key), index=ids.index).isin(reach.drivers)
-    return ids[asked].sort_values(list(DRIVERS.key))
+    return ids[ids["motorista_id"].isin(reach.drivers)].sort_values(list(DRIVERS.key))
 
 
-def _contracts(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+def _contracts(around: Surroundings, day: date, reach: Reach) -> pd.DataFrame | None:
     """The terms in force on the day for any of its vehicles."""
     rows = around.contracts
     if rows is None:
@@ -303,7 +298,7 @@ def _contracts(around: Surroundings, day: date, reach: Reach, key: str) -> pd.Da
     return found.sort_values(["contrato", "clausula", "vigencia_inicio", "contrato_linha"])
 
 
-def _substitutions(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+def _substitutions(around: Surroundings, day: date, reach: Reach) -> pd.DataFrame | None:
     """Who ran for whom among its declared trips, on the days of these; None where nobody did."""
     if around.substitutions is None:
         return None
@@ -313,7 +308,7 @@ def _substitutions(around: Surroundings, day: date, reach: Reach, key: str) -> p
     return None if rows.empty else rows.sort_values(["placa", "dia"])
 
 
-def _acceptances(around: Surroundings, day: date, reach: Reach, key: str) -> pd.DataFrame | None:
+def _acceptances(around: Surroundings, day: date, reach: Reach) -> pd.DataFrame | None:
     """What is accepted of its vehicles on the day; None where nothing is."""
     rows = around.acceptances
     if rows is None:

@@ -1,8 +1,8 @@
 """The trips of a window with both sides: what was declared, what was measured, how sure we are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,12 +19,12 @@ from telemetria_pipeline.contracts.telemetry import SITUATIONS, TRIPS
 from telemetria_pipeline.core.audit.acceptances import accepted
 from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.days import business_days, day_numbers
+from telemetria_pipeline.core.audit.drivers import same_driver
 from telemetria_pipeline.core.audit.groups import Groups, Shares, find_groups, find_shares
 from telemetria_pipeline.core.audit.matching import common, match
 from telemetria_pipeline.core.audit.misplaced import Readings, find_misplaced
 from telemetria_pipeline.core.audit.movements import Movements, count_once
 from telemetria_pipeline.core.audit.pairs import Pairs
-from telemetria_pipeline.core.audit.pseudonyms import pseudonyms, same_driver
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.sides import Side, Sides, vehicle_names
 from telemetria_pipeline.core.audit.signal import SIGNALS, UNKNOWN, Odometers, hear
@@ -34,6 +34,7 @@ from telemetria_pipeline.core.audit.timeline import MISSING, instants, microseco
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline.core.billing.tariffs import price_trips
 from telemetria_pipeline.core.exact import decimals, metres
+from telemetria_pipeline.core.names import plain_name
 
 _MINUTE = 60_000_000
 _CORES = 2
@@ -88,6 +89,7 @@ class AuditInputs:
     vehicles, drivers, contracts, substitutions, acceptances: the reference tables, where there are any.
     heard: which sources heard which vehicle lately, see `Sources`.
     unheard: columns UNHEARD, a row an hour and vehicle that its source was asked for in vain.
+    names: of drivers, by what stands for them in the tables; who is not in it differs from nobody.
     """
 
     declared: pd.DataFrame
@@ -100,6 +102,7 @@ class AuditInputs:
     acceptances: pd.DataFrame | None = None
     heard: pd.DataFrame | None = None
     unheard: pd.DataFrame | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sources(self) -> Sources:
@@ -139,7 +142,6 @@ def validate_trips(
     end: datetime,
     rules: AuditRules,
     zone: ZoneInfo,
-    pseudonym_key: str = "",
 ) -> AuditedTrips:
     """The trips that the window [start, end) owns, sorted by (`saida_utc`, `viagem_id`).
 
@@ -154,7 +156,6 @@ def validate_trips(
         start, end: midnights of the contract's zone.
         rules: the tolerances.
         zone: the contract's; days are cut in it.
-        pseudonym_key: secret that drivers' pseudonyms are made with.
     """
     declared = _departing(inputs.declared, start, end, FILE_DAYS, zone)
     segments = _departing(inputs.segments, start, end, HOUR_DAYS, zone)
@@ -184,7 +185,7 @@ def validate_trips(
                 lambda: _declared_columns(sides, pairs),
                 lambda: _measured_columns(sides.segments, pairs, told.groups),
                 lambda: _source_columns(sides.segments, pairs, heard),
-                lambda: _driver_columns(sides, pairs, told.groups, pseudonym_key),
+                lambda: _driver_columns(sides, pairs, told.groups, inputs.names),
                 lambda: _time_columns(sides, pairs, told.groups),
                 lambda: _group_columns(pairs, told),
             ],
@@ -395,8 +396,8 @@ def _reading_columns(segments: Side, pairs: Pairs, groups: Groups) -> dict[str, 
     return found
 
 
-def _driver_columns(sides: Sides, pairs: Pairs, groups: Groups, pseudonym_key: str) -> dict[str, Any]:
-    """Both sides' drivers by pseudonym; False where both are known and no segment's is the declared one."""
+def _driver_columns(sides: Sides, pairs: Pairs, groups: Groups, names: Mapping[str, str]) -> dict[str, Any]:
+    """Both sides' drivers; False where both are known by name and no segment's is the declared one."""
     declared = np.append(sides.declared.driver, -1)[pairs.declared]
     measured = sides.segments.driver[pairs.segment]
     known = np.where(measured >= 0, np.arange(len(measured)), len(measured))
@@ -406,11 +407,12 @@ def _driver_columns(sides: Sides, pairs: Pairs, groups: Groups, pseudonym_key: s
     alone = np.append(groups.opens, False)[pairs.declared][pairs.trip]
     asked = np.flatnonzero((measured >= 0) & (declared[pairs.trip] >= 0))
     same = np.zeros(len(measured), bool)
-    same[asked] = same_driver(declared[pairs.trip[asked]], measured[asked], sides.drivers)
-    names = pseudonyms(sides.drivers, pseudonym_key)
+    plain_names = sides.drivers.map(lambda who: plain_name(names.get(who, ""))).astype("str")
+    same[asked] = same_driver(declared[pairs.trip[asked]], measured[asked], plain_names)
+    drivers = sides.drivers.tolist()
     return {
-        "motorista_declarado": _labels(declared, names),
-        "motorista_medido": _labels(first, names),
+        "motorista_declarado": _labels(declared, drivers),
+        "motorista_medido": _labels(first, drivers),
         "motorista_confere": (declared < 0) | (first < 0) | pairs.fold(np.logical_or, same | ~alone),
     }
 

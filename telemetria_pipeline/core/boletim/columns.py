@@ -44,6 +44,11 @@ class MatchedColumns:
     problems: list[Problem]
 
 
+def is_drivers(title: str) -> bool:
+    """Whether the column of this title holds drivers' names."""
+    return _CANONICAL.get(normalise_header(title)) == "motorista"
+
+
 def match_columns(sheet: SheetText) -> MatchedColumns:
     """Match a sheet's headers; a required column that is missing or stands there twice is an error."""
     found: dict[str, list[str]] = {}

@@ -66,6 +66,7 @@ class RuleSettings:
     overlap_tolerance_s: int = 60
     partial: bool = False
     severities: Mapping[str, Severity] = field(default_factory=dict)
+    pseudonym_key: str = field(default="", repr=False)  # see `steps.people`
 
     @classmethod
     def of(cls, settings: Settings) -> "RuleSettings":
@@ -74,6 +75,7 @@ class RuleSettings:
             timezone=settings.timezone,
             partial=settings.boletim_partial,
             severities={"PLACA_DESCONHECIDA": settings.unknown_plate},
+            pseudonym_key=settings.pseudonyms,
         )
 
     def __post_init__(self) -> None:

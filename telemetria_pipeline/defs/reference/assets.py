@@ -36,7 +36,7 @@ def _asset(
     ) -> dg.MaterializeResult:
         with failures_end_the_run():
             try:
-                made = refresh_table(pipeline.lake(), contract, read)
+                made = refresh_table(pipeline.lake(), contract, read, pipeline.load().pseudonyms)
             except ReferenceRefused as error:
                 problems = "\n".join(f"- {said}" for said in error.problems)
                 raise dg.Failure(

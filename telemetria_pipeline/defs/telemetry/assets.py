@@ -78,10 +78,9 @@ def telemetry_assets(source: Source) -> dg.AssetsDefinition:
             )
         hours, failures = _hours_of(context, lake, source), dict[str, Exception]()
         findings = Findings(check_specs, "hours", [hour.key for hour in hours])
-        asked = ingest_hours(
-            lake, profile, client, hours, context.run.run_id, trips.key in selected, by_hand(context.run.tags)
-        )
-        for outcome in asked:
+        run_id, publish, hand = context.run.run_id, trips.key in selected, by_hand(context.run.tags)
+        key = settings.pseudonyms
+        for outcome in ingest_hours(lake, profile, client, hours, run_id, publish, hand, key):
             if outcome.error:
                 requests.flush()
                 failures[outcome.hour.key] = outcome.error

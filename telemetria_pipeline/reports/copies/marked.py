@@ -41,9 +41,11 @@ _SHEET_DATA = re.compile(rb"<((?:\w+:)?)sheetData[^>]*?(?:/>|>(.*)</\1sheetData\
 _ROW = re.compile(rb"<((?:\w+:)?)row\b([^>]*?)(?:/>|>(.*?)</\1row\s*>)", re.DOTALL)
 _CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(/>|>.*?</(?:\w+:)?c\s*>)", re.DOTALL)
 _FORMULA = re.compile(rb"<((?:\w+:)?)f\b[^>]*?(?:/>|>(.*?)</\1f\s*>)", re.DOTALL)
-# Another workbook, DDE, a spelling that hides either, and what calls the network or programs.
+# Another workbook, DDE, a spelling that hides either, and what calls the network or programs, or would have
+# cells told to a stranger at a click.
 _REACHES_OUT = re.compile(
-    rb"\[\d+\]|\||&#|\b(WEBSERVICE|IMAGE|RTD|DDE|CALL|REGISTER(\.ID)?|EXEC|STOCKHISTORY)\s*\(", re.IGNORECASE
+    rb"\[\d+\]|\||&#|\b(WEBSERVICE|HYPERLINK|IMAGE|RTD|DDE|CALL|REGISTER(\.ID)?|EXEC|STOCKHISTORY)\s*\(",
+    re.IGNORECASE,
 )
 _NOT_IN_A_NAME = re.compile(r"[\\*?:/\[\]\x00-\x1f]")
 _LEFT_OUT = ("oleObjects", "controls", "customProperties")

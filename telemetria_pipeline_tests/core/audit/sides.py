@@ -89,9 +89,11 @@ def parked(odometer_before: float = 1_000.0, odometer_after: float = 1_000.0) ->
 
 
 def frames(said: Sequence[dict[str, Any]], seen: Sequence[dict[str, Any]], **others: Any) -> AuditInputs:
-    return AuditInputs(
-        frame_of(DECLARED, said), frame_of(MEASURED, seen), **({"hours": rows.hours()} | others)
-    )
+    declared, segments = frame_of(DECLARED, said), frame_of(MEASURED, seen)
+    known = [declared["motorista"], segments["motorista"]]
+    known += [others["drivers"]["motorista"]] if others.get("drivers") is not None else []
+    names = {name: name for name in pd.concat(known).dropna()}  # each stands for itself
+    return AuditInputs(declared, segments, **({"hours": rows.hours(), "names": names} | others))
 
 
 def audit(
@@ -103,7 +105,7 @@ def audit(
 ) -> AuditedTrips:
     """The trips that DAY owns; or from the one day to before the other, counted from DAY."""
     return validate_trips(
-        frames(said, seen, **others), at("00:00", days[0]), at("00:00", days[1]), rules, ZONE, "segredo"
+        frames(said, seen, **others), at("00:00", days[0]), at("00:00", days[1]), rules, ZONE
     )
 
 

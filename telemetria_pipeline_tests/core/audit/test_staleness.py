@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.reference import ACCEPTANCES, CONTRACTS, DRIVERS, SUBSTITUTIONS, VEHICLES
-from telemetria_pipeline.core.audit.pseudonyms import pseudonyms
 from telemetria_pipeline.core.audit.staleness import (
     DayState,
     Fingerprint,
@@ -76,7 +75,7 @@ def reach(
         leans=leans,
         vehicles=["ABC1C34"],
         terms=[("ABC1C34", "ÔNIBUS", "Viação Alfa", "AGR")],
-        drivers=pseudonyms([looked_up], KEY),
+        drivers=[looked_up],
         declared=[("ABC1C34", "2026-03-10"), ("GDP4J68", "2026-03-09")],
     )
 
@@ -84,7 +83,7 @@ def reach(
 def made_from(
     around: Surroundings, reached: Reach | None = None, known: DayState | None = None
 ) -> Fingerprint:
-    return fingerprint(DAY, WINDOW, reached or reach(), around, HALF_AN_HOUR, KEY, known)
+    return fingerprint(DAY, WINDOW, reached or reach(), around, HALF_AN_HOUR, known)
 
 
 def changed(reached: Reach | None = None, **now) -> list[str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from telemetria_pipeline.contracts.audit import TRIP_SEGMENTS, VALIDATED_TRIPS
 from telemetria_pipeline.contracts.reference import CONTRACTS
 from telemetria_pipeline.core.audit.trips import validate_trips
-from telemetria_pipeline_tests.core.audit.rows import PLATE, ZONE, frame_of
+from telemetria_pipeline_tests.core.audit.rows import PLATE, frame_of
 from telemetria_pipeline_tests.core.audit.sides import (
     RULES,
     at,
@@ -246,23 +246,24 @@ def test_a_driver_without_name_is_looked_up_by_id_if_one_driver_has_it():
     assert one([MORNING], [segment], drivers=None)["motorista_confere"]
 
 
-def test_no_name_leaves_and_a_pseudonym_hangs_on_the_secret():
-    result = audit([MORNING], [DRIVEN])
-    told = result.trips.to_csv() + result.segments.to_csv()
-    assert "SILVA" not in told.upper()
-    trip = result.trips.iloc[0]
-    assert pd.Series(trip[["motorista_declarado", "motorista_medido"]]).str.fullmatch("M-[0-9a-f]{8}").all()
-    again = one([{**MORNING, "motorista": "jose da  silva"}], [])
-    assert again["motorista_declarado"] == trip["motorista_declarado"]
-    inputs = frames([MORNING], [DRIVEN])
-    other = validate_trips(inputs, at("00:00"), at("24:00"), RULES, ZONE, "outro").trips
-    assert other["motorista_declarado"][0] != trip["motorista_declarado"]
+def test_who_was_erased_differs_from_nobody_and_names_go_no_further():
+    said, seen = {**MORNING, "motorista": "M-1"}, {**DRIVEN, "motorista": "M-2"}
+    known = {"M-1": "JOSÉ DA SILVA", "M-2": "ANA LIMA"}
+    trip = one([said], [seen], names=known)
+    assert trip[["motorista_declarado", "motorista_medido", "motorista_confere"]].tolist() == [
+        "M-1",
+        "M-2",
+        False,
+    ]
+    assert "SILVA" not in audit([said], [seen], names=known).trips.to_csv()
+    assert one([said], [seen], names={"M-1": "JOSÉ DA SILVA"})["motorista_confere"]
+    assert one([said], [seen], names={**known, "M-2": "JOSE SILVA"})["motorista_confere"]
 
 
 def test_the_measured_driver_is_the_first_that_is_known():
     nobody = measured(at("07:00"), at("07:10"), 5, motorista=None)
     trip = one([MORNING], [nobody, measured(at("07:10"), at("07:20"), 5, motorista="JOSÉ DA SILVA")])
-    assert trip["motorista_medido"] == trip["motorista_declarado"]
+    assert trip["motorista_medido"] == "JOSÉ DA SILVA"
 
 
 @pytest.mark.parametrize("fleet", [None, vehicles()])

