@@ -162,7 +162,7 @@ def strike(
 
 
 def assert_whole(production: Production, carrier: Witness, source: str, hours: list[str]) -> None:
-    """Every hour holds exactly the carrier's trips, and its newest capture is the one that is published."""
+    """Every hour holds exactly the trips of its carrier, from a capture whose pages are all there."""
     for key in hours:
         hour, lake = hour_of(key, source), production.lake
         table = lake.read_table(TRIPS.name, hour.partition).to_pylist()
