@@ -66,6 +66,14 @@ fuzz: install ## 10,000 mutated boletins, 2,000 misleading ones, and 200 stories
 crash: install ## Dagster killed twenty times while boletins are on their way; then every row is counted
 	@$(BIN)/python benchmarks/crash.py
 
+.PHONY: faults
+faults: install ## every fault of API, store and process many times over; then all is there, once
+	@$(BIN)/python -m telemetria_pipeline_tests.faults
+
+.PHONY: week
+week: install ## a simulated week with the real daemon, outages and a halt of two days; then the lake is the truth
+	@$(BIN)/python benchmarks/week.py
+
 .PHONY: sources
 sources: install ## thirty sources, one dead, one slow, one misspelt: how long the hours of the others wait
 	@$(BIN)/python benchmarks/sources.py

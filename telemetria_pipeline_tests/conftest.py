@@ -48,6 +48,11 @@ class S3Server:
     # Once, where it returns true: moto does what was asked, and the client is told of an error.
     lose_answer: Callable[[dict], bool] = lambda environ: False
 
+    def calm(self) -> None:
+        """Spoil nothing any more."""
+        self.answer = lambda environ: None
+        self.lose_answer = lambda environ: False
+
     def __post_init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._one_at_a_time = threading.Lock()
@@ -102,8 +107,7 @@ def no_aws(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
 @pytest.fixture
 def s3(_running: S3Server, no_aws: None, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A fresh bucket on the server, the `AWS_…` variables that reach it, and boto3 to look behind."""
-    _running.answer = lambda environ: None
-    _running.lose_answer = lambda environ: False
+    _running.calm()
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", _running.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTESTE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
