@@ -23,7 +23,7 @@ from telemetria_pipeline.steps.publish import (
 from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline.storage.object_store import ObjectDamaged
 
-_UNANSWERED = 3  # hours in a row after which a run asks for no more
+_UNANSWERED = 5  # hours in a row after which a run asks for no more
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def ingest_hours(
     checked.
     `pseudonym_key`: see `People.configured`.
     A run that is tried again asks the carrier only for what it has not got yet, and reports an hour once.
-    Of a carrier that answers nothing, three hours in a row, the others are not asked.
+    Of a carrier that answers nothing, five hours in a row, the others are not asked.
     """
     asking = _Asking(client, run_id, by_hand) if client else None
     for hour in hours:

@@ -123,12 +123,13 @@ def test_a_source_has_its_own_keys_group_pool_job_and_minutes(six):
             assert assets.group_names_by_key[key] == f"telemetry_{name}"
             assert assets.op.pool == f"carrier_api_{name}"
         assert repository.has_job(f"telemetry_job_{name}")
-        hourly, again = (
+        assert repository.has_sensor_def(f"telemetry_recapture_{name}")
+        minutes = {
             int(repository.get_schedule_def(f"telemetry_{what}_{name}").cron_schedule.split()[0])
-            for what in ("hourly", "recapture")
-        )
-        assert (hourly, again) == (minute_past(name), (minute_past(name) + 30) % 60)
-        assert 5 <= hourly < 35  # never in the first minutes of an hour, and its recapture not beside it
+            for what in ("hourly", "amendments")
+        }
+        assert minutes == {minute_past(name)}
+        assert 5 <= minute_past(name) < 35  # never in the first minutes of an hour
     of_audit = repository.assets_defs_by_key[dg.AssetKey("validated_trips")]
     assert {trips_key(name) for name in sources} <= of_audit.asset_deps[dg.AssetKey("validated_trips")]
 

@@ -140,6 +140,9 @@ class Wire:
             end.close()
 
 
+PSEUDONYM_KEY = "of both lakes"
+
+
 class Production:
     """One Dagster over PostgreSQL and a broker; what it starts and makes, `close()` takes away again."""
 
@@ -172,6 +175,7 @@ class Production:
                 "TELEMETRIA_INBOX": f"file:{folder / 'inbox'}",
                 "TELEMETRIA_SOURCES": str(folder / "sources.yaml"),
                 "TELEMETRIA_HOUR_RETRIES": "0",
+                "TELEMETRIA_PSEUDONYM_KEY": PSEUDONYM_KEY,
                 "CARRIER_TOKEN": TOKEN,
                 "PYTHONPATH": str(ROOT),
             }

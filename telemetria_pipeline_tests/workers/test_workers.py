@@ -17,6 +17,7 @@ from telemetria_pipeline_tests.one_source import hour_of
 from telemetria_pipeline_tests.workers import faults
 from telemetria_pipeline_tests.workers.production import (
     ENDED,
+    PSEUDONYM_KEY,
     Production,
     Witness,
     contents,
@@ -68,6 +69,7 @@ def test_two_workers_make_the_lake_of_one_process(production, instance, carriers
     assert len({production.worker_process(instance, run) for run in runs}) == 2
 
     monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path}/alone")
+    monkeypatch.setenv("TELEMETRIA_PSEUDONYM_KEY", PSEUDONYM_KEY)
     wanted = {
         "dagster/asset_partition_range_start": hours[0],
         "dagster/asset_partition_range_end": hours[-1],
