@@ -111,6 +111,12 @@ class HourManifest(BaseModel):
         """Whether the hour's tables say what the current capture says."""
         return self.current is not None and self.current.id in (self.published, self.confirmed)
 
+    @property
+    def unpublished(self) -> list[Capture]:
+        """The captures after the last that reached the tables."""
+        reached = [n for n, c in enumerate(self.captures) if c.id in (self.published, self.confirmed)]
+        return self.captures[max(reached, default=-1) + 1 :]
+
     def say_of(self, capture: Capture, state: str) -> None:
         """Note the hour's state by this capture; where another one is current, its own counts."""
         if self.current and self.current.id == capture.id:

@@ -82,8 +82,11 @@ def _settled(entry: HourEntry | None, now: datetime) -> bool:
 
 
 def _owed(hour: Hour, place: int, state: str, manifest: HourManifest | None) -> Owed:
-    capture, failure = (manifest.current, manifest.failure) if manifest else (None, None)
-    if failure:
+    if manifest is None:
+        return Owed(hour.key, place)
+    if failure := manifest.failure:
         return Owed(hour.key, place, failure.attempts, failure.at, failure.permanent)
-    captured_at = capture.captured_at if capture and state == "open" else None
+    if left := manifest.unpublished:  # killed before its tables were written, or these were refused
+        return Owed(hour.key, place, len(left), left[-1].captured_at)
+    captured_at = manifest.current.captured_at if manifest.current and state == "open" else None
     return Owed(hour.key, place, captured_at=captured_at)

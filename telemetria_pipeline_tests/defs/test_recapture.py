@@ -175,6 +175,18 @@ def test_an_hour_whose_capture_never_reached_its_tables_is_captured_again(house)
     assert house.asked() == only(1)
 
 
+def test_an_hour_whose_tables_are_refused_time_and_again_waits_longer_each_time(house):
+    """The carrier answers, and what it says breaks the contract: it is not asked at every tick for ever."""
+    refused = captured(1, published=None)
+    again = refused.captures[0].model_copy(update={"captured_at": datetime.now(UTC) - timedelta(minutes=9)})
+    house.keep(
+        captured(0), captured(2), refused.model_copy(update={"captures": [refused.captures[0], again]})
+    )
+    assert house.asked()[0].startswith("hours: 1 to be asked for from")
+    house.keep(refused.model_copy(update={"captures": [again] * MOST_TRIES}))
+    assert f"1 given up, the first of them {key(1)}" in house.asked()[0]
+
+
 def test_an_hour_that_was_captured_open_a_moment_ago_waits_one_that_was_not_published_does_not(house):
     house.keep(captured(1), captured(0, state="open", after_min=0))
     assert house.asked()[0].startswith("hours: 1 to be asked for from")
