@@ -71,7 +71,7 @@ faults: install ## every fault of API, store and process many times over; then a
 	@$(BIN)/python -m telemetria_pipeline_tests.faults
 
 .PHONY: week
-week: install ## a simulated week with the real daemon, outages and a halt of two days; then the lake is the truth
+week: install ## a simulated week with the real daemon, outages and a halt of two days (some two hours)
 	@$(BIN)/python benchmarks/week.py
 
 .PHONY: sources

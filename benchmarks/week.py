@@ -4,9 +4,9 @@
 
 Two carriers with every fault of the simulator, trips that come late and are amended; each is down for some
 hours, and boletins land at all hours. Dagster's daemon runs beside a clock that jumps from hour to hour
-(clock.c, compiled with gcc). At hour 72 everything is stopped, and started again 48 hours later: how long it
-takes until nothing is owed is printed. Now and then a run's process is killed. Ends with 1 where an hour, a
-boletim or a day is not what it should be.
+(clock.c, compiled with gcc); its scheduler looks once a minute, so that an hour takes about one. At hour 72
+everything is stopped, and started again 48 hours later: how long it takes until nothing is owed is printed.
+Now and then a run's process is killed. Ends with 1 where an hour, a boletim or a day is not right.
 """
 
 import argparse
@@ -120,6 +120,7 @@ class World:
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": place}]}), "utf-8")
         module = ["-m", "telemetria_pipeline.definitions"]
         self._begin("dagster", "api", "grpc", *module, "--host", "127.0.0.1", "--port", str(port))
+        self.wait(lambda: _answers(port))
         self._begin("dagster-daemon", "run", "-w", str(workspace))
 
     def _begin(self, program: str, *words: str) -> None:
@@ -183,6 +184,11 @@ class World:
         self.sent[name] = len(trips)
 
 
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def differences(world: World, until: datetime) -> list[str]:
     """What is not as it should be, a sentence each."""
     found = []
@@ -197,7 +203,7 @@ def differences(world: World, until: datetime) -> list[str]:
     if left := [file.name for file in world.inbox.iterdir() if file.is_file()]:
         found.append(f"the inbox holds {left}")
     days = [world.begin.date() + n * DAY for n in range((until - world.begin).days)]
-    states = read_states(world.lake, days)
+    states = read_states(world.lake, days) if days else {}
     found += [f"{day} was never audited" for day in days if day not in states]
     if due := plan_days(world.lake, world.settings, world.now).due:
         found.append(f"days are stale: {sorted(map(str, due))}")
