@@ -87,6 +87,7 @@ class World:
             "TELEMETRIA_HOUR_RETRY_WAIT_S": "1",
             TOKEN_VARIABLE: TOKEN,
         }
+        self.clock.write_bytes(bytes(8))
         self.environment = os.environ | {"LD_PRELOAD": str(library), "SIMULATED_CLOCK": str(self.clock)}
         self.settings = Settings.load()
         self.sources = load_sources(self.settings)
@@ -100,15 +101,12 @@ class World:
         self.now = now
         ahead = int(now.timestamp() - time.time())
         assert ahead > 0, "the clock may only go ahead of the real one"
-        self.clock.write_bytes(struct.pack("q", ahead)) if not self.clock.exists() else self._move(ahead)
+        with self.clock.open("r+b") as file:  # in place: the processes have it mapped
+            file.write(struct.pack("q", ahead))
         for name, api in self.apis.items():
             first, last = self.down[name]
             api.as_of = now
             api.outages = [(self.begin - DAY, now + DAY)] if first <= now < last else []
-
-    def _move(self, ahead: int) -> None:
-        with self.clock.open("r+b") as file:  # in place: the processes have it mapped
-            file.write(struct.pack("q", ahead))
 
     def start(self) -> None:
         """A code server and the daemon. (A code server of the daemon's own ends when its clock jumps.)"""

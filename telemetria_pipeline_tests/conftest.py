@@ -4,6 +4,7 @@ import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -80,8 +81,9 @@ class S3Server:
             return self._moto(environ, start)
 
 
-@pytest.fixture(scope="session")
-def _running() -> Iterator[S3Server]:
+@contextmanager
+def s3_server() -> Iterator[S3Server]:
+    """The server, while the block lasts."""
     app = S3Server()
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
     app.url = f"http://127.0.0.1:{server.server_port}"
@@ -91,6 +93,12 @@ def _running() -> Iterator[S3Server]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="session")
+def _running() -> Iterator[S3Server]:
+    with s3_server() as app:
+        yield app
 
 
 @pytest.fixture

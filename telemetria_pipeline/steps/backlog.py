@@ -85,7 +85,7 @@ def _owed(hour: Hour, place: int, state: str, manifest: HourManifest | None) -> 
     if manifest is None:
         return Owed(hour.key, place)
     if failure := manifest.failure:
-        return Owed(hour.key, place, failure.attempts, failure.at, failure.permanent)
+        return Owed.after(failure, hour.key, place)
     if left := manifest.unpublished:  # killed before its tables were written, or these were refused
         return Owed(hour.key, place, len(left), left[-1].captured_at)
     captured_at = manifest.current.captured_at if manifest.current and state == "open" else None

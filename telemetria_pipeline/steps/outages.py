@@ -74,11 +74,7 @@ def source_states(
 def given_up(lake: Lake, hours: Iterable[Hour]) -> dict[str, str]:
     """Those of the hours that nothing asks for any more before a person does, each with its last error."""
     failures = {hour.key: m.failure for hour in hours if (m := last_known(lake, hour)) and m.failure}
-    return {
-        key: one.error
-        for key, one in failures.items()
-        if Owed(key, 0, one.attempts, one.at, one.permanent).given_up
-    }
+    return {key: failure.error for key, failure in failures.items() if Owed.after(failure).given_up}
 
 
 def _is_published(index: DayIndex, hour: Hour) -> bool:

@@ -14,7 +14,7 @@ import time
 import traceback
 from pathlib import Path
 
-from telemetria_pipeline_tests.faults.servers import s3_server
+from telemetria_pipeline_tests.faults.servers import s3_with_bucket
 from telemetria_pipeline_tests.faults.table import FAULTS, Try
 
 
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--fault", help="only this one")
     options = parser.parse_args()
     lost = 0
-    with s3_server() as s3:
+    with s3_with_bucket() as s3:
         print(f"{'where':<8} {'fault':<26} {'survived / tried':>17} {'longest':>9}")
         for where, faults in FAULTS.items():
             for fault in (f for f in faults if options.fault in (None, f.__name__)):

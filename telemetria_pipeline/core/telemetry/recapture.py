@@ -7,6 +7,9 @@ that fail for good never stand in the way of the others.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Self
+
+from telemetria_pipeline.contracts.raw import Failure
 
 MOST_HOURS = 48  # of a run: what a weekend left is one run, and a killed one is soon repeated
 MOST_TRIES = 40  # failed runs; with the pauses between them some nine days
@@ -32,6 +35,11 @@ class Owed:
     failed_at: datetime | None = None
     refused: bool = False
     captured_at: datetime | None = None
+
+    @classmethod
+    def after(cls, failure: Failure, key: str = "", place: int = 0) -> Self:
+        """An hour whose last runs failed."""
+        return cls(key, place, failure.attempts, failure.at, failure.permanent)
 
     @property
     def given_up(self) -> bool:

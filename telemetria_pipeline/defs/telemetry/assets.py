@@ -173,7 +173,7 @@ def _when_again(failure: Failure | None) -> str:
     """When the hour will be asked for once more, for people."""
     if failure is None:
         return "by the next recapture"
-    owed = Owed("", 0, failure.attempts, failure.at, failure.permanent)
+    owed = Owed.after(failure)
     if owed.given_up:
         return f"given up after {failure.attempts} runs that failed: materialise the hour to begin anew"
     return f"from {owed.due_at(None):%Y-%m-%d %H:%M} UTC on, or soon after the carrier has answered"
