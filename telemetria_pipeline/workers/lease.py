@@ -25,9 +25,16 @@ _UNWANTED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.Dag
 # Shares of the silence: how often the lease is renewed, and when a worker that could not is gone.
 _EVERY, _GONE = 1 / 9, 8 / 9
 
+PAUSE_S = 5
+"""How long at least a run is kept that cannot be begun here: the same worker may be given it again."""
+
 _STDERR = 2  # the descriptor: what Celery and Dagster put in place of `sys.stderr` has none
 
 _log = logging.getLogger(__name__)
+
+
+class NotTakenError(Exception):
+    """This worker cannot ask the database whether it may begin the run: another one shall."""
 
 
 class Heard(NamedTuple):
@@ -53,11 +60,17 @@ def lease(run_id: str, silence_s: float) -> Iterator[bool]:
 
     A run that the broker hands out again waits until its first worker's lease has ended, and is taken only if
     that one died before it began. Where a run is canceled or failed from outside, its block is interrupted.
+    Raises `NotTakenError`, not sooner than after `PAUSE_S`, where the database cannot be asked whose it is.
     """
-    with dg.DagsterInstance.get() as instance:
-        ours = _may_begin(instance, run_id, silence_s)
-        if ours:
-            _renew(instance, run_id, silence_s)
+    began = time.monotonic()
+    try:
+        with dg.DagsterInstance.get() as instance:
+            ours = _may_begin(instance, run_id, silence_s)
+            if ours:
+                _renew(instance, run_id, silence_s)
+    except Exception as error:
+        time.sleep(max(began + PAUSE_S - time.monotonic(), 0))
+        raise NotTakenError(f"run {run_id}: no lease can be had here: {type(error).__name__}") from None
     if not ours:
         yield False
         return

@@ -10,7 +10,6 @@ import argparse
 import os
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,10 +18,8 @@ from itertools import cycle
 from pathlib import Path
 
 import boto3
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
 
-from telemetria_pipeline_tests.conftest import REGION, SECRET, _Quiet
+from telemetria_pipeline_tests.conftest import REGION, SECRET, s3_server
 from telemetria_pipeline_tests.workers import faults
 from telemetria_pipeline_tests.workers.production import (
     BROKERS,
@@ -33,30 +30,29 @@ from telemetria_pipeline_tests.workers.production import (
 )
 
 SCENARIOS = {fault.__name__: partial(faults.strike, fault=fault) for fault in (*faults.FATAL, *faults.LIVING)}
-SCENARIOS["launched_without_broker"] = faults.launched_without_broker
+SCENARIOS |= {
+    fault.__name__: fault
+    for fault in (faults.launched_without_broker, faults.handed_back, faults.launched_without_code)
+}
 _WINDOWS = cycle(hours_of(day, 5, 22) for day in range(2, 12))
 
 
 @contextmanager
 def _logs_bucket() -> Iterator[dict[str, str]]:
-    server = make_server(
-        "127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True, request_handler=_Quiet
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    env = {
-        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.server_port}",
-        "AWS_ACCESS_KEY_ID": "AKIDTESTE",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_REGION": REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "DAGSTER_LOGS_BUCKET": "logs",
-    }
-    os.environ.update(env)
-    boto3.client("s3", region_name=REGION).create_bucket(
-        Bucket="logs", CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
-    yield env
-    server.shutdown()
+    with s3_server() as server:
+        env = {
+            "AWS_ENDPOINT_URL_S3": server.url,
+            "AWS_ACCESS_KEY_ID": "AKIDTESTE",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "DAGSTER_LOGS_BUCKET": "logs",
+        }
+        os.environ.update(env)
+        boto3.client("s3", region_name=REGION).create_bucket(
+            Bucket="logs", CreateBucketConfiguration={"LocationConstraint": REGION}
+        )
+        yield env
 
 
 def _seconds(values: list[float]) -> str:
@@ -77,6 +73,29 @@ def _rounds(production: Production, carrier: Witness, name: str, rounds: int) ->
     return survived
 
 
+def _tried(broker: str, s3: dict[str, str], options: argparse.Namespace) -> int:
+    """Try every fault on one broker, and say so line by line; how many rounds did not survive."""
+    lost = 0
+    folder = Path(tempfile.mkdtemp(prefix="telemetria-production-"))
+    with Witness(1) as carrier:
+        production = Production(folder, broker, s3, options.silence, slots=2)
+        try:
+            production.sources(alfa=carrier)
+            production.worker("one")
+            production.worker("two")
+            production.begin()
+            for name in options.fault or SCENARIOS:
+                survived = _rounds(production, carrier, name, options.rounds)
+                lost += options.rounds - len(survived)
+                counted = f"{len(survived)}/{options.rounds}"
+                found = _seconds([s.found_s for s in survived if s.found_s is not None])
+                done = _seconds([s.done_s for s in survived])
+                print(f"{broker:<9} {name:<24} {counted:>8}   {found:<17} {done}", flush=True)
+        finally:
+            production.close()
+    return lost
+
+
 def main() -> int:
     """Try what the arguments say; the exit code is 1 where something did not survive."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -90,24 +109,9 @@ def main() -> int:
     lost = 0
     print(f"silence {options.silence:g} s; seconds are from the fault on\n")
     print(f"{'broker':<9} {'fault':<24} {'survived':>8}   {'found dead after':<17} hours done after")
-    for broker in options.broker or BROKERS:
-        folder = Path(tempfile.mkdtemp(prefix="telemetria-production-"))
-        with _logs_bucket() as s3, Witness(1) as carrier:
-            production = Production(folder, broker, s3, options.silence, slots=2)
-            try:
-                production.sources(alfa=carrier)
-                production.worker("one")
-                production.worker("two")
-                production.begin()
-                for name in options.fault or SCENARIOS:
-                    survived = _rounds(production, carrier, name, options.rounds)
-                    lost += options.rounds - len(survived)
-                    counted = f"{len(survived)}/{options.rounds}"
-                    found = _seconds([s.found_s for s in survived if s.found_s is not None])
-                    done = _seconds([s.done_s for s in survived])
-                    print(f"{broker:<9} {name:<24} {counted:>8}   {found:<17} {done}", flush=True)
-            finally:
-                production.close()
+    with _logs_bucket() as s3:
+        for broker in options.broker or BROKERS:
+            lost += _tried(broker, s3, options)
     return 1 if lost else 0
 
 

@@ -10,12 +10,13 @@ from dagster._core.launcher import LaunchRunContext
 
 from telemetria_pipeline.contracts.telemetry import TRIPS
 from telemetria_pipeline.steps.hours import read_manifest
-from telemetria_pipeline.workers.lease import last_heard
+from telemetria_pipeline.workers.lease import PAUSE_S, last_heard
 from telemetria_pipeline_tests.one_source import hour_of
 from telemetria_pipeline_tests.workers.production import ENDED, Production, Witness, waited_for
 
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 SLOWLY_S = 0.7
+AWAY_S = 130
 
 
 class Struck(NamedTuple):
@@ -201,7 +202,7 @@ def launched_without_broker(
     asked_before = len(carrier.asked)
     production.broker.cut()
     run_id = production.launch(source, hours)
-    time.sleep(8)
+    time.sleep(AWAY_S)
     assert instance.get_run_by_id(run_id).status not in ENDED
     struck = time.monotonic()
     production.broker.mend()
@@ -210,3 +211,47 @@ def launched_without_broker(
     assert_whole(production, carrier, source, hours)
     assert carrier.runs(asked_before).count(run_id[:8]) == 1
     return Survived(None, done_s)
+
+
+def handed_back(
+    production: Production, instance: dg.DagsterInstance, carrier: Witness, source: str, hours: list[str]
+) -> Survived:
+    """A run that a worker takes which reaches the broker, and not the database, is begun by another one."""
+    carrier.delay_seconds = 0
+    asked_before = len(carrier.asked)
+    cut_off, other = "one", "two"
+    production.takes_runs(other, False)
+    production.lines[cut_off].cut()
+    run_id = production.launch(source, hours)
+    waited_for(lambda: f"[{run_id}] received" in production.said(cut_off), f"run {run_id} at {cut_off}")
+    struck = time.monotonic()
+    production.takes_runs(other, True)
+    waited_for(lambda: (run := _ended(instance, run_id)) and run.status == SUCCESS, f"run {run_id}")
+    done_s = time.monotonic() - struck
+    production.lines[cut_off].mend()
+    process = psutil.Process(production.worker_process(instance, run_id))
+    assert process.ppid() == production.processes[other].pid
+    times = production.said(cut_off).count(f"requeue=True: run {run_id}: no lease")
+    assert 1 <= times <= done_s / PAUSE_S, f"handed back {times} times in {done_s:.1f} s"
+    assert_whole(production, carrier, source, hours)
+    assert carrier.runs(asked_before).count(run_id[:8]) == 1
+    return Survived(None, done_s)
+
+
+def launched_without_code(
+    production: Production, instance: dg.DagsterInstance, carrier: Witness, source: str, hours: list[str]
+) -> Survived:
+    """Runs that wait in the queue while nobody can load the definitions from the code server are done."""
+    carrier.delay_seconds = 0
+    production.stop("daemon")
+    runs = [production.launch(source, [hour]) for hour in hours[:6]]
+    production.stop("code")
+    production.start_again("daemon")
+    struck = time.monotonic()
+    time.sleep(AWAY_S)
+    production.start_again("code")
+    waited_for(lambda: all(_ended(instance, run_id) for run_id in runs), f"runs {runs}")
+    done_s = max(instance.get_run_record_by_id(run_id).end_time for run_id in runs)
+    assert {instance.get_run_by_id(run_id).status for run_id in runs} == {SUCCESS}
+    assert_whole(production, carrier, source, hours[:6])
+    return Survived(None, done_s - (time.time() - (time.monotonic() - struck)))

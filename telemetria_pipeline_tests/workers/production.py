@@ -187,7 +187,7 @@ class Production:
 
     def _write_instance(self, slots: int) -> None:
         instance = yaml.safe_load((DEPLOY / "dagster.yaml").read_text(encoding="utf-8"))
-        instance["run_monitoring"] |= {"poll_interval_seconds": 1, "start_timeout_seconds": 40}
+        instance["run_monitoring"] |= {"poll_interval_seconds": 1, "start_timeout_seconds": 60}
         instance["run_queue"]["user_code_failure_retry_delay"] = 2
         instance["concurrency"]["runs"] |= {"max_concurrent_runs": slots}
         (self.home / "dagster.yaml").write_text(yaml.safe_dump(instance), encoding="utf-8")
@@ -252,12 +252,32 @@ class Production:
                 if process.poll() is not None:
                     self._again[name]()
 
-    def kill(self, name: str, number: int = signal.SIGKILL) -> None:
-        """Signal one process, wait for its end, and start it again."""
+    def kill(self, name: str) -> None:
+        """Kill -9 one process, and start it again."""
+        self.stop(name)
+        self.start_again(name)
+
+    def stop(self, name: str) -> None:
+        """Kill -9 one process, which stays dead."""
         process = self.processes.pop(name)
-        process.send_signal(number)
+        process.kill()
         process.wait()
+
+    def start_again(self, name: str) -> None:
+        """Start what was stopped, as it was started before."""
         self._again[name]()
+
+    def takes_runs(self, worker: str, takes: bool) -> None:
+        """Whether a worker takes runs from the queue; those that it has stay with it."""
+        with self.instance() as instance:
+            control = instance.run_launcher.celery.control
+            order = control.add_consumer if takes else control.cancel_consumer
+            answer = order(self._unique, destination=[f"celery@{worker}"], reply=True, timeout=20)
+        assert len(answer) == 1, f"{worker}: {answer}"
+
+    def said(self, name: str) -> str:
+        """What a process has printed."""
+        return (self.folder / f"{name}.log").read_text(encoding="utf-8")
 
     def _location_loaded(self) -> bool:
         with suppress(requests.RequestException, KeyError, TypeError):

@@ -88,6 +88,13 @@ def test_a_worker_that_is_killed_is_found_and_its_hours_are_finished(production,
     assert took.found_s < SILENCE_S + 15
 
 
+def test_a_run_is_handed_back_by_a_worker_without_the_database_and_begun_by_another(
+    production, instance, carriers
+):
+    hours = hours_of(11, 6, 7)
+    faults.handed_back(production, instance, carriers["alfa"], "alfa", hours)
+
+
 def test_a_run_that_is_terminated_stops_at_once_and_is_not_tried_again(production, instance, carriers):
     hours, beta = hours_of(9, 6, 11), carriers["beta"]
     beta.delay_seconds = 1
