@@ -221,11 +221,13 @@ def handed_back(
     asked_before = len(carrier.asked)
     cut_off, other = "one", "two"
     production.takes_runs(other, False)
-    production.lines[cut_off].cut()
-    run_id = production.launch(source, hours)
-    waited_for(lambda: f"[{run_id}] received" in production.said(cut_off), f"run {run_id} at {cut_off}")
-    struck = time.monotonic()
-    production.takes_runs(other, True)
+    try:
+        production.lines[cut_off].cut()
+        run_id = production.launch(source, hours)
+        waited_for(lambda: f"[{run_id}] received" in production.said(cut_off), f"run {run_id} at {cut_off}")
+        struck = time.monotonic()
+    finally:
+        production.takes_runs(other, True)
     waited_for(lambda: (run := _ended(instance, run_id)) and run.status == SUCCESS, f"run {run_id}")
     done_s = time.monotonic() - struck
     production.lines[cut_off].mend()

@@ -62,13 +62,13 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def waited_for(look: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
-    deadline = time.monotonic() + patience_s
+def waited_for(look: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         if found := look():
             return found
         time.sleep(0.1)
-    raise TimeoutError(f"{what}: not after {patience_s:g} s")
+    raise TimeoutError(f"{what}: not after {PATIENCE_S:g} s")
 
 
 class Witness(Simulator):
@@ -266,6 +266,13 @@ class Production:
     def start_again(self, name: str) -> None:
         """Start what was stopped, as it was started before."""
         self._again[name]()
+
+    def mend(self) -> None:
+        """All that was cut or stopped is there again."""
+        self.broker.mend()
+        self.mend_database()
+        for name in self._again.keys() - self.processes.keys():
+            self.start_again(name)
 
     def takes_runs(self, worker: str, takes: bool) -> None:
         """Whether a worker takes runs from the queue; those that it has stay with it."""
