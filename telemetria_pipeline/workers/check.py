@@ -17,6 +17,7 @@ from telemetria_pipeline.storage.object_store import ObjectStore
 _PATIENCE_S = 5
 _ROLL_CALL_S = 2
 _CLOCKS_APART_S = 5
+_DAEMON_SILENT_S = 120  # it says that it lives twice a minute
 _PROBE = "deploy-check"
 _TABLES = {"event_logs": "event log", "runs": "runs", "job_ticks": "ticks"}
 
@@ -39,6 +40,7 @@ def deploy_check(settings: Settings) -> Iterator[Finding]:
         return
     with dg.DagsterInstance.get() as instance:
         yield _asked("database", lambda: _database(instance))
+        yield _asked("daemon", lambda: _daemon(instance))
         yield _asked("logs", lambda: _logs(instance))
         yield (loaded := _asked("launcher", lambda: _launcher(instance)))
         app = getattr(instance.run_launcher, "celery", None) if loaded.well else None
@@ -115,6 +117,17 @@ def _database(instance: dg.DagsterInstance) -> str:
         f"{what} {size / 1e6:.0f} MB" for what, size in zip(_TABLES.values(), parts, strict=True)
     )
     return f"PostgreSQL, {whole / 1e6:.0f} MB: {said}; clocks {apart:.1f} s apart"
+
+
+def _daemon(instance: dg.DagsterInstance) -> str:
+    said = [s.last_heartbeat for s in instance.get_daemon_statuses().values() if s.required]
+    oldest = min(heard.timestamp if heard else 0 for heard in said)
+    if (silent_s := time.time() - oldest) > _DAEMON_SILENT_S:
+        raise _Amiss(
+            "it was not heard for two minutes, or never: start telemetria-daemon on one machine; "
+            "its log says why it ended"
+        )
+    return f"heard {silent_s:.0f} s ago"
 
 
 def _logs(instance: dg.DagsterInstance) -> str:

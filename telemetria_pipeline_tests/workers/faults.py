@@ -120,7 +120,7 @@ FATAL = (worker_killed, worker_killed_early, process_killed, worker_frozen, work
 class Survived(NamedTuple):
     """What it took, in seconds from the fault."""
 
-    found_s: float | None  # until the run was failed; None where it lived
+    found_s: float | None  # until the run was failed, or another worker had it; None where it lived
     done_s: float
 
 
@@ -228,16 +228,18 @@ def handed_back(
         struck = time.monotonic()
     finally:
         production.takes_runs(other, True)
+    waited_for(lambda: last_heard(instance, run_id), f"a worker for run {run_id}")
+    begun_s = time.monotonic() - struck
     waited_for(lambda: (run := _ended(instance, run_id)) and run.status == SUCCESS, f"run {run_id}")
     done_s = time.monotonic() - struck
     production.lines[cut_off].mend()
     process = psutil.Process(production.worker_process(instance, run_id))
     assert process.ppid() == production.processes[other].pid
     times = production.said(cut_off).count(f"requeue=True: run {run_id}: no lease")
-    assert 1 <= times <= done_s / PAUSE_S, f"handed back {times} times in {done_s:.1f} s"
+    assert 1 <= times <= begun_s / PAUSE_S, f"handed back {times} times in {begun_s:.1f} s"
     assert_whole(production, carrier, source, hours)
     assert carrier.runs(asked_before).count(run_id[:8]) == 1
-    return Survived(None, done_s)
+    return Survived(begun_s, done_s)
 
 
 def launched_without_code(

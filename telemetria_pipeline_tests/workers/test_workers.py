@@ -146,7 +146,8 @@ def checked(**env: str) -> tuple[int, dict[str, str]]:
 def test_the_deploy_check_touches_every_part(production, instance):
     code, said = checked()
     assert code == 0, said
-    parts = ["lake", "inbox", "sources", "instance", "database", "logs", "launcher", "broker", "workers"]
+    before = ["lake", "inbox", "sources", "instance", "database", "daemon"]
+    parts = [*before, "logs", "launcher", "broker", "workers"]
     assert list(said) == [f"ok    {part}" for part in parts]
     sizes = r"event log \d+ MB, runs \d+ MB, ticks \d+ MB; clocks \d\.\d s apart"
     assert re.search(sizes, said["ok    database"])
@@ -181,6 +182,13 @@ def test_the_deploy_check_says_what_to_do(production, instance, wrong, advice):
     assert failed.keys() == advice.keys()
     assert [part for part in advice if advice[part] not in failed[part]] == [], failed
     assert "secret" not in str(said)
+
+
+def test_a_daemon_that_nobody_heard_is_found(production, instance, tmp_path):
+    (tmp_path / "dagster.yaml").write_text("run_monitoring: {enabled: true}")  # a database of its own
+    code, said = checked(DAGSTER_HOME=str(tmp_path))
+    assert code == 1
+    assert "start telemetria-daemon" in said["FAIL  daemon"]
 
 
 def test_a_misspelt_launcher_is_found_before_a_run_needs_it(production, instance, tmp_path):
