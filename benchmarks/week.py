@@ -321,8 +321,8 @@ def main() -> None:
     try:
         play(world, options)
         until = world.now - timedelta(minutes=MINUTE)
-        for _ in range(40):  # what rests or waits has its time, and nobody's hand
-            world.set(world.now + timedelta(minutes=20))
+        for _ in range(60):  # what comes late or waits has its time, two nights and a day, and nobody's hand
+            world.set(world.now + HOUR)
             time.sleep(8)
             world.wait(lambda: not world.busy())
             if not (problems := differences(world, until)):
