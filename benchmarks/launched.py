@@ -1,6 +1,7 @@
-"""What an hourly run costs over an empty one, both as the daemon launches them: a process each.
+"""What runs cost as the daemon launches them, a process each: an hour over an empty one, and a boletim.
 
-`dagster dev` runs with two code locations, ours and `nothing.py`; runs of both are queued in turn.
+`dagster dev` runs with two code locations, ours and `nothing.py`; runs of both are queued in turn. Then
+boletins land in the inbox, one after another.
 """
 
 import shutil
@@ -18,19 +19,22 @@ from statistics import median
 
 import psutil
 import yaml
+from boletins import trips, write_csv
 from measure import ENVIRON, HERE, expect, rows_in, serving
 from server import TOKEN, rows_of_hour
 
-AIM_OVERHEAD = 1.3
+AIM_OVERHEAD, AIM_BOLETIM_S = 1.3, 12.0
 START = datetime(2026, 3, 10, 3, tzinfo=UTC)  # 00:00 in São Paulo
 _PATIENCE_S = 180
+_BOLETIM_ROWS = 20
 
 
 @dataclass(frozen=True)
 class Launched:
     """Median seconds of a run from its launch to its end, and of them those after its start.
 
-    `ours` has an hour of `rows` trips, `empty` does nothing.
+    `ours` has an hour of `rows` trips, `empty` does nothing. `boletim_s` is from a file's
+    landing to its answer.
     """
 
     rows: int
@@ -38,6 +42,7 @@ class Launched:
     ours_work_s: float
     empty_s: float
     empty_work_s: float
+    boletim_s: float
 
     @property
     def overhead(self) -> float:
@@ -46,7 +51,7 @@ class Launched:
 
 
 def launched(folder: Path, rows_a_day: int, repeats: int) -> Launched:
-    """Launch `repeats` runs of each; raises where an hour is not there."""
+    """Launch `repeats` runs of each, and as many boletins; raises where an hour or an answer is not there."""
     from dagster_graphql import DagsterGraphQLClient
 
     with serving(rows_a_day) as url, _dagster(folder, url) as port:
@@ -57,12 +62,25 @@ def launched(folder: Path, rows_a_day: int, repeats: int) -> Launched:
                 tags = {"dagster/partition": f"{START:%Y-%m-%d}-{hour:02}:00"}
                 run = client.submit_job_execution(job, repository_location_name=place, tags=tags)
                 found[place].append(_times(folder / "home", run))
+        boletins = [_boletim(folder / "inbox", number) for number in range(repeats)]
     served = [rows_of_hour(rows_a_day, START.hour + hour) for hour in range(repeats + 1)]
     written = rows_in(folder / f"lake/telemetry_trips/fonte=main/data={START:%Y-%m-%d}")
     expect("objects and rows of launched runs", written, (repeats + 1, sum(served)))
     # The first of each finds nothing in the page cache.
     middles = [median(took[i] for took in found[place][1:]) for place in ("ours", "nothing") for i in (0, 1)]
-    return Launched(sum(served[1:]) // repeats, *middles)
+    return Launched(sum(served[1:]) // repeats, *middles, median(boletins))
+
+
+def _boletim(inbox: Path, number: int) -> float:
+    """Seconds from a boletim's landing to its answer."""
+    inbox.mkdir(exist_ok=True)
+    name, began = f"garagem-{number}", time.monotonic()
+    write_csv(inbox / f"{name}.csv", trips(_BOLETIM_ROWS, first=_BOLETIM_ROWS * number))
+    while not list((inbox / "archive/accepted").glob(f"{name}*_resposta.json")):
+        if time.monotonic() - began > _PATIENCE_S:
+            raise RuntimeError(f"{name} has no answer after {_PATIENCE_S} s")
+        time.sleep(0.1)
+    return time.monotonic() - began
 
 
 def _times(home: Path, run_id: str) -> tuple[float, float]:
@@ -141,9 +159,14 @@ def print_launched(found: Launched) -> None:
         f"\n  an hour of {found.rows:6,} trips, as scheduled    {found.ours_s:10.2f}{found.ours_work_s:10.2f}"
         f"\n  an hour of an asset that does nothing      {found.empty_s:10.2f}{found.empty_work_s:10.2f}"
         f"\n  ratio                                      {found.overhead:10.2f}"
+        f"\nA boletim of {_BOLETIM_ROWS} rows from its landing to its answer, with the sensor on"
+        f" {found.boletim_s:.1f} s"
     )
 
 
 def launched_aims(found: Launched) -> list[tuple[str, float, float, bool]]:
     """What is aimed at: what, the figure, the aim, and whether the aim is a maximum."""
-    return [("hourly run / empty run", found.overhead, AIM_OVERHEAD, True)]
+    return [
+        ("hourly run / empty run", found.overhead, AIM_OVERHEAD, True),
+        ("seconds from a boletim's landing to its answer", found.boletim_s, AIM_BOLETIM_S, True),
+    ]
