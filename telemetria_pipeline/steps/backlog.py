@@ -2,6 +2,8 @@
 
 The index of days says which hours were published, a small object a day; manifests are read only of the hours
 that it does not settle, and of the last two days, where a run may have died between a capture and its tables.
+An hour whose manifest calls it published and that the index does not know is missing: the audit goes by the
+index, and the hour's next run writes its entry again.
 """
 
 from collections.abc import Mapping
@@ -45,7 +47,10 @@ def backlog(lake: Lake, source: Source, calendar: Calendar, now: datetime, back:
     published = hours_of_source(lake, source.name, hours[0].day, hours[-1].day)
     asked = [h for h in hours if h.end > now - _LOOKED_AT or not _settled(published.get(h.key), now)]
     known = all_known(lake, asked)
-    states = {h.key: known[h.key].standing(now) if h.key in known else "missing" for h in asked}
+    states = {
+        h.key: known[h.key].standing(now) if h.key in known and h.key in published else "missing"
+        for h in asked
+    }
     states = {key: state for key, state in states.items() if state in _UNSETTLED}
     # On its first day the pipeline began with some hour.
     first = hours[0].key if began < hours[0].start else min([*known, *published], default=hours[0].key)
