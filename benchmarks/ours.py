@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--start", type=datetime.fromisoformat, required=True)
     parser.add_argument("--hours", type=int, required=True)
     parser.add_argument("--hours-a-run", type=int)
+    parser.add_argument("--source", default="main", help="another: one of OUT/sources.yaml")
     args = parser.parse_args()
     os.environ |= {
         "TELEMETRIA_LAKE": f"file:{(args.out / 'lake').resolve()}",
@@ -34,7 +35,10 @@ def main() -> None:
         "TELEMETRIA_API_PROFILE": "simulator",
         "TELEMETRIA_TIMEZONE": "America/Sao_Paulo",
         "TELEMETRIA_START": "2025-01-01",
+        "BENCH_TOKEN": TOKEN,
     }
+    if args.source != "main":
+        os.environ["TELEMETRIA_SOURCES"] = str((args.out / "sources.yaml").resolve())
     # The definitions read the settings when they are loaded.
     import dagster as dg
     from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
@@ -47,7 +51,7 @@ def main() -> None:
     shutil.copy(Path(__file__).parents[1] / "dagster.yaml", home)
     start = args.start.astimezone(UTC)
     keys = HOURLY.get_partition_keys_in_time_window(dg.TimeWindow(start, start + timedelta(hours=args.hours)))
-    job = build_definitions().resolve_job_def("telemetry_job_main")
+    job = build_definitions().resolve_job_def(f"telemetry_job_{args.source}")
     with dg.DagsterInstance.from_config(str(home.resolve())) as instance:
         began = time.perf_counter()  # a new instance makes its database once, not once a run
         step = args.hours_a_run or len(keys)

@@ -28,6 +28,7 @@ from boletins import Boletins, aims, boletins, print_boletins
 from inbox import FULL as FULL_INBOX
 from inbox import SMALL as SMALL_INBOX
 from inbox import Inbox, inbox, inbox_aims, print_inbox
+from launched import Launched, launched, launched_aims, print_launched
 from measure import Timing, best, expect, rows_in, serving, timed
 from server import PAGE_ROWS, rows_of_hour
 from year import Year, year
@@ -47,10 +48,12 @@ class Size:
     repeats: int
     year_hours: int
     year_sample: int
+    launches: int
 
 
-FULL = Size(rows_a_day=500_000, hours=24, repeats=2, year_hours=8760, year_sample=10)
-SMALL = Size(rows_a_day=20_000, hours=2, repeats=1, year_hours=12, year_sample=1)
+FULL = Size(rows_a_day=500_000, hours=24, repeats=2, year_hours=8760, year_sample=10, launches=5)
+SMALL = Size(rows_a_day=20_000, hours=2, repeats=1, year_hours=12, year_sample=1, launches=1)
+LAUNCHED_ROWS_A_DAY = 20_000  # some 800 an hour, as one carrier has them
 
 
 def contest(url: str, folder: Path, name: str, size: Size, times: int = 1) -> Timing:
@@ -95,14 +98,16 @@ def main() -> None:
                 peaks[times] = contest(url, folder / f"ours-{times}x", "ours", size, times).peak_mb
             _print_memory(peaks)
         found = year(folder / "year", size.year_hours, size.year_sample)
+        runs = launched(folder / "launched", LAUNCHED_ROWS_A_DAY, size.launches)
         files = boletins(folder / "boletins", FULL_BOLETINS if size is FULL else SMALL_BOLETINS)
         waiting = inbox(folder / "inbox", FULL_INBOX if size is FULL else SMALL_INBOX)
         audited = audit(folder / "audit", *((SIZES,) if size is FULL else (SMALL_SIZES, 1)))
     _print_year(found)
+    print_launched(runs)
     print_boletins(files)
     print_inbox(waiting)
     print_audit(audited)
-    _print_aims(fastest, peaks, found, files, waiting, audited)
+    _print_aims(fastest, peaks, found, runs, files, waiting, audited)
     if size is SMALL:
         print("  (--small shows the shape of the table; its figures judge nothing)")
 
@@ -164,9 +169,11 @@ def _print_year(found: Year) -> None:
         f"\n{found.hours:,} hours with next to no data, ms an hour:"
         f"\n  in ranges, a process a range        {found.in_ranges_ms:8.1f}"
         f"   ({1e3 / found.in_ranges_ms:.1f} hours a second)"
+        f"\n  the same, two of two sources at once {found.two_at_once_ms:8.1f}"
         f"\n  a run an hour, a process a run      {found.run_an_hour_ms:8.1f}   {sample}"
         f"\n  a run an hour, in one warm process  {found.run_an_hour_warm_ms:8.1f}   {sample}"
         f"\n  ratio, process a run / in ranges    {found.run_an_hour_ms / found.in_ranges_ms:8.1f}"
+        f"\n  ratio, two at once / in ranges      {found.two_at_once_ms / found.in_ranges_ms:8.2f}"
     )
 
 
@@ -174,6 +181,7 @@ def _print_aims(
     fastest: dict[str, Timing],
     peaks: dict[int, float],
     found: Year,
+    runs: Launched,
     files: Boletins,
     waiting: Inbox,
     audited: Audit,
@@ -183,6 +191,7 @@ def _print_aims(
         ("ours / bare, all", fastest["ours"].seconds / fastest["bare"].seconds, AIM_BARE, True),
         ("memory at 4x / 1x the rows", peaks[4] / peaks[1], FLAT, True),
         ("ms an hour of a year in ranges", found.in_ranges_ms, AIM_HOUR_MS, True),
+        *launched_aims(runs),
         *aims(files),
         *inbox_aims(waiting),
         *audit_aims(audited),

@@ -4,9 +4,10 @@
 
 Two carriers with every fault of the simulator, trips that come late and are amended; each is down for some
 hours, and boletins land at all hours. Dagster's daemon runs beside a clock that jumps from hour to hour
-(clock.c, compiled with gcc); its scheduler looks once a minute, so that an hour takes about one. At hour 72
-everything is stopped, and started again 48 hours later: how long it takes until nothing is owed is printed.
-Now and then a run's process is killed. Ends with 1 where an hour, a boletim or a day is not right.
+(clock.c, compiled with gcc), and looks at it every second. Now and then a run's process is killed. At hour 72
+everything is stopped, and started again 48 hours later, with a clock that goes as it does: how long it takes
+until nothing is owed, and how fast the carriers were asked, is printed. Ends with 1 where an hour, a boletim
+or a day is not right.
 """
 
 import argparse
@@ -42,10 +43,12 @@ from telemetria_pipeline.steps.staleness import plan_days, read_states
 from telemetria_pipeline.storage.lake import Lake
 
 ROOT = Path(__file__).parents[1]
-TOKEN_VARIABLE, TOKEN = "WEEK_TOKEN", "week-token"
+TOKEN_VARIABLE, TOKEN = "WEEK_TOKEN", "token-that-nobody-may-see"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MINUTE = 50  # past the hour, when the clock stops: all schedules of the hour are due
 PATIENCE_S = 240
+GLANCE_MS = 1_000  # how often the daemon looks at the clock; else its scheduler does once a minute
+PACE = 5  # requests a second that a carrier allows
 CARRIERS = {"norte": "simulator", "sul": "motive"}
 DOWN = {"norte": (20, 31), "sul": (40, 43)}  # hours of the week in which they answer 503
 KILLS = 0.05  # of the hours have a run that is killed
@@ -71,7 +74,7 @@ class World:
         self.begin = datetime.combine(datetime.now(zone).date() + DAY, datetime.min.time(), tzinfo=zone)
         described = {
             name: {"url": self.apis[name].url, "profile": dialect, "secrets": {"token": TOKEN_VARIABLE},
-                   "start": self.begin.date()}
+                   "start": self.begin.date(), "pacing": {"requests_per_second": PACE}}
             for name, dialect in CARRIERS.items()
         }  # fmt: skip
         (folder / "sources.yaml").write_text(yaml.safe_dump(described), "utf-8")
@@ -85,9 +88,10 @@ class World:
             "TELEMETRIA_SOURCES": str(folder / "sources.yaml"),
             "TELEMETRIA_START": str(self.begin.date()),
             "TELEMETRIA_HOUR_RETRY_WAIT_S": "1",
+            "DAGSTER_DAEMON_HEARTBEAT_TOLERANCE": "1000000",  # a jump is no silence
             TOKEN_VARIABLE: TOKEN,
         }
-        self.clock.write_bytes(bytes(8))
+        self.clock.write_bytes(bytes(16))
         self.environment = os.environ | {"LD_PRELOAD": str(library), "SIMULATED_CLOCK": str(self.clock)}
         self.settings = Settings.load()
         self.sources = load_sources(self.settings)
@@ -96,13 +100,16 @@ class World:
         self.sent: dict[str, int] = {}
         self.down = {name: (self.begin + a * HOUR, self.begin + b * HOUR) for name, (a, b) in DOWN.items()}
 
-    def set(self, now: datetime) -> None:
-        """Let it be `now` in Dagster, and with the carriers; one that is down refuses every window."""
+    def set(self, now: datetime, glance_ms: int = GLANCE_MS) -> None:
+        """Let it be `now` in Dagster, and with the carriers; one that is down refuses every window.
+
+        The daemon's waits are cut to `glance_ms`; 0: not at all.
+        """
         self.now = now
         ahead = int(now.timestamp() - time.time())
         assert ahead > 0, "the clock may only go ahead of the real one"
         with self.clock.open("r+b") as file:  # in place: the processes have it mapped
-            file.write(struct.pack("q", ahead))
+            file.write(struct.pack("qq", ahead, glance_ms))
         for name, api in self.apis.items():
             first, last = self.down[name]
             api.as_of = now
@@ -119,14 +126,15 @@ class World:
         module = ["-m", "telemetria_pipeline.definitions"]
         self._begin("dagster", "api", "grpc", *module, "--host", "127.0.0.1", "--port", str(port))
         self.wait(lambda: _answers(port))
-        self._begin("dagster-daemon", "run", "-w", str(workspace))
+        self._begin("dagster-daemon", "run", "-w", str(workspace), SIMULATED_WAITS="1")
 
-    def _begin(self, program: str, *words: str) -> None:
+    def _begin(self, program: str, *words: str, **environment: str) -> None:
         command = [Path(sys.executable).parent / program, *words]
         with (self.folder / f"{program}.log").open("a") as log:
             process = subprocess.Popen(
-                command, env=self.environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
-            )
+                command, env=self.environment | environment, cwd=ROOT, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
         self.processes.append(psutil.Process(process.pid))
 
     def stop(self) -> None:
@@ -163,12 +171,16 @@ class World:
         found = (backlog(self.lake, s, self.settings.calendar, self.now, back) for s in self.sources.values())
         return sum(state == "missing" for each in found for state in each.states.values())
 
-    def wait(self, done: Callable[[], bool]) -> None:
+    def stale(self) -> int:
+        """Days whose audit is not of what the lake holds."""
+        return len(plan_days(self.lake, self.settings, self.now).due)
+
+    def wait(self, done: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
         """Until it is done, within reason."""
         began = time.monotonic()
         while not done():
-            if time.monotonic() - began > PATIENCE_S:
-                print(f"  {self.now:%d %H:%M}: not settled after {PATIENCE_S} s", flush=True)
+            if time.monotonic() - began > patience_s:
+                print(f"  {self.now:%d %H:%M}: not settled after {patience_s:.0f} s", flush=True)
                 break
             time.sleep(0.25)
 
@@ -208,6 +220,12 @@ def differences(world: World, until: datetime) -> list[str]:
     return found
 
 
+def told_the_token(folder: Path) -> list[str]:
+    """Files of lake, inbox, Dagster's home and logs that the token stands in."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return [f"the token stands in {file}" for file in files if TOKEN.encode() in file.read_bytes()]
+
+
 def hour_differences(world: World, api: Simulator, hour: Hour) -> list[str]:
     table = world.lake.read_table(TRIPS.name, hour.partition)
     if table is None:
@@ -233,6 +251,11 @@ def hour_differences(world: World, api: Simulator, hour: Hour) -> list[str]:
 def play(world: World, options: argparse.Namespace) -> None:
     """The week, hour by hour."""
     halt, length = options.halt
+    arrivals: dict[int, list[tuple[date, str]]] = {}  # each day's boletins, at any hour of the next
+    for day in range(options.hours // 24):
+        for source in world.sources:
+            hour = min((day + 1) * 24 + world.dice.randrange(24), options.hours)
+            arrivals.setdefault(hour, []).append((world.begin.date() + day * DAY, source))
     world.set(world.begin + timedelta(minutes=MINUTE))
     world.start()
     time.sleep(20)  # a schedule's first tick is the one after its daemon has started
@@ -241,29 +264,51 @@ def play(world: World, options: argparse.Namespace) -> None:
         if hour == halt:
             world.stop()
         world.set(world.begin + hour * HOUR + timedelta(minutes=MINUTE))
-        if hour > 24 and hour % 24 == 14:
-            for source in world.sources:
-                world.drop(world.now.astimezone(world.begin.tzinfo).date() - DAY, source)
+        for day, source in arrivals.get(hour, ()):
+            world.drop(day, source)
         if stopped:
             continue
         if hour == halt + length:
-            world.start()
+            cold_start(world, length)
+            continue
         if world.dice.random() < KILLS:
             world.wait(lambda: bool(world.busy()))
             world.kill_a_run()
         world.wait(lambda: world.asked(world.now - timedelta(minutes=MINUTE)) and not world.busy())
-        if hour == halt + length:
-            for _ in range(60):  # the clock goes on, or nobody's pause would end
-                if not world.owed() and not world.busy():
-                    break
-                world.set(world.now + timedelta(seconds=61))
-                time.sleep(6)
-            print(
-                f"cold start over {length} hours: nothing owed after {time.monotonic() - began:.0f} s",
-                flush=True,
-            )
         if hour % 12 == 0:
             print(f"hour {hour}: {world.owed()} hours owed, {time.monotonic() - began:.1f} s", flush=True)
+
+
+def cold_start(world: World, hours: int) -> None:
+    """Start everything, and say how long it takes until nothing of so many hours is owed."""
+    began, asked = time.monotonic(), {name: len(api.requests) for name, api in world.apis.items()}
+    counted: list[tuple[float, dict[str, int]]] = []
+    steps: dict[str, float] = {}
+
+    def settled() -> bool:
+        now = time.monotonic() - began
+        counted.append((now, {name: len(api.requests) - asked[name] for name, api in world.apis.items()}))
+        for step, done in (
+            ("the first request", any(counted[-1][1].values())),
+            ("no hour owed", not world.owed()),
+            ("no day to audit", "no hour owed" in steps and not world.busy() and not world.stale()),
+        ):
+            if done:
+                steps.setdefault(step, now)
+        return "no day to audit" in steps
+
+    world.set(world.now, glance_ms=0)
+    world.start()
+    world.wait(settled, patience_s=1800)
+    print(f"cold start over {hours} hours, seconds until: "
+          + ", ".join(f"{step} {at:.0f}" for step, at in steps.items()))  # fmt: skip
+    for name in world.apis:
+        fastest = max(
+            (later[name] - first[name]) / (then - at)
+            for at, first in counted for then, later in counted if 4 <= then - at <= 6
+        )  # fmt: skip
+        print(f"  {name}: {counted[-1][1][name]} requests, at most {fastest:.1f} a second (it allows {PACE})",
+              flush=True)  # fmt: skip
 
 
 def main() -> None:
@@ -282,8 +327,8 @@ def main() -> None:
     try:
         play(world, options)
         until = world.now - timedelta(minutes=MINUTE)
-        for _ in range(40):  # what rests or waits has its time, and nobody's hand
-            world.set(world.now + timedelta(minutes=20))
+        for _ in range(60):  # what comes late or waits has its time, two nights and a day, and nobody's hand
+            world.set(world.now + HOUR)
             time.sleep(8)
             world.wait(lambda: not world.busy())
             if not (problems := differences(world, until)):
@@ -293,6 +338,7 @@ def main() -> None:
         for api in world.apis.values():
             api.close()
         world.instance.dispose()
+    problems += told_the_token(folder)
     for problem in problems[:30]:
         print(problem)
     print(f"{options.hours} hours, {len(world.sent)} boletins: {len(problems)} differences, "

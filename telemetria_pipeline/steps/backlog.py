@@ -2,10 +2,11 @@
 
 The index of days says which hours were published, a small object a day; manifests are read only of the hours
 that it does not settle, and of the last two days, where a run may have died between a capture and its tables.
+An hour whose manifest calls it published and that the index does not know is missing: the audit goes by the
+index, and the hour's next run writes its entry again.
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,11 +15,10 @@ from telemetria_pipeline.carriers.sources import Source
 from telemetria_pipeline.contracts.raw import HourManifest
 from telemetria_pipeline.core.telemetry.recapture import Owed
 from telemetria_pipeline.steps.day_index import HourEntry, hours_of_source
-from telemetria_pipeline.steps.hours import RAW, expected_hours, last_known
+from telemetria_pipeline.steps.hours import RAW, all_known, expected_hours
 from telemetria_pipeline.storage.lake import Lake
 
 _LOOKED_AT = timedelta(hours=48)
-_READERS = 8  # S3 answers each in its own time
 _UNSETTLED = ("missing", "open")
 
 
@@ -46,10 +46,11 @@ def backlog(lake: Lake, source: Source, calendar: Calendar, now: datetime, back:
         return Backlog()
     published = hours_of_source(lake, source.name, hours[0].day, hours[-1].day)
     asked = [h for h in hours if h.end > now - _LOOKED_AT or not _settled(published.get(h.key), now)]
-    with ThreadPoolExecutor(_READERS) as readers:
-        manifests = readers.map(lambda hour: last_known(lake, hour), asked)
-        known = {h.key: m for h, m in zip(asked, manifests, strict=True) if m}
-    states = {h.key: known[h.key].standing(now) if h.key in known else "missing" for h in asked}
+    known = all_known(lake, asked)
+    states = {
+        h.key: known[h.key].standing(now) if h.key in known and h.key in published else "missing"
+        for h in asked
+    }
     states = {key: state for key, state in states.items() if state in _UNSETTLED}
     # On its first day the pipeline began with some hour.
     first = hours[0].key if began < hours[0].start else min([*known, *published], default=hours[0].key)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import pandas as pd
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.contracts.boletim import BOLETIM_TRIPS
@@ -101,6 +101,8 @@ _Entry = TypeVar("_Entry", bound=BaseModel)
 def record_hour(lake: Lake, hour: Hour, entry: HourEntry, heard: Iterable[str], only_new: str | None) -> None:
     """Say what the hour's tables hold, once they are written.
 
+    A damaged entry of the day is put aside, and with it what it said of other hours: they are owed then.
+
     Args:
         heard: the vehicles of its trips.
         only_new: the digest of the trips that stood before, if all of them still stand; else None.
@@ -117,7 +119,12 @@ def record_hour(lake: Lake, hour: Hour, entry: HourEntry, heard: Iterable[str], 
             return day.model_dump(mode="json")
         return None
 
-    lake.update_json(_hours_key(hour.day, hour.source), change)
+    key = _hours_key(hour.day, hour.source)
+    try:
+        lake.update_json(key, change)
+    except (ObjectDamaged, ValidationError):
+        lake.replace_damaged(key, SourceDay().model_dump(mode="json"))
+        lake.update_json(key, change)
 
 
 def hour_entry(lake: Lake, hour: Hour) -> HourEntry | None:
@@ -162,9 +169,12 @@ def _stored(lake: Lake, key: str) -> Any:
 
 
 def hours_of_source(lake: Lake, source: str, first: date, last: date) -> dict[str, HourEntry]:
-    """The published hours of a source on these days, by key. It costs what `DayIndex.read` costs of hours."""
+    """The published hours of a source on these days, by key; none of a day whose entry is damaged.
+
+    It costs what `DayIndex.read` costs of hours.
+    """
     index = DayIndex()
-    index._take(lake, HOURS, SourceDay, index.sources, first, last, source)
+    index._take(lake, HOURS, SourceDay, index.sources, first, last, source, forgiving=True)
     return {
         f"{day}-{name[:2]}:00{name[2:]}": entry
         for day, sources in index.sources.items()
@@ -206,16 +216,22 @@ class DayIndex:
         first: date,
         last: date,
         only: str = "",
+        forgiving: bool = False,
     ) -> None:
         end, named_so = f"{folder}/data={last + _DAY}", f"/fonte={only}.json" if only else ""
         found = lake.store.list(folder, after=f"{folder}/data={first}")
         listed = [i for i in found if i.key < end and i.key.endswith(named_so)]
 
         def read(info: ObjectInfo) -> _Entry | None:
-            return lake.read_model(info.key, model)  # None where it was deleted since it was listed
+            try:  # None where it was deleted since it was listed
+                return cached(lake, info, lambda: lake.read_model(info.key, model))
+            except ObjectDamaged:
+                if forgiving:
+                    return None
+                raise
 
         with ThreadPoolExecutor(_AT_ONCE) as readers:
-            entries = readers.map(lambda info: cached(lake, info, lambda: read(info)), listed)
+            entries = readers.map(read, listed)
             for info, entry in zip(listed, entries, strict=True):
                 named = _NAMED.fullmatch(info.key)
                 if not named:

@@ -1,6 +1,7 @@
 """What is known of an hour: its manifest beside the raw pages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,8 @@ from telemetria_pipeline.storage.object_store import StorageError
 RAW = "raw_telemetry"
 PROFILE, CAPTURE = "profile.json", "capture.json"
 """Beside a capture's pages: the profile that they were asked with, and what the manifest says of them."""
+
+_READERS = 8  # S3 answers each in its own time
 
 Sources = Mapping[str, Source]
 """All sources by name."""
@@ -66,3 +69,10 @@ def last_known(lake: Lake, hour: Hour) -> HourManifest | None:
         return read_manifest(lake, hour)
     except StorageError:
         return HourManifest(hour=hour.key)
+
+
+def all_known(lake: Lake, hours: Collection[Hour]) -> dict[str, HourManifest]:
+    """The manifests of those hours that were ever asked for, by key."""
+    with ThreadPoolExecutor(_READERS) as readers:
+        manifests = readers.map(lambda hour: last_known(lake, hour), hours)
+        return {hour.key: m for hour, m in zip(hours, manifests, strict=True) if m}

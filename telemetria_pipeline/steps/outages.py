@@ -1,7 +1,6 @@
 """Which sources are down, as the lake knows it: their newest hours, and the vehicles heard lately."""
 
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,13 +9,12 @@ from telemetria_pipeline.core.telemetry.outages import AskedHour, unanswered
 from telemetria_pipeline.core.telemetry.recapture import Owed
 from telemetria_pipeline.settings import Settings
 from telemetria_pipeline.steps.day_index import FLEET_NUMBER, DayIndex
-from telemetria_pipeline.steps.hours import Sources, expected_hours, last_known
+from telemetria_pipeline.steps.hours import Sources, all_known, expected_hours
 from telemetria_pipeline.storage.lake import Lake
 
 LOOK_BACK = timedelta(hours=48)
 _DUE = timedelta(minutes=45)  # after its end an hour was asked for, and answered
 _HEARD = timedelta(days=7)
-_READERS = 8  # S3 answers each in its own time
 
 
 @dataclass(frozen=True)
@@ -40,16 +38,13 @@ def source_states(
     index = DayIndex.read(lake, settings.calendar.day_of(now - _HEARD), today)
     for source in sources.values():
         hours = expected_hours(source, settings.calendar, now - LOOK_BACK, now - _DUE)
-        published = {hour.key for hour in hours if _is_published(index, hour)}
+        published = {hour.key for hour in hours if index.hour(hour)}
         problem = source.problem()
         well = not problem and source.name not in down
         if not hours or (well and hours[-1].key in published):
             yield SourceState(source.name, [])
             continue
-        with ThreadPoolExecutor(_READERS) as readers:
-            unknown = [hour for hour in hours if hour.key not in published]
-            manifests = readers.map(lambda hour: last_known(lake, hour), unknown)
-            known = {hour.key: m for hour, m in zip(unknown, manifests, strict=True) if m}
+        known = all_known(lake, [hour for hour in hours if hour.key not in published])
         failures = {key: m.failure for key, m in known.items() if m.failure}
         asked = [
             AskedHour(
@@ -73,13 +68,8 @@ def source_states(
 
 def given_up(lake: Lake, hours: Iterable[Hour]) -> dict[str, str]:
     """Those of the hours that nothing asks for any more before a person does, each with its last error."""
-    failures = {hour.key: m.failure for hour in hours if (m := last_known(lake, hour)) and m.failure}
+    failures = {key: m.failure for key, m in all_known(lake, list(hours)).items() if m.failure}
     return {key: failure.error for key, failure in failures.items() if Owed.after(failure).given_up}
-
-
-def _is_published(index: DayIndex, hour: Hour) -> bool:
-    day = index.sources.get(hour.day, {}).get(hour.source)
-    return day is not None and hour.name in day.hours
 
 
 def _plates(index: DayIndex, source: str) -> set[str]:

@@ -22,6 +22,7 @@ from telemetria_pipeline.contracts.telemetry import CHANGES, LEDGER, QUARANTINE,
 from telemetria_pipeline.defs.telemetry.assets import trips_key
 from telemetria_pipeline.steps import capture, publish
 from telemetria_pipeline.steps.capture import capture_hour, read_capture
+from telemetria_pipeline.steps.day_index import HOURS, hour_entry
 from telemetria_pipeline.steps.hours import CAPTURE, PROFILE, manifest_key, raw_folder, read_manifest
 from telemetria_pipeline.steps.hours_table import hours_table
 from telemetria_pipeline.steps.ingest import HourOutcome, ingest_hours
@@ -401,6 +402,17 @@ def test_a_damaged_manifest_is_made_again_of_what_its_captures_say(bench, damage
     assert mended_manifest(bench.lake, HOUR) == bench.manifest() == before
     (kept,) = [info.key for info in bench.lake.store.list(raw_folder(HOUR)) if "damaged" in info.key]
     assert bench.lake.store.get(kept) == damage
+
+
+@pytest.mark.parametrize("damage", [b"{", b'{"hours": 7}', None], ids=["torn", "foreign", "gone"])
+def test_the_entry_of_a_day_that_was_lost_is_written_again_by_the_next_run_that_finds_the_same(bench, damage):
+    bench.ingest(trip("a"))
+    before, [entry] = hour_entry(bench.lake, HOUR), [info.key for info in bench.lake.store.list(HOURS)]
+    bench.lake.store.put(entry, damage) if damage else bench.lake.store.delete(entry)
+    assert hour_entry(bench.lake, HOUR) is None
+    bench.ingest(trip("a"))
+    after = hour_entry(bench.lake, HOUR)
+    assert (after.digest, after.rows, after.state) == (before.digest, before.rows, before.state)
 
 
 def test_a_capture_that_only_confirmed_the_tables_does_so_in_a_mended_manifest_too(bench):

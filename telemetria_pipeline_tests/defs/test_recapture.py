@@ -16,7 +16,7 @@ from telemetria_pipeline.definitions import build_definitions
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.runs import FIRST_TAG, LAST_TAG
 from telemetria_pipeline.defs.telemetry.automation import RECAPTURE_TAG
-from telemetria_pipeline.steps.day_index import HourEntry, record_hour
+from telemetria_pipeline.steps.day_index import HOURS, HourEntry, record_hour
 from telemetria_pipeline.steps.hours import manifest_key
 from telemetria_pipeline_tests.one_source import CALENDAR, hour_of
 
@@ -268,3 +268,15 @@ def test_a_damaged_manifest_is_asked_for_again_and_holds_up_no_other_hour(house,
     assert house.asked() == only(1)
     house.add_run("SUCCESS", **{RECAPTURE_TAG: "newest"})
     assert house.asked() == [key(2), key(1)]
+
+
+@pytest.mark.parametrize("damage", [b"{", b'{"hours": 7}', None], ids=["torn", "foreign", "gone"])
+def test_hours_that_the_index_of_days_lost_are_asked_for_though_their_manifests_call_them_published(
+    house, damage
+):
+    house.keep(*(captured(ago, after_min=720) for ago in range(80)))
+    lost = hour_of(key(60)).day
+    entry = f"{HOURS}/data={lost}/fonte=main.json"
+    house.lake.store.put(entry, damage) if damage else house.lake.store.delete(entry)
+    asked = [hour_of(each).day for each in house.asked()]
+    assert asked == [lost, lost]
