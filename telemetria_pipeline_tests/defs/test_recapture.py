@@ -101,7 +101,7 @@ class House:
 def house(address, monkeypatch):
     monkeypatch.setenv("TELEMETRIA_API_URL", "https://c.example")
     monkeypatch.setenv("TELEMETRIA_API_TOKEN", "hush")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield House(f"{address}/lake", instance)
 
 
