@@ -6,6 +6,8 @@ UV_VERSION := 0.13.9
 UV := $(BIN)/uv pip
 # The certificates of the machine, so that uv works behind a company's proxy as pip does.
 export UV_SYSTEM_CERTS := true
+# What is compiled once is kept: the tests alone start some hundred processes that import Dagster.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install
 install: $(VENV)/installed
