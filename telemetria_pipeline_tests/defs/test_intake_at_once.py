@@ -31,6 +31,7 @@ from telemetria_pipeline.steps.intake import (
 from telemetria_pipeline.storage import Lake, ObjectNotFound, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trips
 from telemetria_pipeline_tests.processes import begun
+from telemetria_pipeline_tests.rounds import and_long
 from telemetria_pipeline_tests.storage.test_lock import quick
 
 OVER = "over"  # in the lake: nothing more is sent
@@ -205,7 +206,7 @@ def meeting_before(write_of: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "write_of", ["raw_boletins/contents", "boletim_trips/", "boletim_days/", "manifest.json"]
+    "write_of", and_long("raw_boletins/contents", "boletim_trips/", "boletim_days/", "manifest.json")
 )
 def test_two_who_meet_at_a_write(address: str, write_of: str, monkeypatch: pytest.MonkeyPatch):
     """Each has read what the other is about to change, if anything lets them."""
