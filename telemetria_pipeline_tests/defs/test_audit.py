@@ -357,12 +357,12 @@ def test_an_hour_that_comes_late_changes_exactly_its_day(here):
     assert here.due() == []
 
 
-@pytest.mark.parametrize("orders", and_long(2, 3))
-def test_whatever_comes_first_the_days_end_the_same(here, tmp_path, orders):
+@pytest.mark.parametrize(("orders", "step"), and_long((2, 2), (3, 1)))
+def test_whatever_comes_first_the_days_end_the_same(here, tmp_path, orders, step):
     """Telemetry and boletins in any order, audits of due days between them: the same tables."""
     captured = [*hours(22, 23, BEFORE), *hours(0, 0), *hours(5, 7), *hours(5, 5, AFTER)]
     declared = {"night.csv": here.trips(*hours(22, 23, BEFORE)), "morning.csv": here.trips(*hours(5, 6))}
-    events = [*captured, *declared]
+    events = [*captured[::step], *declared]
     ends = []
     for seed in range(orders):
         world, dice = World(f"file:{tmp_path}/{seed}", here.simulator), random.Random(seed)

@@ -158,6 +158,7 @@ def assert_all_is_there_once(address: str, sent: Sent) -> None:
     assert sum(m.verdict == "duplicate" for m in manifests) == 1
 
 
+@pytest.mark.long  # smaller: processes, and two threads that meet
 def test_threads(address: str, monkeypatch: pytest.MonkeyPatch):
     seed = 3
     quick(monkeypatch.setattr)

@@ -173,6 +173,7 @@ def test_a_little_more_every_time_is_a_pattern_and_a_round_route_is_none(tmp_pat
     assert worth[adds.plate, "vies"] == worth[adds.plate, "excesso_constante"] == Decimal("73.71")  # 27 km
 
 
+@pytest.mark.long  # smaller: core/billing/test_patterns.py
 def test_a_boletim_sent_again_with_more_km_is_a_pattern(tmp_path):
     raises, corrects, refused = Bus("ABC1A00"), Bus("ABC1A01"), Bus("ABC1A02")
     for hour in (7, 9):
