@@ -33,6 +33,7 @@ def begun(captured: GoldenPipeline, folder: Path) -> GoldenPipeline:
     return pipeline
 
 
+@pytest.mark.long  # smaller: the demo's day, and the fewer vehicles below
 @pytest.mark.timeout(480)
 def test_an_api_is_down_for_three_hours_a_tariff_changes_and_a_vehicle_enters(accidents, tmp_path):
     pipeline = begun(accidents, tmp_path)
