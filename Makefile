@@ -35,12 +35,12 @@ dev: install ## Dagster's UI with the demo's history, three simulated carriers a
 	@$(BIN)/telemetria dev --port $(or $(PORT),3000)
 
 .PHONY: test
-test: install ## all tests but those of `make long`
+test: install ## every test, of those in many variants a few (under six minutes on two cores)
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 .PHONY: long
-long: install ## the tests that take their time: the benchmarks' own, and the demo once more over its lake
-	@$(BIN)/pytest --numprocesses 2 --durations 5 -m long
+long: install ## the tests' other variants: seeds, worlds, S3 for a folder, properties with all their examples
+	@$(BIN)/pytest --numprocesses 2 --durations 20 -m 'long or hypothesis' --hypothesis-profile long
 
 # The peers stay out of the project's own environment.
 $(VENV)-bench/installed: pyproject.toml constraints.txt $(VENV)/installed

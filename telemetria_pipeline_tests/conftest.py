@@ -1,6 +1,7 @@
 """A folder and an S3-compatible server behind a real socket, so that each test runs on both."""
 
 import os
+import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,19 +13,36 @@ import boto3
 import pytest
 from hypothesis import settings
 from moto.server import DomainDispatcherApplication, create_backend_app
+from sqlalchemy import Engine, event
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from telemetria_pipeline.storage import Lake, ObjectStore
+from telemetria_pipeline_tests.rounds import MOST_EXAMPLES
 
 # A busy machine is slow, not wrong: no example has to end within a time of the clock.
-settings.register_profile("any machine", deadline=None)
-settings.load_profile("any machine")
+settings.register_profile("quick", deadline=None, max_examples=MOST_EXAMPLES // 5)
+settings.register_profile("long", deadline=None, max_examples=MOST_EXAMPLES)
+settings.load_profile("quick")
+
+
+@event.listens_for(Engine, "connect")
+def _waits_for_no_disk(connection: object, _: object) -> None:
+    """Dagster keeps what a killed process wrote all the same; only the machine itself must not fail."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA synchronous = OFF")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file's tests share a worker; the longest files begin first, or one would end alone."""
+    """A file's tests share a worker; the longest files begin first, or one would end alone.
+
+    That S3 does what a folder does is the matter of `storage`; everything else goes over it in `make long`.
+    """
     longest = ("test_demo.py", "test_golden.py", "test_file_intake.py", "test_billing.py", "test_audit.py")
     items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters and parameters.params.get("address") == "s3" and item.path.parent.name != "storage":
+            item.add_marker(pytest.mark.long)
 
 
 SECRET = "segredo-que-nao-pode-aparecer"

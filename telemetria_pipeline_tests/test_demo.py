@@ -86,7 +86,7 @@ def test_one_api_is_down_for_three_hours_and_only_its_vehicles_are_left_open(fir
         assert counts[other]["ok"] > 15
 
 
-@pytest.mark.long  # smaller: `do_again` of the golden story
+@pytest.mark.long  # smaller: what is made again from raw in the golden story
 @pytest.mark.timeout(480)
 def test_the_demo_again_tells_the_same(first):
     folder, said = first

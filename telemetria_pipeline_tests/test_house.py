@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,11 @@ def test_a_room_knows_only_the_rooms_below_it(path):
 def test_the_thinking_knows_no_dagster_and_no_network(path):
     forbidden = {"dagster", "requests", "obstore", "boto3", "socket", "subprocess"}
     assert not {name.split(".")[0] for name in imports_of(path)} & forbidden
+
+
+def test_what_must_pass_is_every_test():
+    must_pass = (PACKAGE.parent / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.findall(r"^make (.*)$", must_pass, re.MULTILINE) == ["check", "test", "long"]
 
 
 def test_the_steps_load_no_dagster(tmp_path):

@@ -12,6 +12,7 @@ from telemetria_pipeline.carriers.decoding import Decoded
 from telemetria_pipeline.carriers.paging import Pager
 from telemetria_pipeline.carriers.profile import Listing
 from telemetria_pipeline_tests.carriers.conftest import TOKEN, Answer, make_profile
+from telemetria_pipeline_tests.rounds import and_long
 
 START = datetime(2026, 3, 10, 10, tzinfo=UTC)
 ROWS = list(range(1, 8))
@@ -62,7 +63,7 @@ def capture(server, **listing):
         return list(client.pages(START, START + timedelta(hours=1))), client
 
 
-@pytest.mark.parametrize("count", [0, 1, 3, 6, 7])
+@pytest.mark.parametrize("count", and_long(6, 7, 0, 1, 3, quick=2))
 @pytest.mark.parametrize("style", STYLES)
 def test_a_style_finds_every_row_once(serve, style, count):
     paging = STYLES[style]

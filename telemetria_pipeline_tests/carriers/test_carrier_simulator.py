@@ -16,6 +16,7 @@ from telemetria_pipeline.simulator.faults import DATA_FAULTS, FaultPlan
 from telemetria_pipeline.simulator.fleet import Fleet
 from telemetria_pipeline.simulator.server import Simulator
 from telemetria_pipeline.simulator.truth import TrueTrip
+from telemetria_pipeline_tests.rounds import and_long
 
 START = datetime(2026, 3, 10, 8, tzinfo=UTC)
 END = START + timedelta(hours=1)
@@ -187,12 +188,16 @@ def test_an_ingest_of_each_dialect_holds_its_truth(dialect, hours_later):
 
 @pytest.mark.parametrize(
     ("dialect", "fault"),
-    [
-        (dialect, fault)
-        for dialect in ("motive", "traccar")
-        for fault in PASSING
-        if fault not in DIALECTS[dialect].without and fault != "slow_drip"  # of which nothing is to be seen
-    ],
+    and_long(
+        *(
+            (dialect, fault)
+            for fault in PASSING
+            for dialect in ("motive", "traccar")
+            if fault not in DIALECTS[dialect].without
+            and fault != "slow_drip"  # of which nothing is to be seen
+        ),
+        quick=10,
+    ),
 )
 def test_a_passing_fault_changes_nothing_in_another_dialect(dialect, fault):
     plan = FaultPlan(7, hang_seconds=HANG_S)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -22,6 +22,7 @@ from telemetria_pipeline.cli import main
 from telemetria_pipeline.simulator.fleet import Fleet
 from telemetria_pipeline.simulator.server import Simulator
 from telemetria_pipeline_tests.carriers.conftest import Answer
+from telemetria_pipeline_tests.rounds import examples
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "carriers"
 HOUR = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -319,7 +320,7 @@ LEAF = (
 RECORDS = st.lists(st.dictionaries(KEYS, LEAF | st.dictionaries(KEYS, LEAF, max_size=2)), max_size=4)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(RECORDS, RECORDS, st.dictionaries(KEYS, LEAF, max_size=3))
 def test_whatever_an_answer_holds_what_is_proposed_is_yaml(answer, listed, body):
     lists = {"devices": listed} if any(listed) else {}

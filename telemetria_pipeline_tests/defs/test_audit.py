@@ -36,6 +36,7 @@ from telemetria_pipeline_tests.defs.conftest import TOKEN
 from telemetria_pipeline_tests.defs.test_day_index import before_write
 from telemetria_pipeline_tests.defs.test_file_intake import PowerCut
 from telemetria_pipeline_tests.one_source import day_window, hour_of
+from telemetria_pipeline_tests.rounds import and_long
 
 DAY = date(2026, 3, 10)
 BEFORE, AFTER = DAY - timedelta(days=1), DAY + timedelta(days=1)
@@ -310,7 +311,8 @@ def test_a_trip_declared_just_after_midnight_claims_what_departed_just_before_it
     assert here.frame(VALIDATED_TRIPS, AFTER)["fonte"].tolist() == ["ambos"]
 
 
-def test_a_file_that_lands_while_a_day_is_read_is_read_or_has_the_day_run_again(here, monkeypatch):
+@pytest.mark.parametrize("reads", and_long(2, 5))
+def test_a_file_that_lands_while_a_day_is_read_is_read_or_has_the_day_run_again(here, monkeypatch, reads):
     here.ingest(*hours(5, 7))
     here.audit_due()
     get = ObjectStore.get
@@ -329,7 +331,7 @@ def test_a_file_that_lands_while_a_day_is_read_is_read_or_has_the_day_run_again(
             audit_day(here.lake, DAY, here.settings)
         return count[0]
 
-    for number, trip in enumerate(here.trips(*hours(5, 7))[:5]):
+    for number, trip in enumerate(here.trips(*hours(5, 7))[:reads]):
         moment = read(lambda _: None) - number  # the last ones: reference tables, then boletins, then hours
 
         def lands(read_number: int, trip=trip, moment=moment) -> None:
@@ -355,13 +357,14 @@ def test_an_hour_that_comes_late_changes_exactly_its_day(here):
     assert here.due() == []
 
 
-def test_whatever_comes_first_the_days_end_the_same(here, tmp_path):
+@pytest.mark.parametrize(("orders", "step"), and_long((2, 2), (3, 1)))
+def test_whatever_comes_first_the_days_end_the_same(here, tmp_path, orders, step):
     """Telemetry and boletins in any order, audits of due days between them: the same tables."""
     captured = [*hours(22, 23, BEFORE), *hours(0, 0), *hours(5, 7), *hours(5, 5, AFTER)]
     declared = {"night.csv": here.trips(*hours(22, 23, BEFORE)), "morning.csv": here.trips(*hours(5, 6))}
-    events = [*captured, *declared]
+    events = [*captured[::step], *declared]
     ends = []
-    for seed in range(3):
+    for seed in range(orders):
         world, dice = World(f"file:{tmp_path}/{seed}", here.simulator), random.Random(seed)
         for event in dice.sample(events, len(events)):
             world.drop(event, declared[event]) if event in declared else world.ingest(event)

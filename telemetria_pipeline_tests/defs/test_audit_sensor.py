@@ -67,7 +67,7 @@ class House:
 def house(address, monkeypatch):
     monkeypatch.setenv("TELEMETRIA_LAKE", f"{address}/lake")
     monkeypatch.setenv("TELEMETRIA_AUDIT_REST_S", "0")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield House(address, instance)
 
 
@@ -75,7 +75,7 @@ def house(address, monkeypatch):
 def here(tmp_path, monkeypatch):
     monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path}/lake")
     monkeypatch.setenv("TELEMETRIA_AUDIT_REST_S", "0")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield House(f"file:{tmp_path}", instance)
 
 

@@ -16,6 +16,7 @@ from telemetria_pipeline.steps.day_index import files_declaring
 from telemetria_pipeline.steps.people import People
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 from telemetria_pipeline_tests.defs.test_inbox_sensor import House, house
+from telemetria_pipeline_tests.rounds import and_long
 
 __all__ = ["house"]
 Row = dict[str, str]
@@ -113,7 +114,7 @@ def test_every_version_takes_only_its_own_days(house):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["b.csv", "copy of b.csv"])
+@pytest.mark.parametrize("name", and_long("b.csv", "copy of b.csv"))
 def test_a_rejected_file_sent_again_is_judged_again(house, monkeypatch, name):
     """Its plate was registered meanwhile: nothing in the file had to change."""
     monkeypatch.setenv("TELEMETRIA_UNKNOWN_PLATE", "erro")

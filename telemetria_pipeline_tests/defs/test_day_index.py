@@ -19,6 +19,7 @@ from telemetria_pipeline_tests.core.boletim.rows import trip as row
 from telemetria_pipeline_tests.core.boletim.rows import trips as rows
 from telemetria_pipeline_tests.defs.test_file_intake import PowerCut, file_of, go, take
 from telemetria_pipeline_tests.defs.test_hour_safety import HOUR, bench, serve, trip
+from telemetria_pipeline_tests.rounds import and_long
 
 __all__ = ["bench", "serve"]  # another module's fixtures
 
@@ -206,21 +207,23 @@ def every_reader_is_told(monkeypatch, lake, number: int, cut: bool, read, work) 
     return reached
 
 
+@pytest.mark.parametrize("step", and_long(3, 1))
 @pytest.mark.parametrize("cut", [False, True], ids=["read", "cut"])
-def test_whoever_reads_an_hour_while_it_changes_is_told(bench, monkeypatch, cut):
+def test_whoever_reads_an_hour_while_it_changes_is_told(bench, monkeypatch, cut, step):
     def read() -> pd.DataFrame:
         return pd.concat([bench.stored(LEDGER)[["state"]], bench.stored(TRIPS)[["veiculo_id", "saida_utc"]]])
 
     news, number, more = [trip("b"), trip("c", minute=50), trip("d", e=None)], 0, True
     while more:
-        number += 1
+        number += step
         bench.ingest(trip("a"), trip("b"))
         more = every_reader_is_told(monkeypatch, bench.lake, number, cut, read, lambda: bench.ingest(*news))
     assert number > 6
 
 
+@pytest.mark.parametrize("step", and_long(6, 1))
 @pytest.mark.parametrize("cut", [False, True], ids=["read", "cut"])
-def test_whoever_reads_a_file_while_it_is_corrected_is_told(tmp_path, monkeypatch, cut):
+def test_whoever_reads_a_file_while_it_is_corrected_is_told(tmp_path, monkeypatch, cut, step):
     lake, inbox = Lake.open(f"file:{tmp_path}/lake"), ObjectStore.open(f"file:{tmp_path}/inbox")
 
     def judge(file: str) -> None:
@@ -228,7 +231,7 @@ def test_whoever_reads_a_file_while_it_is_corrected_is_told(tmp_path, monkeypatc
 
     number, more = 0, True
     while more:
-        number += 1
+        number += step
         key, plate = f"b{number}.csv", f"ABC{number % 10}C{number:02d}"
         files = []
         for count in (3, 2):

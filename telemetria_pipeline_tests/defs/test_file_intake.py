@@ -36,6 +36,7 @@ from telemetria_pipeline.steps.intake import (
 from telemetria_pipeline.storage import Lake, ObjectDamaged, ObjectStore, StorageError, strangers
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trip, trips
 from telemetria_pipeline_tests.processes import begun
+from telemetria_pipeline_tests.rounds import and_long
 
 
 @pytest.fixture
@@ -398,13 +399,16 @@ class PowerCut(BaseException):
     """Nothing after it is done, whatever is caught."""
 
 
-def test_cut_at_every_single_write_and_started_again_the_file_ends_with_one_verdict(lake, inbox, monkeypatch):
+@pytest.mark.parametrize("step", and_long(6, 1))
+def test_cut_at_every_single_write_and_started_again_the_file_ends_with_one_verdict(
+    lake, inbox, monkeypatch, step
+):
     """The correction of an accepted file is cut before its n-th write, for every n, then made to its end.
 
     On S3, where a file that comes again waits for the next second, for every third.
     """
     first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
-    for n in itertools.count(1, 3 if lake.store.uri().startswith("s3:") else 1):
+    for n in itertools.count(1, 3 * step if lake.store.uri().startswith("s3:") else step):
         key = f"b{n}.csv"
         old = take(lake, inbox, key, csv_of(*[{**t, "PLACA": f"ABC{n % 10}C{n:02d}"} for t in trips(3)]))
         inbox.put(key, csv_of(*[{**t, "PLACA": f"ABC{n % 10}C{n:02d}"} for t in trips(2)]))
@@ -446,7 +450,8 @@ def take_all(said: Connection, *places: str) -> None:
     said.send("done")
 
 
-def test_killed_at_random_moments_every_row_is_there_once(tmp_path):
+@pytest.mark.parametrize("most", and_long(4, 20))
+def test_killed_at_random_moments_every_row_is_there_once(tmp_path, most):
     """SIGKILL, for real, again and again: what `kill -9` leaves is taken up where it lies."""
     places = [f"file:{tmp_path}/inbox", f"file:{tmp_path}/lake"]
     inbox, lake = ObjectStore.open(places[0]), Lake.open(places[1])
@@ -460,14 +465,14 @@ def test_killed_at_random_moments_every_row_is_there_once(tmp_path):
     for _ in range(40):
         worker, said = begun(take_all, *places)
         time.sleep(dice.uniform(0.005, 0.12))
-        if kills < 20:
+        if kills < most:
             worker.kill()
             kills += 1
         worker.join()
         with suppress(EOFError):
             assert said.recv() == "done"
             break
-    assert kills >= 10
+    assert kills >= most / 2
     manifests = {key: read_file_manifest(lake, file) for key, file in landed.items()}
     assert list(landed_files(inbox)) == []
     for n, name in enumerate(names):

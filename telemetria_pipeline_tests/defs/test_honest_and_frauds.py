@@ -246,6 +246,7 @@ def test_a_contradiction_is_never_called_good(world):
     assert trip["km_medido"] == Decimal("30.100")
 
 
+@pytest.mark.long  # smaller: a substitution in test_stale_days.py
 def test_who_a_trip_is_given_to_makes_the_day_stale_on_which_it_was_driven(tmp_path):
     """Measured and paid on Thursday; claimed for Friday by the plate that it served, as is told later."""
     ran, broken = Bus("ABC1A00"), Bus("ABC1A01")

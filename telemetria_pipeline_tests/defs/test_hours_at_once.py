@@ -7,6 +7,8 @@ that let the other in between any two requests. Folder and S3.
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.contracts.telemetry import LEDGER, QUARANTINE, TRIPS
 from telemetria_pipeline.steps.day_index import hour_entry
@@ -16,13 +18,13 @@ from telemetria_pipeline.storage import Lake, lock
 from telemetria_pipeline_tests.carriers.conftest import TOKEN, Answer, Asked, serve
 from telemetria_pipeline_tests.defs.test_hour_safety import HOUR, small_profile, trip
 from telemetria_pipeline_tests.defs.test_intake_at_once import pauses
+from telemetria_pipeline_tests.rounds import and_long
 
 __all__ = ["serve"]  # the carriers' fixture
 
-SEEDS = range(20)
 
-
-def test_no_capture_is_forgotten_and_the_tables_are_of_the_current_one(address, serve, monkeypatch):
+@pytest.mark.parametrize("seeds", and_long(range(2), range(2, 20)), ids=["two", "many"])
+def test_no_capture_is_forgotten_and_the_tables_are_of_the_current_one(address, serve, monkeypatch, seeds):
     monkeypatch.setattr(lock, "_ASKED_EVERY_S", 0.02)
     profile, answers = small_profile(), itertools.count(1)
 
@@ -36,7 +38,7 @@ def test_no_capture_is_forgotten_and_the_tables_are_of_the_current_one(address, 
         with CarrierClient(profile, url, TOKEN, sleep=lambda s: None) as client:
             return [o.error for o in ingest_hours(lake, profile, client, [HOUR], name, True) if o.error]
 
-    for seed in SEEDS:
+    for seed in seeds:
         lake = Lake.open(f"{address}/{seed}")
         with pauses(seed), ThreadPoolExecutor(2) as pool:
             assert list(pool.map(lambda name: instance(lake, name), ("one", "other"))) == [[], []]  # noqa: B023

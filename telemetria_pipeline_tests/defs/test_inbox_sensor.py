@@ -72,7 +72,7 @@ def house(address, monkeypatch):
     monkeypatch.setenv("TELEMETRIA_INBOX", f"{address}/inbox")
     monkeypatch.setenv("TELEMETRIA_LAKE", f"{address}/lake")
     monkeypatch.setenv("TELEMETRIA_INBOX_SETTLE_S", "0")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield House(address, instance)
 
 
@@ -155,7 +155,7 @@ def test_ten_thousand_files_wait_their_turn(monkeypatch, tmp_path):
         file = tmp_path / f"b{n:05d}.csv"
         file.touch()
         os.utime(file, (old + n, old + n))
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         house = House(f"file:{tmp_path}", instance)
         began = time.perf_counter()
         data = house.tick()

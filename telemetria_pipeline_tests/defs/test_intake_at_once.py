@@ -31,6 +31,7 @@ from telemetria_pipeline.steps.intake import (
 from telemetria_pipeline.storage import Lake, ObjectNotFound, ObjectStore
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trips
 from telemetria_pipeline_tests.processes import begun
+from telemetria_pipeline_tests.rounds import and_long
 from telemetria_pipeline_tests.storage.test_lock import quick
 
 OVER = "over"  # in the lake: nothing more is sent
@@ -157,6 +158,7 @@ def assert_all_is_there_once(address: str, sent: Sent) -> None:
     assert sum(m.verdict == "duplicate" for m in manifests) == 1
 
 
+@pytest.mark.long  # smaller: processes, and two threads that meet
 def test_threads(address: str, monkeypatch: pytest.MonkeyPatch):
     seed = 3
     quick(monkeypatch.setattr)
@@ -205,7 +207,7 @@ def meeting_before(write_of: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "write_of", ["raw_boletins/contents", "boletim_trips/", "boletim_days/", "manifest.json"]
+    "write_of", and_long("raw_boletins/contents", "boletim_trips/", "boletim_days/", "manifest.json")
 )
 def test_two_who_meet_at_a_write(address: str, write_of: str, monkeypatch: pytest.MonkeyPatch):
     """Each has read what the other is about to change, if anything lets them."""

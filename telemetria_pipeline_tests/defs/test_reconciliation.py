@@ -143,6 +143,7 @@ def test_an_odometer_wound_up_is_named_and_not_believed(tmp_path):
     assert {t["veredito"] for t in world.of(honest, PRICED_TRIPS)} == {"ok"}
 
 
+@pytest.mark.long  # smaller: core/billing/test_patterns.py
 def test_a_little_more_every_time_is_a_pattern_and_a_round_route_is_none(tmp_path):
     adds, share, most, round_, exact = (Bus(f"ABC1A0{n}") for n in range(5))
     for day in range(2):
@@ -172,6 +173,7 @@ def test_a_little_more_every_time_is_a_pattern_and_a_round_route_is_none(tmp_pat
     assert worth[adds.plate, "vies"] == worth[adds.plate, "excesso_constante"] == Decimal("73.71")  # 27 km
 
 
+@pytest.mark.long  # smaller: core/billing/test_patterns.py
 def test_a_boletim_sent_again_with_more_km_is_a_pattern(tmp_path):
     raises, corrects, refused = Bus("ABC1A00"), Bus("ABC1A01"), Bus("ABC1A02")
     for hour in (7, 9):
@@ -202,6 +204,7 @@ def test_a_boletim_sent_again_with_more_km_is_a_pattern(tmp_path):
     assert world.table(PATTERNS)["chave"].tolist() == [refused.plate]
 
 
+@pytest.mark.long  # smaller: what arrives after the closing, in test_billing.py
 def test_a_reading_that_comes_after_the_closing_is_an_adjustment(tmp_path):
     """Silent over the end of the cycle, which is closed; three days into the next one the bus is heard."""
     bus = Bus("ABC1A00")

@@ -14,7 +14,7 @@ ZONE = Settings.load().timezone
 
 
 def tick(schedule_name: str, at: datetime, lake: PipelineResource):
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         repository = build_definitions({"pipeline": lake}).get_repository_def()
         with dg.build_schedule_context(
             instance=instance,
@@ -67,7 +67,7 @@ def test_a_fresh_hour_goes_first_and_may_not_hold_the_carriers_pool_for_ever(lak
 
 
 def test_schedules_and_partitions_share_the_contracts_zone():
-    with dg.instance_for_test():
+    with dg.DagsterInstance.ephemeral():
         schedules = build_definitions().get_repository_def().schedule_defs
         assert {schedule.execution_timezone for schedule in schedules} == {HOURLY.timezone}
         assert schedules

@@ -31,6 +31,7 @@ from telemetria_pipeline.storage.lake import Lake
 from telemetria_pipeline_tests.core.billing.bills import CYCLE
 from telemetria_pipeline_tests.defs.cycles import AFTER, LATER, SETTINGS, audited, closing_of, drove, filled
 from telemetria_pipeline_tests.defs.test_day_index import PowerCut, before_write
+from telemetria_pipeline_tests.rounds import and_long
 
 NEXT = CYCLE.after
 DAY = str(NEXT.first)
@@ -131,7 +132,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Lake], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", TAMPERINGS)
+@pytest.mark.parametrize("what", and_long(*TAMPERINGS, quick=6))
 def test_tampering_is_named_by_verify_and_by_the_next_bill_which_writes_nothing(sound, what):
     tamper, named = TAMPERINGS[what]
     tamper(sound)

@@ -25,12 +25,12 @@ from telemetria_pipeline.steps.ingest import ingest_hours
 from telemetria_pipeline_tests.carriers.conftest import TOKEN, Answer, Server, make_profile, serve
 from telemetria_pipeline_tests.defs.payloads import FIELDS, SETTINGS, THURSDAY, Bus, World, at
 from telemetria_pipeline_tests.defs.test_hour_safety import bench, failure_of, job, trip
-from telemetria_pipeline_tests.defs.test_unheard import HOURS
+from telemetria_pipeline_tests.defs.test_unheard import HOURS, SEVEN
+from telemetria_pipeline_tests.rounds import and_long
 
 __all__ = ["bench", "job", "serve"]  # fixtures
 
 SILENT, HONEST = "ABC1C34", "QWE1R23"
-SEVEN = HOURS[24 + 7]
 NOTHING_KNOWN = {SILENT: "inconclusivo", HONEST: "inconclusivo"}
 HONEST_HEARD = {SILENT: "inconclusivo", HONEST: "ok"}
 ALL_KNOWN = {SILENT: "divergente", HONEST: "ok"}
@@ -117,7 +117,7 @@ def hours_off(records):
 
 @pytest.mark.parametrize(
     ("said", "reason"),
-    [
+    and_long(
         (lambda r: Answer({"data": as_1970(r)}), "departs at 1970-01-21T"),
         (lambda r: Answer({"data": hours_off(r)}), "times.zone"),
         (lambda r: Answer({"success": False, "data": []}), "`success`"),
@@ -127,7 +127,8 @@ def hours_off(records):
         (lambda r: Answer({"data": None}), "trips.no_records: empty"),
         (lambda r: Answer(b"", 204), "trips.no_records: empty"),
         (lambda r: Answer(b'{"data": [{"v": 1, "v": 2}]}'), "'v' twice"),
-    ],
+        quick=4,
+    ),
     ids=["1970", "another zone", "success", "error", "limit", "cut", "null", "204", "twice"],
 )  # fmt: skip
 def test_an_answer_that_is_no_good_one_leaves_the_hour_missing_and_accuses_nobody(tmp_path, said, reason):
@@ -237,7 +238,7 @@ def test_a_date_without_a_time_is_no_departure_whatever_stands_beside_it(tmp_pat
 
 @pytest.mark.parametrize(
     ("name", "plate", "warned"),
-    [
+    and_long(
         ("Onibus 3803 GDP-4J68", "GDP4J68", None),
         ("Frota 4512 QWE1R23", "QWE1R23", None),
         ("Van 1020", None, "placa_recebida=Van 1020"),
@@ -245,7 +246,8 @@ def test_a_date_without_a_time_is_no_departure_whatever_stands_beside_it(tmp_pat
         ("Van 1020 qwe-1r23", "QWE1R23", None),
         ("ABC-1234 QWE1R23", None, "placa_recebida=ABC-1234 or QWE1R23"),
         ("Reserva", None, None),
-    ],
+        quick=3,
+    ),
 )
 def test_a_plate_is_never_guessed_from_a_devices_name(tmp_path, name, plate, warned):
     shipped = load_profile("traccar")

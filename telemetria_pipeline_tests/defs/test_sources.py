@@ -169,7 +169,7 @@ def test_a_source_that_is_added_has_assets_schedules_and_its_first_hour_after_a_
     sources.add("beta", carriers(5).url)
     after = sources.specs()
     assert set(after) - set(before) == {raw_key("beta"), trips_key("beta")}
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         repository = build_definitions().get_repository_def()
         schedule = repository.get_schedule_def("telemetry_hourly_beta")
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING

@@ -3,7 +3,11 @@
 Real files through the real steps and the real sensor; the runs that it asks for are run.
 """
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -68,12 +72,19 @@ class Group(House):
         return {row["placa"]: str(row["tarifa_brl_km"]) for row in trips}
 
 
-@pytest.fixture
-def group(tmp_path, monkeypatch):
-    monkeypatch.setenv("TELEMETRIA_LAKE", f"file:{tmp_path}/lake")
-    monkeypatch.setenv("TELEMETRIA_AUDIT_REST_S", "0")
-    with dg.instance_for_test() as instance:
-        group = Group(f"file:{tmp_path}", instance)
+@contextmanager
+def living(folder: Path) -> Iterator[Group]:
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setenv("TELEMETRIA_LAKE", f"file:{folder}/lake")
+        patch.setenv("TELEMETRIA_AUDIT_REST_S", "0")
+        yield Group(f"file:{folder}", instance)
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory) -> Path:
+    """The folder of a group whose days are audited, for each test to copy."""
+    folder = tmp_path_factory.mktemp("group")
+    with living(folder) as group:
         group.register(BUS_ROW, VAN_ROW)
         group.contract(terms("ÔNIBUS", "2,73"), terms("VAN", "1,98"))
         rows = [trip(DATA=br(day), PLACA=BUS) for day in DAYS]
@@ -81,6 +92,12 @@ def group(tmp_path, monkeypatch):
         group.inbox.put("b.csv", csv_of(*rows))
         group.judge("b.csv")
         assert group.audit_due() == DAYS
+    return folder
+
+
+@pytest.fixture
+def group(audited, tmp_path) -> Iterator[Group]:
+    with living(shutil.copytree(audited, tmp_path / "group")) as group:
         yield group
 
 

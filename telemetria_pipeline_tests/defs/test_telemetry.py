@@ -19,11 +19,12 @@ from telemetria_pipeline_tests.defs.conftest import (
     truth_of,
 )
 from telemetria_pipeline_tests.one_source import hour_of
+from telemetria_pipeline_tests.rounds import and_long
 
 FATES = ("accepted", "duplicate", "rejected", "out_of_window", "in_progress")
 
 
-@pytest.mark.parametrize("seed", [7, 23])
+@pytest.mark.parametrize("seed", and_long(7, 23))
 def test_a_day_of_every_fault_equals_the_truth_trip_for_trip(pipeline, point_at, seed):
     faults = demo_faults(seed)
     with Simulator(Fleet(seed, vehicles=12), TOKEN, faults, as_of=AFTER_THE_DAY) as simulator:
@@ -254,7 +255,7 @@ FAILURES = (
 )
 
 
-@pytest.mark.parametrize("fault", FAILURES)
+@pytest.mark.parametrize("fault", and_long(*FAILURES, quick=3))
 def test_no_token_is_left_anywhere_whatever_fails(pipeline, carrier, fault, caplog, capfd):
     carrier.inject(*[fault] * 12)
     result = pipeline.run(hour_key(6))

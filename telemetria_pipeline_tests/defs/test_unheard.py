@@ -17,7 +17,8 @@ from telemetria_pipeline_tests.defs.payloads import FIELDS, SETTINGS, THURSDAY, 
 from telemetria_pipeline_tests.one_source import CALENDAR
 
 REFUSED, SILENT, HONEST = "RTY4E56", "ABC1C34", "QWE1R23"
-HOURS = [hour for day in (-1, 0, 1) for hour in CALENDAR.hours_of(THURSDAY + timedelta(days=day), "main")]
+HOURS = CALENDAR.hours(at(-1, 20), at(1, 6), "main")  # from the first trip that is heard to the last
+SEVEN = HOURS[4 + 7]
 
 
 class FanOut(World):
@@ -109,17 +110,16 @@ def test_other_hours_tell_the_plate_of_one_that_the_list_does_not_name(tmp_path,
 def test_a_refusal_that_passes_makes_the_day_stale(tmp_path, buses):
     world = FanOut(str(tmp_path), buses)
     world.live_and_audit(refused={REFUSED.lower()})
-    seven = HOURS[24 + 7]
-    assert DayIndex.read(world.lake, THURSDAY, THURSDAY).hour(seven).unheard[0].placa == REFUSED
+    assert DayIndex.read(world.lake, THURSDAY, THURSDAY).hour(SEVEN).unheard[0].placa == REFUSED
 
-    manifest = read_manifest(world.lake, seven)
+    manifest = read_manifest(world.lake, SEVEN)
     assert [v.id for v in manifest.current.skipped] == [REFUSED.lower()]
-    again = read_capture(world.lake, world.profile, seven, manifest.current)
+    again = read_capture(world.lake, world.profile, SEVEN, manifest.current)
     assert again.unheard["placa"].tolist() == [REFUSED]  # read again, it is still not heard
 
     world.refused = set()
     assert stale_days(world.lake, [THURSDAY], SETTINGS) == []
-    world.hear_all([seven])
+    world.hear_all([SEVEN])
     assert stale_days(world.lake, [THURSDAY], SETTINGS) == [THURSDAY]
     audit_day(world.lake, THURSDAY, SETTINGS)
     assert world.verdicts() == {REFUSED: "divergente", SILENT: "divergente", HONEST: "ok"}

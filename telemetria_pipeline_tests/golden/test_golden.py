@@ -13,9 +13,9 @@ import pytest
 from telemetria_pipeline.simulator.golden import GoldenMonth
 from telemetria_pipeline_tests.golden.pipeline import GoldenPipeline
 from telemetria_pipeline_tests.golden.story import arrive, do_again, go_on
+from telemetria_pipeline_tests.rounds import and_long
 
 ACCIDENTS = GoldenMonth(vehicles=10, first=date(2026, 3, 9), last=date(2026, 3, 10))
-CYCLES_END = GoldenMonth(vehicles=10, first=date(2026, 3, 14), last=date(2026, 3, 16))
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,7 @@ def begun(captured: GoldenPipeline, folder: Path) -> GoldenPipeline:
     return pipeline
 
 
+@pytest.mark.long  # smaller: the demo's day, and the fewer vehicles below
 @pytest.mark.timeout(480)
 def test_an_api_is_down_for_three_hours_a_tariff_changes_and_a_vehicle_enters(accidents, tmp_path):
     pipeline = begun(accidents, tmp_path)
@@ -44,8 +45,10 @@ def test_an_api_is_down_for_three_hours_a_tariff_changes_and_a_vehicle_enters(ac
 
 
 @pytest.mark.timeout(480)
-def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_path):
-    pipeline = GoldenPipeline(CYCLES_END, tmp_path)
+@pytest.mark.parametrize("vehicles", and_long(4, 10))
+def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_path, vehicles):
+    month = GoldenMonth(vehicles=vehicles, first=date(2026, 3, 14), last=date(2026, 3, 16))  # a cycle's end
+    pipeline = GoldenPipeline(month, tmp_path)
     pipeline.capture_month()
     pipeline.read_reference_files()
     compared = arrive(pipeline, "boletins first")
@@ -62,6 +65,7 @@ def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_pa
     assert all(pa.types.is_decimal(type) for _, type in money)
 
 
+@pytest.mark.long  # smaller: the orders of test_audit.py, and all made again from raw above
 @pytest.mark.timeout(480)
 def test_hours_and_boletins_may_come_in_any_order_and_again_and_change_nothing(accidents, tmp_path):
     pipeline = begun(accidents, tmp_path)

@@ -29,6 +29,7 @@ from telemetria_pipeline.simulator.golden.story import EVENTS, HOLES
 from telemetria_pipeline.simulator.records import SECOND_CLOCK
 from telemetria_pipeline_tests.golden.trips import TrueVerdict, plain
 from telemetria_pipeline_tests.golden.truth import GoldenTruth, Truth
+from telemetria_pipeline_tests.rounds import and_long
 
 FIRST, LAST = date(2026, 3, 2), date(2026, 3, 22)
 CYCLE, NEXT = date(2026, 2, 16), date(2026, 3, 16)
@@ -73,7 +74,7 @@ def assert_judged_as_intended(month: GoldenMonth) -> None:
         }, event
 
 
-@pytest.mark.parametrize("seed", [8, 21])
+@pytest.mark.parametrize("seed", and_long(8, 21))
 def test_other_months_are_judged_as_intended_too(seed: int) -> None:
     assert_judged_as_intended(GoldenMonth(seed, 12, FIRST, LAST))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.boletim_problems import KINDS
@@ -24,6 +24,7 @@ from telemetria_pipeline.reports.answer import (
 )
 from telemetria_pipeline.reports.template import template_workbook
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, SOUND, csv_of, trip, trips, xlsx_of
+from telemetria_pipeline_tests.rounds import examples
 
 TYPED = [
     "17",
@@ -289,7 +290,7 @@ def test_a_sheet_of_any_name_comes_back(name):
     assert first_link(book.worksheets[0]).endswith("'!B2")
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(st.data())
 def test_mutated_bytes_get_an_answer(data):
     good = data.draw(st.sampled_from([csv_of(trip(PLACA="X"), trip()), xlsx_of(typed(PLACA="X"), typed())]))

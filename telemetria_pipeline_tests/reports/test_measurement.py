@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import pandas as pd
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.billing import PRICED_TRIPS
@@ -37,6 +37,7 @@ from telemetria_pipeline_tests.reports.rows import (
     patterns,
 )
 from telemetria_pipeline_tests.reports.sheets import Sheets
+from telemetria_pipeline_tests.rounds import examples
 
 # DOMAIN's medição, in its order, with what explains it.
 COLUMNS = [
@@ -117,7 +118,7 @@ changes = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None, phases=(Phase.generate,))
+@examples(15, phases=(Phase.generate,))
 @given(
     st.lists(bill_lines, max_size=8, unique_by=lambda line: line["veiculo"]), st.lists(changes, max_size=4)
 )

@@ -4,11 +4,12 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.simulator import Fleet
 from telemetria_pipeline.simulator.fleet import LONGEST_TRIP, old_form
+from telemetria_pipeline_tests.rounds import examples
 
 SAO_PAULO = ZoneInfo("America/Sao_Paulo")
 DAY = datetime(2026, 3, 10, tzinfo=SAO_PAULO)
@@ -18,7 +19,7 @@ seeds = st.integers(0, 10**6)
 days = st.datetimes(datetime(2018, 2, 1), datetime(2040, 1, 1)).map(
     lambda d: datetime(d.year, d.month, d.day, tzinfo=SAO_PAULO)
 )
-few = settings(max_examples=25, deadline=None)
+few = examples(25)
 
 
 @few

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.storage import Lake, ObjectDamaged, ObjectExists, ObjectNotFound, StorageError
+from telemetria_pipeline_tests.rounds import examples
 
 HOUR = {"data": "2026-11-22", "hora": "07"}
 NEXT = {"data": "2026-11-22", "hora": "08"}
@@ -169,7 +170,7 @@ class TestTables:
         assert pq.ParquetFile(pa.BufferReader(body)).metadata.num_row_groups == 3
         assert lake.read_table("grande", {}).equals(table)
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         rows=st.lists(
             st.fixed_dictionaries(

@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -23,6 +23,7 @@ from telemetria_pipeline_tests.core.audit.rows import (
     trips,
 )
 from telemetria_pipeline_tests.core.audit.strategies import audited_days
+from telemetria_pipeline_tests.rounds import examples
 
 
 def vehicles(*rows: dict) -> pd.DataFrame:
@@ -101,7 +102,7 @@ def test_a_vehicle_under_contract_without_data_has_zeros_and_says_so():
     assert day["km_auditado"].tolist() == [Decimal(0), Decimal(20), Decimal(0)]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(audited_days(), st.randoms(use_true_random=False))
 def test_kilometres_are_conserved_in_whatever_order_the_rows_come(day, random):
     trips, segments = day

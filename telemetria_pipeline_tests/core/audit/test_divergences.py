@@ -4,7 +4,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -27,6 +27,7 @@ from telemetria_pipeline_tests.core.audit.rows import (
     trips,
 )
 from telemetria_pipeline_tests.core.audit.strategies import audited_days
+from telemetria_pipeline_tests.rounds import examples
 
 PHANTOM = {"km_declarado": 48, "km_medido": None, "veredito": "divergente", "km_auditado": 0}
 TOO_MUCH = {"km_declarado": 48, "km_medido": "31.2", "veredito": "divergente", "km_auditado": "31.2"}
@@ -286,7 +287,7 @@ def test_numbers_are_written_as_in_brazil():
     assert window_text(late - timedelta(hours=1), late, ZONE).tolist() == ["das 23:00 às 00:00 de 11/03"]
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(audited_days(), st.randoms(use_true_random=False))
 def test_every_verdict_has_its_row_at_its_exact_price_in_whatever_order_the_rows_come(day, random):
     trips, segments = day

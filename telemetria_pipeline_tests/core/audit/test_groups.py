@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.core.audit.coverage import Sources
@@ -16,6 +16,7 @@ from telemetria_pipeline_tests.core.audit import rows
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE
 from telemetria_pipeline_tests.core.audit.sides import RULES, at, audit, declared, measured, parked, vehicles
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
+from telemetria_pipeline_tests.rounds import examples
 
 OUT = declared(at("06:00"), at("06:50"), 25, km_saida=1_000.0, km_chegada=1_025.0)
 BACK = declared(at("07:00"), at("07:50"), 25, km_saida=1_025.0, km_chegada=1_050.0)
@@ -156,7 +157,7 @@ def test_times_are_compared_at_the_ends_of_a_group_only():
     assert result.trips["dif_chegada_min"].isna().tolist() == [True, False]
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.lists(
         st.tuples(
@@ -243,7 +244,7 @@ def test_the_odometer_names_a_trip_at_any_hour_of_the_day():
     assert judged(trips) == [("ambos", 25, "ok", "acordo", 25)]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(said(), seen())
 def test_no_measured_kilometre_proves_two_claims(said, seen):
     """What is paid because it was measured never exceeds what was."""

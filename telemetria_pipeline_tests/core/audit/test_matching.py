@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline_tests.core.audit.rows import PLATE
 from telemetria_pipeline_tests.core.audit.sides import at, audit, declared, measured, metres, one, vehicles
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
+from telemetria_pipeline_tests.rounds import examples
 
 TOLERANCE = timedelta(minutes=AuditRules().match_minutes)
 TRIP_KEY = ("saida_utc", "chegada_utc", "km_saida", "km_chegada")
@@ -176,7 +177,7 @@ def test_a_trip_that_is_complete_takes_no_more_from_near_by():
     )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(said(), seen())
 def test_it_chooses_as_the_book_says(said, seen):
     result = audit(said, seen, days=(-1, 4))

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from telemetria_pipeline.core.audit.staleness import rests_on_neighbours
 from telemetria_pipeline_tests.core.audit import rows
@@ -20,6 +20,7 @@ from telemetria_pipeline_tests.core.audit.sides import (
     parked,
 )
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
+from telemetria_pipeline_tests.rounds import examples
 
 TRIP = [declared(at("10:00"), at("12:00"), 40)]
 
@@ -223,7 +224,7 @@ def by_the_book(trip: pd.Series, own: list[dict], of_vehicle: list[dict]) -> tup
     return ("perdido", unseen) if unseen else ("presente", 0)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(said(), seen())
 def test_it_hears_what_the_book_says(said, seen):
     result = audit(said, seen, days=(-1, 4))

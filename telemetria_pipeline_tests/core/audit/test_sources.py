@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.audit import DAILY_KM, TRIP_SEGMENTS, VALIDATED_TRIPS
@@ -32,6 +32,7 @@ from telemetria_pipeline_tests.core.audit.sides import (
     vehicles,
 )
 from telemetria_pipeline_tests.core.audit.worlds import PLATES, said, seen
+from telemetria_pipeline_tests.rounds import examples
 
 OTHER = "ABC1C34"
 TRIP = declared(at("10:00"), at("12:00"), 40)
@@ -292,7 +293,7 @@ def test_readings_of_two_sources_are_never_subtracted():
 
 # Whatever the world
 
-worlds = settings(max_examples=30, deadline=None)
+worlds = examples(30)
 SAME = [
     name
     for name in VALIDATED_TRIPS.names

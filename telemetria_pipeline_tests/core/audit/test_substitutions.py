@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
@@ -21,6 +21,7 @@ from telemetria_pipeline_tests.core.audit.sides import (
     vehicles,
 )
 from telemetria_pipeline_tests.core.audit.worlds import PLATES, said, seen
+from telemetria_pipeline_tests.rounds import examples
 
 SPARE = "ABC1C34"
 MORNING = declared(at("07:00"), at("08:00"), 20, equipamento="38")
@@ -122,7 +123,7 @@ def test_a_phantom_of_the_spare_is_one_and_says_for_whom_it_was_declared():
     assert (trip["veiculo"], trip["veredito"], trip["km_auditado"]) == (SPARE, "divergente", 0)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(said(), seen(), st.booleans(), st.lists(st.booleans(), min_size=28, max_size=28))
 def test_day_by_day_gives_what_the_days_give_together_and_no_kilometre_is_lost(said, seen, register, rows):
     bus, spare = PLATES

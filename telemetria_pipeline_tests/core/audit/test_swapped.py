@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.audit import DIVERGENCES, TRIP_SEGMENTS, VALIDATED_TRIPS
@@ -15,6 +15,7 @@ from telemetria_pipeline.core.audit.coverage import Sources
 from telemetria_pipeline.core.audit.divergences import find_divergences
 from telemetria_pipeline_tests.core.audit.rows import DAY, ZONE, hours
 from telemetria_pipeline_tests.core.audit.sides import RULES, at, audit, declared, measured
+from telemetria_pipeline_tests.rounds import examples
 
 A, B = PLATES = ("GDP4J68", "ABC1C34")
 BASE = {A: 45_000.0, B: 80_000.0}
@@ -171,7 +172,7 @@ def test_what_may_still_be_told_of_the_days_around_is_said():
     assert audit(sheets(trips), telemetry(trips, ALL)).devices_in_doubt
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.sets(st.sampled_from(ALL)),
     st.sets(st.sampled_from(ALL)),

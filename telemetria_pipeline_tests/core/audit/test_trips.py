@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.audit import TRIP_SEGMENTS, VALIDATED_TRIPS
@@ -28,6 +28,7 @@ from telemetria_pipeline_tests.core.audit.sides import (
     vehicles,
 )
 from telemetria_pipeline_tests.core.audit.worlds import said, seen
+from telemetria_pipeline_tests.rounds import examples
 
 MORNING = declared(at("07:00"), at("08:00"), 20)
 DRIVEN = measured(at("07:00"), at("08:00"), 20)
@@ -274,7 +275,7 @@ def test_nothing_in_nothing_out(fleet):
     assert result.trips.empty
 
 
-worlds = settings(max_examples=30, deadline=None)
+worlds = examples(30)
 
 
 @worlds

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.audit import VALIDATED_TRIPS
@@ -14,6 +14,7 @@ from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.audit.tolerances import replace_defaults
 from telemetria_pipeline.core.audit.verdicts import judge
 from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, ZONE, trip, trips
+from telemetria_pipeline_tests.rounds import examples
 
 RULES = AuditRules()
 
@@ -143,7 +144,7 @@ def facts(draw: st.DrawFn) -> dict:
     )
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.lists(facts(), max_size=8))
 def test_it_pays_at_most_what_a_side_says_and_judges_the_same_again(said):
     judged = judged_by(RULES, trips(*said))

@@ -8,12 +8,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.billing import BILLING, PRICED_TRIPS
 from telemetria_pipeline.core.billing.bill import NO_OPERATION, TOTAL, TOTALLED, Bill, left_out, totals
 from telemetria_pipeline_tests.core.billing.bills import DAYS, PLATES, bill, on, terms, vehicle
+from telemetria_pipeline_tests.rounds import examples
 
 METRE, CENT = Decimal("0.001"), Decimal("0.01")
 
@@ -334,7 +335,7 @@ def shares(exact: list[Fraction]) -> list[Decimal]:
     return [c.scaleb(-2) for c in cents]
 
 
-@settings(max_examples=30, deadline=None, phases=(Phase.generate,))
+@examples(30, phases=(Phase.generate,))
 @given(journeys(), fleets(), contract_rows(), st.randoms())
 def test_any_bill_is_what_a_plain_reckoning_says(rows, vehicles, contracts, chance):
     made = bill(rows, vehicles, contracts)
@@ -375,7 +376,7 @@ def test_any_bill_is_what_a_plain_reckoning_says(rows, vehicles, contracts, chan
     pd.testing.assert_frame_equal(again.priced, made.priced)
 
 
-@settings(max_examples=10, deadline=None, phases=(Phase.generate,))
+@examples(10, phases=(Phase.generate,))
 @given(journeys(), fleets(), contract_rows(), st.sampled_from(DAYS[1:]))
 def test_contract_rows_that_are_cut_in_two_change_no_fixed_amount_and_no_franchise(
     rows, vehicles, contracts, day

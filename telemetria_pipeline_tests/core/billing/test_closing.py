@@ -5,13 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 import pandas as pd
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.billing import ADJUSTMENTS, BILLING, PRICED_TRIPS
 from telemetria_pipeline.core.billing.bill import Bill
 from telemetria_pipeline.core.billing.closing import content_hash, find_adjustments
 from telemetria_pipeline_tests.core.billing.bills import CYCLE, DAYS, PLATES, bill, on, terms, vehicle
+from telemetria_pipeline_tests.rounds import examples
 
 NOTHING = ADJUSTMENTS.empty()
 
@@ -280,7 +281,7 @@ def charge(sums: dict[str, Decimal], found: pd.DataFrame) -> None:
         sums[what] = before + row["ajuste_brl"]
 
 
-@settings(max_examples=20, deadline=None, phases=(Phase.generate,))
+@examples(20, phases=(Phase.generate,))
 @given(bills(), bills(), bills())
 def test_the_closed_bill_and_its_adjustments_are_the_bill_that_would_be_made_now(closed, then, now):
     first = owed(closed, then)

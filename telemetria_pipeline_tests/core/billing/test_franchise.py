@@ -3,7 +3,7 @@
 from datetime import time
 from decimal import Decimal
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.core.billing.bill import Bill
@@ -12,6 +12,7 @@ from telemetria_pipeline.core.billing.proof import PAID, by_proof
 from telemetria_pipeline.core.exact import units
 from telemetria_pipeline_tests.core.billing.bills import DAYS, PLATES, bill, on, terms, vehicle
 from telemetria_pipeline_tests.reports.rows import divergence, divergences
+from telemetria_pipeline_tests.rounds import examples
 
 HUNDRED = [terms(franquia_km=100)]
 
@@ -129,7 +130,7 @@ def test_a_bill_that_was_closed_before_trips_said_their_basis_claims_no_proof():
     assert (found["comprovado_brl"].tolist(), found["so_boletim_brl"].tolist()) == ([0], [Decimal("81.90")])
 
 
-@settings(max_examples=15, deadline=None, phases=(Phase.generate,))
+@examples(15, phases=(Phase.generate,))
 @given(
     st.lists(
         st.tuples(

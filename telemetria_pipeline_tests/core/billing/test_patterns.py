@@ -5,7 +5,7 @@ from math import comb
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -13,6 +13,7 @@ from telemetria_pipeline.contracts.billing import PATTERNS
 from telemetria_pipeline.core.billing.patterns import _no_chance, find_patterns
 from telemetria_pipeline_tests.core.audit.rows import DEPARTURE, trip, trips
 from telemetria_pipeline_tests.core.audit.strategies import audited_days
+from telemetria_pipeline_tests.rounds import examples
 
 
 def cycle(count: int, said: Callable[[int], dict], **all_: object) -> list[dict]:
@@ -192,7 +193,7 @@ def test_a_carrier_is_one_however_it_is_spelled():
     assert ("vies", "transportadora", "VIAÇÃO TESTE") in found(rows)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.lists(st.tuples(st.integers(2_000, 90_000), st.integers(0, 900)), min_size=10, max_size=30))
 def test_noise_that_errs_to_both_sides_is_never_a_bias(driven):
     def said(n: int) -> dict:
@@ -209,7 +210,7 @@ def test_a_dashboard_s_two_thousandths_are_no_pattern(tracker):
     assert kinds(cycle(300, lambda n: said)) == set()
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(
     st.lists(
         st.tuples(st.integers(5_000, 90_000), st.integers(60, 99), st.none() | st.integers(1, 99_999)),
@@ -326,7 +327,7 @@ def test_what_costs_most_comes_first_and_measured_trips_alone_show_nothing():
     assert kinds(alone) == kinds([]) == set()
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(audited_days(max_trips=25), st.randoms(use_true_random=False))
 def test_the_order_of_rows_changes_nothing(day, random):
     trips, _ = day

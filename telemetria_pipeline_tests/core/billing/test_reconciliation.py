@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.billing import ODOMETER_RECONCILIATION
@@ -13,6 +13,7 @@ from telemetria_pipeline.core.audit.rules import AuditRules
 from telemetria_pipeline.core.billing.devices import biased_devices
 from telemetria_pipeline.core.billing.reconciliation import Reconciled, reconcile
 from telemetria_pipeline_tests.core.audit.rows import ZONE, trip, trips
+from telemetria_pipeline_tests.rounds import examples
 
 RULES = AuditRules()
 FRIDAY = datetime(2026, 3, 6, 7, tzinfo=ZONE)
@@ -222,7 +223,7 @@ def _heard_within(measured: dict, hours: float) -> dict:
     return measured | {"saida_medida_utc": departure, "chegada_medida_utc": arrival}
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(worlds(honest=True))
 def test_whoever_drove_what_was_declared_is_never_accused(rows):
     found = reconciled(rows)
@@ -230,7 +231,7 @@ def test_whoever_drove_what_was_declared_is_never_accused(rows):
     assert "divergente" not in set(found.intervals["veredito"])
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(worlds(honest=False))
 def test_between_two_readings_no_more_is_paid_than_the_odometer_moved(rows):
     frame, found = trips(*rows), reconciled(rows)
@@ -262,7 +263,7 @@ def test_between_two_readings_no_more_is_paid_than_the_odometer_moved(rows):
             assert paid == claimed <= max(room * Decimal("1.1"), room + 1)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(worlds(honest=False), st.integers(0, 18), st.randoms(use_true_random=False))
 def test_order_changes_nothing_and_two_cycles_share_what_is_between_them(rows, at, random):
     whole = reconciled(rows)

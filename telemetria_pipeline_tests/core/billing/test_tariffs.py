@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.reference import CONTRACTS
@@ -20,6 +20,7 @@ from telemetria_pipeline.core.billing.tariffs import (
 )
 from telemetria_pipeline.core.names import plain_name
 from telemetria_pipeline_tests.core.audit.rows import ZONE
+from telemetria_pipeline_tests.rounds import examples
 
 BUS = {"placa": "GDP4J68", "tipo": "Ônibus", "transportadora": "Viação Glória", "operacao": "AGR"}
 DAY = "2026-03-10"
@@ -234,7 +235,7 @@ def fitting(vehicle: dict, rows: list[dict]) -> tuple[list[int], list[int]]:
     return of_plate, of_type
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(_terms(), max_size=6), st.randoms())
 def test_terms_and_clashes_agree_with_the_rule_by_the_book(rows, chance):
     book = [fitting(vehicle, rows) for vehicle in EVERYBODY]

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS, HEADER_NAMES, REQUIRED
@@ -16,6 +16,7 @@ from telemetria_pipeline.core.boletim.settings import EarlierTrips, Reference, R
 from telemetria_pipeline.core.sheets.reader import read_sheet
 from telemetria_pipeline.core.sheets.text import DATE, EMPTY, NUMBER, TEXT
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, codes, csv_of, judged, sheet_of, trip, trips
+from telemetria_pipeline_tests.rounds import examples
 
 PARTIAL = RuleSettings(partial=True)
 
@@ -681,7 +682,7 @@ words = st.sampled_from(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(
         st.fixed_dictionaries({name: st.one_of(st.just(text), words) for name, text in trip().items()}),

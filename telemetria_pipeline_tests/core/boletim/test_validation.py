@@ -1,13 +1,14 @@
 from datetime import date, datetime, time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.boletim import BOLETIM_QUARANTINE, BOLETIM_TRIPS
 from telemetria_pipeline.core.boletim.settings import RowCounts, RuleSettings
 from telemetria_pipeline.core.boletim.validation import duplicate_of, validate_file
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip, trips, xlsx_of
+from telemetria_pipeline_tests.rounds import examples
 
 TYPED = [
     "17",
@@ -110,7 +111,7 @@ def test_how_numbers_and_dates_were_read_is_told():
 GOOD_FILES = [csv_of(*trips(3)), xlsx_of(TYPED, TYPED)]  # made once: a workbook holds its time
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_mutated_bytes_get_a_verdict(data):
     good = data.draw(st.sampled_from(GOOD_FILES))

@@ -7,11 +7,12 @@ from decimal import Decimal
 import openpyxl
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.reference import CONTRACTS
 from telemetria_pipeline.core.reference import read_contracts
+from telemetria_pipeline_tests.rounds import examples
 
 COLUMNS = {
     "CONTRATO": "4600123",
@@ -229,7 +230,7 @@ def test_a_file_of_absurd_length_is_refused_before_its_rows_are_compared():
     assert "5000 linhas" in found.problems[0]
 
 
-@settings(max_examples=10, deadline=None)
+@examples(10)
 @given(st.lists(st.decimals(0, 999_999, places=4), min_size=1, max_size=30))
 def test_what_brazil_writes_is_read_back_exactly(amounts):
     for written in (

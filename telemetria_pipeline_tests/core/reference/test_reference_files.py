@@ -5,7 +5,7 @@ import string
 
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.reference import (
@@ -32,6 +32,7 @@ from telemetria_pipeline.core.reference import (
 )
 from telemetria_pipeline.core.sheets.header import normalise_header
 from telemetria_pipeline_tests.core.boletim.rows import RECEIVED, csv_of, trip
+from telemetria_pipeline_tests.rounds import examples
 
 FULL = """Placa;Frota;Fuso horário;Empresa;Tipo do veículo;Garagem;Rota;Rastreador;Operação;Entrada;Saída
 GDP-4J68;3803;America/Sao_Paulo;Viação  Glória;Ônibus;Glória;Norte;sol_2;AGR;16/10/2026;2026-11-15
@@ -346,7 +347,7 @@ OPTIONAL = (SUBSTITUTIONS, ACCEPTANCES)  # may have no rows
 _PLATES = st.from_regex(r"[A-C]{3}-?[0-1][A-B0-1][0-1]{2}", fullmatch=True)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(_PLATES, min_size=1, max_size=8))
 def test_a_table_is_taken_with_every_plate_or_refused_for_its_repeats(plates):
     found = vehicles("PLACA;FROTA\n" + "".join(f"{plate};{i}\n" for i, plate in enumerate(plates)))
@@ -359,7 +360,7 @@ def test_a_table_is_taken_with_every_plate_or_refused_for_its_repeats(plates):
     assert set(canonical) == (set() if repeats else different)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(
     st.lists(
         st.tuples(*[st.text(string.ascii_uppercase[:4] + "0123-/ .,é\t", max_size=8)] * 5),

@@ -2,12 +2,13 @@ from datetime import timedelta
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetria_pipeline.contracts.telemetry import QUARANTINE, TRIPS
 from telemetria_pipeline.core.telemetry.cleaning import clean_trips, driver_names
 from telemetria_pipeline_tests.core.conftest import CAPTURED, END, START, mapped_frame
+from telemetria_pipeline_tests.rounds import examples
 
 
 def clean(frame):
@@ -186,7 +187,7 @@ records = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.lists(records, max_size=12))
 def test_whatever_comes_every_row_is_accounted_for_and_the_contracts_hold(rows):
     cleaned = clean(mapped_frame(*rows))
@@ -199,7 +200,7 @@ def test_whatever_comes_every_row_is_accounted_for_and_the_contracts_hold(rows):
     assert sorted(lines) == list(range(1, len(rows) + 1))
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(
     st.lists(records, max_size=8).flatmap(
         lambda rows: st.tuples(st.just(rows), st.permutations(range(len(rows))))
