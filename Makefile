@@ -39,7 +39,7 @@ test: install ## all tests but those of `make long`
 	@$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 20
 
 .PHONY: long
-long: install ## the tests that take their time: the benchmarks' own, and the demo once more over its lake
+long: install ## the tests that take their time: the benchmarks' own, faults of Dagster, and the demo once more over its lake
 	@$(BIN)/pytest --numprocesses 2 --durations 5 -m long
 
 # The peers stay out of the project's own environment.
@@ -69,7 +69,7 @@ crash: install ## Dagster killed twenty times while boletins are on their way; t
 	@$(BIN)/python benchmarks/crash.py
 
 .PHONY: faults
-faults: install ## every fault of API, store and process many times over; then all is there, once
+faults: install ## every fault of API, store, process, input and Dagster many times over; then all is there, once
 	@$(BIN)/python -m telemetria_pipeline_tests.faults
 
 .PHONY: week
