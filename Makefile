@@ -69,7 +69,7 @@ crash: install ## Dagster killed twenty times while boletins are on their way; t
 	@$(BIN)/python benchmarks/crash.py
 
 .PHONY: faults
-faults: install ## every fault of API, store and process many times over; then all is there, once
+faults: install ## every fault of API, store, process, input and Dagster many times over; then all is there, once
 	@$(BIN)/python -m telemetria_pipeline_tests.faults
 
 .PHONY: week

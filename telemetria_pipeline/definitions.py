@@ -14,7 +14,7 @@ from telemetria_pipeline.defs.billing.automation import cycle_daily, cycle_job
 from telemetria_pipeline.defs.boletins.assets import boletins
 from telemetria_pipeline.defs.boletins.automation import boletim_inbox_sensor, boletim_job
 from telemetria_pipeline.defs.reference.assets import acceptances, contracts, drivers, substitutions, vehicles
-from telemetria_pipeline.defs.reference.automation import reference_job
+from telemetria_pipeline.defs.reference.automation import reference_job, reference_sensor
 from telemetria_pipeline.defs.reports.assets import daily_report, measurement
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.telemetry.automation import telemetry_definitions
@@ -43,7 +43,7 @@ def build_definitions(overrides: Mapping[str, Any] | None = None) -> dg.Definiti
         ],
         jobs=[boletim_job, audit_job, cycle_job, reference_job, alerts_job, upkeep_job],
         schedules=[audit_daily, cycle_daily, alerts_watch, upkeep_daily],
-        sensors=[boletim_inbox_sensor, stale_days_sensor, alerts_sensor],
+        sensors=[boletim_inbox_sensor, reference_sensor, stale_days_sensor, alerts_sensor],
         # Where no job says it: a backfill of assets. A worker's process may have no processes of its own.
         executor=dg.in_process_executor,
         resources={"pipeline": PipelineResource(), **(overrides or {})},

@@ -1,8 +1,9 @@
 """The reference tables in the lake, and the files that they are made from."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 
 import pandas as pd
@@ -14,8 +15,11 @@ from telemetria_pipeline.core.reference import ReferenceTable
 from telemetria_pipeline.errors import PipelineError
 from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage.lake import Lake, Written
+from telemetria_pipeline.storage.object_store import ObjectDamaged, ObjectInfo
 
 FOLDER = "reference"
+LOOKED_AT = "reference_files"
+"""What each table's files were when they were last read, whether they were taken or refused."""
 _SUFFIXES = (".csv", ".xlsx")
 _NAMED = 10
 
@@ -62,6 +66,19 @@ def refresh_table(
     Raises:
         NoReferenceFile, ReferenceRefused: the table stays as it was.
     """
+    version = _version(_files(lake), contract.name)  # before it is read: a later one is looked at again
+    try:
+        made = _refreshed(lake, contract, read, pseudonym_key)
+    except (NoReferenceFile, ReferenceRefused):
+        lake.write_json(_looked_at(contract.name), {"files": version})
+        raise
+    lake.write_json(_looked_at(contract.name), {"files": version})
+    return made
+
+
+def _refreshed(
+    lake: Lake, contract: Contract, read: Callable[[bytes, str], ReferenceTable], pseudonym_key: str
+) -> RefreshedTable:
     key = reference_file(lake, contract.name)
     if key is None:
         data, uri, found = b"", "no file", ReferenceTable(contract.empty())
@@ -71,8 +88,8 @@ def refresh_table(
     if found.problems:
         more = f" … and {len(found.problems) - _NAMED} more" if len(found.problems) > _NAMED else ""
         raise ReferenceRefused(
-            f"{uri} was refused, and {contract.name} stays as it was; correct the file and materialise "
-            f"{contract.name} again. {len(found.problems)} problem(s): "
+            f"{uri} was refused, and {contract.name} stays as it was; correct the file, and it is "
+            f"read again by itself. {len(found.problems)} problem(s): "
             f"{' | '.join(found.problems[:_NAMED])}{more}",
             found.problems,
         )
@@ -80,6 +97,46 @@ def refresh_table(
     written = lake.write_table(contract.name, {}, contract.table(rows))
     now = set(rows[contract.key[0]])
     return RefreshedTable(found, uri, hashlib.sha256(data).hexdigest(), written, before, now)
+
+
+def due_tables(lake: Lake, now: datetime, rest: timedelta) -> dict[str, str]:
+    """The tables whose files are others than those that were last read, and what these files are now.
+
+    A file that was written within `rest` may still be written. Where there never was a file, nothing is due.
+    """
+    files, due = _files(lake), dict[str, str]()
+    for name in (contract.name for contract in TABLES):
+        version = _version(files, name)
+        young = any(f.modified and timedelta() <= now - f.modified < rest for f in _of(files, name))
+        # A table that needs a file stays as it was where somebody took that away.
+        if not young and version != _read_before(lake, name) and (version or name in OPTIONAL):
+            due[name] = version
+    return due
+
+
+def _files(lake: Lake) -> Sequence[ObjectInfo]:
+    return list(lake.store.list(FOLDER))
+
+
+def _of(files: Sequence[ObjectInfo], name: str) -> list[ObjectInfo]:
+    """Those of the files that the table may be made from: more than one is one too many."""
+    return [info for info in files if info.key.lower() in {f"{FOLDER}/{name}{s}" for s in _SUFFIXES}]
+
+
+def _version(files: Sequence[ObjectInfo], name: str) -> str:
+    """Which files these are, whatever their content; nothing where there is none."""
+    return " ".join(f"{info.key} {info.etag} {info.modified}" for info in _of(files, name))
+
+
+def _looked_at(name: str) -> str:
+    return f"{LOOKED_AT}/{name}.json"
+
+
+def _read_before(lake: Lake, name: str) -> str:
+    try:
+        return (lake.read_json(_looked_at(name)) or {"files": ""})["files"]
+    except ObjectDamaged:  # then it is read once more
+        return "nobody knows"
 
 
 @dataclass(frozen=True)
@@ -118,9 +175,8 @@ def reference_file(lake: Lake, name: str) -> str | None:
 
     Raises `NoReferenceFile` where there is none, or where there are two and nobody can say which counts.
     """
-    wanted = [f"{FOLDER}/{name}{suffix}" for suffix in _SUFFIXES]
-    there = [info.key for info in lake.store.list(FOLDER)]
-    found = [key for key in there if key.lower() in wanted]
+    files = _files(lake)
+    there, found = [info.key for info in files], [info.key for info in _of(files, name)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -128,9 +184,9 @@ def reference_file(lake: Lake, name: str) -> str | None:
     if name in OPTIONAL:
         return None
     beside = f" (there is {', '.join(PurePosixPath(key).name for key in there[:_NAMED])})" if there else ""
+    wanted = lake.store.uri(f"{FOLDER}/{name}{_SUFFIXES[0]}")
     raise NoReferenceFile(
-        f"{lake.store.uri(wanted[0])} is not there{beside}; put the table there, as CSV or as .xlsx, "
-        f"and materialise {name} again"
+        f"{wanted} is not there{beside}; put the table there, as CSV or as .xlsx, and it is read by itself"
     )
 
 

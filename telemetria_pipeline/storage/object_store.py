@@ -58,6 +58,7 @@ _ADVICE = (
         r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocation|Moved Permanently",
         "The bucket lies in another region: check AWS_REGION",
     ),
+    (r"RequestTimeTooSkewed", "This machine's clock is more than a quarter of an hour wrong: set it"),
     (
         r"AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|ExpiredToken|InvalidToken|Forbidden"
         r"|Unauthorized|[Cc]redentials|profile",

@@ -12,6 +12,7 @@ _HERE = {"localhost", "127.0.0.1", "::1"}
 _SERVER_TAG = ".dagster/grpc_info"
 # The run says which process it is some time after that has begun.
 _CLOCKS_DIFFER_S = 2.0
+_OF_A_RUN = "multiprocessing.spawn"
 
 
 class LocalLauncher(dg.DefaultRunLauncher):
@@ -41,10 +42,15 @@ class LocalLauncher(dg.DefaultRunLauncher):
 
 
 def _lives(pid: int, known_since: float) -> bool:
-    """Whether the process that had this number then is still there: numbers are given again."""
+    """Whether the process that had this number then is still there: numbers are given again.
+
+    When a process began is told by the clock as it is now: where that was set since, all seem to have begun
+    later. One that is a run's by its command is taken for ours then; if it is another run's, until that ends.
+    """
     try:
         process = psutil.Process(pid)
         begun = process.create_time() <= known_since + _CLOCKS_DIFFER_S
-        return begun and process.status() != psutil.STATUS_ZOMBIE
+        ours = begun or _OF_A_RUN in " ".join(process.cmdline())
+        return ours and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

@@ -1,5 +1,6 @@
 """The reference tables on a real instance: taken, refused, and what boletins are told of them."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import dagster as dg
@@ -9,10 +10,13 @@ import pytest
 from telemetria_pipeline.contracts.reference import CONTRACTS, DRIVERS, VEHICLES
 from telemetria_pipeline.core.reference import read_vehicles
 from telemetria_pipeline.definitions import build_definitions
+from telemetria_pipeline.defs.reference.automation import reference_sensor
+from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.steps.boletim_files import read_file_manifest
 from telemetria_pipeline.steps.intake import landed_files
 from telemetria_pipeline.steps.reference import (
     NoReferenceFile,
+    due_tables,
     read_reference,
     read_tables,
     reference_file,
@@ -205,3 +209,70 @@ def test_the_tables_describe_themselves():
         assert (node.group_name, bool(node.owners), bool(node.kinds)) == ("reference", True, True)
         assert not node.is_partitioned
         assert node.code_version
+
+
+@pytest.fixture
+def ticks(refresh, monkeypatch):
+    """Ticks of the sensor; what each asks for is run, and whether that went well is returned."""
+    monkeypatch.setenv("TELEMETRIA_INBOX_SETTLE_S", "0")
+
+    def tick() -> tuple[list[str], bool | None]:
+        with dg.build_sensor_context(
+            instance=refresh.instance, resources={"pipeline": PipelineResource()}
+        ) as context:
+            found = reference_sensor(context)
+        if isinstance(found, dg.SkipReason):
+            return [found.skip_message], None
+        names = [key.to_user_string() for key in found.asset_selection]
+        return names, refresh(*names, tags=found.tags).success
+
+    return tick
+
+
+QUIET = (["every file was read, or is still being written"], None)
+
+
+def test_a_file_is_read_by_itself_once_for_each_time_that_it_is_changed(ticks, lake):
+    assert ticks() == QUIET  # there are no files yet
+    lake.store.put("reference/vehicles.csv", VEHICLES_CSV)
+    lake.store.put("reference/contracts.csv", CONTRACTS_CSV)
+    assert ticks() == (["vehicles", "contracts"], True)
+    assert ticks() == QUIET
+    lake.store.put("reference/substitutions.csv", b"VEICULO;SUBSTITUTO\n")
+    names, _ = ticks()
+    assert names == ["substitutions"]
+    lake.store.delete("reference/substitutions.csv")  # it may be missing: a table without rows
+    assert ticks() == (["substitutions"], True)
+    lake.store.delete("reference/vehicles.csv")
+    assert ticks() == QUIET
+    assert len(read_tables(lake).vehicles) == 2
+
+
+def test_a_broken_file_is_refused_once_and_a_mended_one_is_read_without_a_hand(ticks, lake):
+    lake.store.put("reference/vehicles.csv", VEHICLES_CSV)
+    assert ticks() == (["vehicles"], True)
+    lake.store.put("reference/vehicles.csv", VEHICLES_CSV[:-40] + b"\x00\xff;;\n")
+    assert ticks() == (["vehicles"], False)
+    assert ticks() == QUIET
+    assert len(read_tables(lake).vehicles) == 2
+    lake.store.put("reference/vehicles.csv", VEHICLES_CSV + b"XYZ9J87;3805;\n")
+    assert ticks() == (["vehicles"], True)
+    assert len(read_tables(lake).vehicles) == 3
+
+
+def test_a_file_that_may_still_be_written_waits_and_one_of_the_future_does_not(lake, tmp_path):
+    lake.store.put("reference/vehicles.csv", VEHICLES_CSV)
+    now = lake.store.info("reference/vehicles.csv").modified
+    rest = timedelta(seconds=30)
+    assert list(due_tables(lake, now + timedelta(seconds=5), rest)) == []
+    assert list(due_tables(lake, now + rest, rest)) == ["vehicles"]
+    assert list(due_tables(lake, now - timedelta(hours=1), rest)) == ["vehicles"]
+
+
+def test_a_run_that_died_is_asked_for_again_and_in_the_end_left_to_a_person(ticks, refresh, lake):
+    lake.store.put("reference/vehicles.csv", VEHICLES_CSV)
+    lake.store.put("vehicles/part-0.parquet", b"damaged: no run that reads it ends well")
+    for _ in range(5):
+        assert ticks() == (["vehicles"], False)
+    (said,), _ = ticks()
+    assert said.startswith("vehicles: left alone, its run failed 5 times")

@@ -1,1 +1,1 @@
-"""Faults of API, store and process, tried and counted: `make faults`, and a few of each in the tests."""
+"""Faults of API, store, process, input and Dagster: `make faults` tries each many times, the tests once."""

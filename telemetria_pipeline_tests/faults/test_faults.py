@@ -2,10 +2,30 @@
 
 import pytest
 
-from telemetria_pipeline_tests.faults.table import FAULTS, Try
+from telemetria_pipeline_tests.faults.servers import Shared
+from telemetria_pipeline_tests.faults.table import FAULTS, LONG
+from telemetria_pipeline_tests.faults.world import NotTried, Try
 
 
-@pytest.mark.parametrize("fault", [f for faults in FAULTS.values() for f in faults], ids=lambda f: f.__name__)
-def test_a_fault_is_survived(fault, tmp_path, s3):
-    fault(Try(tmp_path, seed=7, s3=s3))
+@pytest.fixture(scope="module")
+def shared():
+    with Shared() as shared:
+        yield shared
+
+
+EACH = [
+    pytest.param(
+        fault, marks=[pytest.mark.long, pytest.mark.timeout(600)] if fault in LONG else (), id=fault.__name__
+    )
+    for faults in FAULTS.values()
+    for fault in faults
+]
+
+
+@pytest.mark.parametrize("fault", EACH)
+def test_a_fault_is_survived(fault, tmp_path, s3, shared):
+    try:
+        fault(Try(tmp_path, seed=7, s3=s3, daemon=shared.daemon, house=shared.house))
+    except NotTried as error:
+        pytest.skip(str(error))
     s3.server.calm()

@@ -6,23 +6,31 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from telemetria_pipeline.business_calendar import Hour
 from telemetria_pipeline.carriers.client import CarrierClient
 from telemetria_pipeline.carriers.profile import Profile, load_profile
 from telemetria_pipeline.contracts.telemetry import LEDGER, TRIPS
 from telemetria_pipeline.errors import PipelineError
-from telemetria_pipeline.simulator import FaultPlan, Fleet, Simulator
+from telemetria_pipeline.simulator import FaultPlan, Fleet, Simulator, TrueTrip
 from telemetria_pipeline.steps.hours import last_known
 from telemetria_pipeline.steps.ingest import ingest_hours
 from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage import Lake
-from telemetria_pipeline_tests.defs.conftest import AFTER_THE_DAY, assert_same_trips, hour_key, truth_of
+from telemetria_pipeline_tests.defs.conftest import AFTER_THE_DAY, assert_same_trips, hour_key, vars_of
 from telemetria_pipeline_tests.one_source import hour_of
+
+if TYPE_CHECKING:
+    from telemetria_pipeline_tests.faults.daemon import Daemon
+    from telemetria_pipeline_tests.faults.house import House
 
 TOKEN = "token-that-nobody-may-see"
 HOURS = [hour_of(hour_key(hour)) for hour in (5, 6, 7, 8)]
@@ -32,6 +40,21 @@ _QUICK = {"read_timeout_s": 0.4, "connect_timeout_s": 2, "deadline_s": 4, "captu
 
 class NotSurvived(Exception):
     """What was lost, twice there, or said unclearly."""
+
+
+class NotTried(Exception):
+    """Why this machine cannot try the fault: it is neither survived nor lost."""
+
+
+@dataclass(frozen=True)
+class Try:
+    """Where a try keeps its lake, its seed, and what all tries share: S3, the daemons."""
+
+    folder: Path
+    seed: int
+    s3: SimpleNamespace
+    daemon: Callable[[], "Daemon"]
+    house: Callable[[], "House"]
 
 
 @dataclass
@@ -44,6 +67,12 @@ class World:
     url: str = ""
     token: str = TOKEN
     said: list[str] = field(default_factory=list)
+    hours: list[Hour] = field(default_factory=lambda: HOURS)
+
+    @property
+    def folder(self) -> Path:
+        """Where the lake lies, if not on S3."""
+        return Path(self.address.removeprefix("file:"))
 
     @property
     def profile(self) -> Profile:
@@ -51,11 +80,15 @@ class World:
         known = load_profile("simulator")
         return known.model_copy(update={"http": known.http.model_copy(update=_QUICK)})
 
-    def run(self) -> None:
-        """One run for all hours that are owed, as the recapture would start it."""
+    def run(self, hours: Sequence[Hour] = ()) -> None:
+        """One run for all hours that are owed, or these of them, as the recapture would start it."""
         try:
             lake = Lake.open(self.address)
-            owed = [hour for hour in HOURS if not ((known := last_known(lake, hour)) and known.in_tables)]
+            owed = [
+                hour
+                for hour in hours or self.hours
+                if not ((known := last_known(lake, hour)) and known.in_tables)
+            ]
             with CarrierClient(
                 self.profile,
                 self.url or self.carrier.url,
@@ -85,25 +118,41 @@ class World:
                 break
         else:
             raise NotSurvived(f"hours are owed after {_ROUNDS} runs: {self.said[-1:]}")
+        self.compare()
+
+    def compare(self) -> None:
+        """The lake against the truth."""
         lake = Lake.open(self.address)
-        for hour in HOURS:
-            table = lake.read_table(TRIPS.name, hour.partition)
-            ledger = lake.read_table(LEDGER.name, hour.partition)
-            if table is None or ledger is None:
-                raise NotSurvived(f"{hour.key} has no tables")
-            try:
-                assert_same_trips(
-                    People(lake).shown(TRIPS, TRIPS.frame(table)), truth_of(self.carrier, hour.key)
-                )
-            except AssertionError as error:
-                raise NotSurvived(f"{hour.key} is not the truth: {error}") from None
-            if (counted := ledger.to_pylist()[0])["accepted"] != table.num_rows:
-                raise NotSurvived(f"{hour.key}: {table.num_rows} trips, the ledger says {counted}")
+        for hour in self.hours:
+            assert_true(lake, self.carrier, hour)
 
     def whole(self) -> bool:
         """Whether every hour is in its tables."""
         lake = Lake.open(self.address)
-        return all((known := last_known(lake, hour)) and known.in_tables for hour in HOURS)
+        return all((known := last_known(lake, hour)) and known.in_tables for hour in self.hours)
+
+
+def assert_true(lake: Lake, carrier: Simulator, hour: Hour) -> None:
+    """That the hour's trips are the truth, each once, and its ledger says so."""
+    table = lake.read_table(TRIPS.name, hour.partition)
+    ledger = lake.read_table(LEDGER.name, hour.partition)
+    if table is None or ledger is None:
+        raise NotSurvived(f"{hour.key} has no tables")
+    driven = [vars_of(trip) for trip in carrier.truth(hour.start, hour.end)]
+    truth = pd.DataFrame(driven, columns=list(TrueTrip.__dataclass_fields__))
+    try:
+        assert_same_trips(People(lake).shown(TRIPS, TRIPS.frame(table)), truth)
+    except AssertionError as error:
+        raise NotSurvived(f"{hour.key} is not the truth: {error}") from None
+    if (counted := ledger.to_pylist()[0])["accepted"] != table.num_rows:
+        raise NotSurvived(f"{hour.key}: {table.num_rows} trips, the ledger says {counted}")
+
+
+def told(here: World, *words: str) -> None:
+    """That the first failure said what to do."""
+    here.run()
+    if not here.said or not all(word in here.said[0] for word in words):
+        raise NotSurvived(f"it was not told as {words}: {here.said[:1]}")
 
 
 @contextmanager

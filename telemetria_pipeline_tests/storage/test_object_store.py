@@ -259,6 +259,11 @@ class TestS3:
             ):
                 use()
 
+    def test_a_clock_that_is_wrong_is_said_to_be(self, s3):
+        s3.server.answer = refuse("403 Forbidden", "RequestTimeTooSkewed")
+        with pytest.raises(StorageError, match=r"RequestTimeTooSkewed: no\. This machine's clock is"):
+            ObjectStore.open(s3.address).get("a")
+
     def test_a_refused_head_names_the_variables_too(self, s3):
         s3.server.answer = lambda environ: ("403 Forbidden", "")
         with pytest.raises(StorageError, match=r"403 Forbidden.*AWS_ACCESS_KEY_ID"):

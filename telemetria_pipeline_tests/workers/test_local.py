@@ -1,6 +1,7 @@
 """A run whose process is killed, its code server with it: noticed, and its pool free again."""
 
 import json
+import multiprocessing
 import subprocess
 import sys
 import time
@@ -57,6 +58,16 @@ def test_a_run_lives_as_long_as_its_process(instance, process):
 
 def test_another_process_of_the_same_number_is_another_process(instance, process):
     assert status(instance, process.pid, age_s=3600) == WorkerStatus.FAILED
+
+
+def test_a_clock_that_was_set_forward_kills_no_run(instance):
+    """The kernel tells when a process began by the clock as it is now."""
+    run = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,), daemon=True)
+    run.start()
+    assert status(instance, run.pid, age_s=3600) == WorkerStatus.RUNNING
+    run.kill()
+    run.join()
+    assert status(instance, run.pid, age_s=3600) == WorkerStatus.FAILED
 
 
 def test_of_another_machine_nothing_is_known_nor_of_a_run_that_has_not_said_its_process(instance):
