@@ -74,7 +74,7 @@ faults: install ## every fault of API, store, process, input and Dagster many ti
 
 .PHONY: week
 week: install ## a simulated week with the real daemon, outages and a halt of two days (some two hours)
-	@$(BIN)/python benchmarks/week.py
+	@$(BIN)/python -m telemetria_pipeline_tests.week
 
 .PHONY: sources
 sources: install ## thirty sources, one dead, one slow, one misspelt: how long the hours of the others wait

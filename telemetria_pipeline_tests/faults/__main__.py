@@ -16,6 +16,7 @@ import time
 import traceback
 from pathlib import Path
 
+from telemetria_pipeline_tests.clock import NoCompiler
 from telemetria_pipeline_tests.faults.servers import Shared, s3_with_bucket
 from telemetria_pipeline_tests.faults.table import FAULTS, ROUNDS, ROUNDS_OF
 from telemetria_pipeline_tests.faults.world import NotTried, Try
@@ -42,7 +43,7 @@ def main() -> int:
                     try:
                         fault(Try(folder, seed, s3, shared.daemon, shared.house))
                         survived += 1
-                    except NotTried as error:
+                    except (NotTried, NoCompiler) as error:
                         absent = str(error)
                         break
                     except Exception:

@@ -20,7 +20,7 @@ from random import Random
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
-from telemetria_pipeline_tests.faults.clock import Clock
+from telemetria_pipeline_tests.clock import Clock
 from telemetria_pipeline_tests.faults.world import World
 
 _DEFINITIONS = "telemetria_pipeline.definitions"

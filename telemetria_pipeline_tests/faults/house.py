@@ -1,11 +1,8 @@
 """Dagster's own processes, killed and started again, beside the carriers and the clock of `make week`."""
 
-import argparse
 import os
 import random
-import struct
 import subprocess
-import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +12,8 @@ from typing import Any, Self
 import psutil
 
 from telemetria_pipeline_tests.core.boletim.rows import csv_of, trips
-from telemetria_pipeline_tests.faults.clock import SOURCE, compiler
 from telemetria_pipeline_tests.faults.world import NotSurvived
+from telemetria_pipeline_tests.week.world import GLANCE_MS, MINUTE, World, differences
 
 CODE_SERVER, DAEMON = 0, 1
 _MINUTE, _HOUR = timedelta(seconds=61), timedelta(hours=1)
@@ -29,19 +26,14 @@ class House:
     carriers' truth and the boletins that were sent."""
 
     def __init__(self, folder: Path) -> None:
-        compiler()
-        if (benchmarks := str(SOURCE.parent)) not in sys.path:
-            sys.path.append(benchmarks)
-        import week
-
-        self.week, outside = week, dict(os.environ)
+        outside = dict(os.environ)
         folder.mkdir()
         try:  # what it sets is for its processes
-            self.world = week.World(folder, argparse.Namespace(seed=7, vehicles=6))
+            self.world = World(folder, seed=7, vehicles=6)
         finally:
             os.environ.clear()
             os.environ.update(outside)
-        self.world.set(self.world.begin + timedelta(minutes=week.MINUTE))
+        self.world.set(self.world.begin + timedelta(minutes=MINUTE))
         self.world.start()
         time.sleep(20)  # a schedule's first tick is the one after its daemon has started
 
@@ -84,10 +76,7 @@ class House:
 
     def jump(self, seconds: int) -> None:
         """The clock of Dagster's processes, and nobody else's."""
-        with self.world.clock.open("r+b") as file:
-            (ahead,) = struct.unpack("q", file.read(8))
-            file.seek(0)
-            file.write(struct.pack("q", ahead + seconds))
+        self.world.clock.set(self.world.clock.ahead_s + seconds, GLANCE_MS)
 
     def _rests(self, within_s: float) -> bool:
         """Whether no run is on its way, soon: one may wait for a minute of the clock that is set here; of one
@@ -99,7 +88,7 @@ class House:
 
     def settle(self) -> None:
         """Minutes pass, then hours, until nothing is owed; a process that ended is started again."""
-        until = self.world.now - timedelta(minutes=self.week.MINUTE)
+        until = self.world.now - timedelta(minutes=MINUTE)
         problems: list[Any] = []
         for step in [_MINUTE] * _SOON + [_HOUR] * _LATER:
             if not all(map(_lives, self.world.processes)):
@@ -107,7 +96,7 @@ class House:
             time.sleep(6)  # sensors see what is due
             if not self._rests(_REST_S if step is _MINUTE else 6 * _REST_S):
                 problems = ["runs are on their way"]
-            elif not (problems := self.week.differences(self.world, until)):
+            elif not (problems := differences(self.world, until)):
                 return
             self.world.set(self.world.now + step)
         raise NotSurvived(f"{len(problems)} differences, {self.world.folder}: {problems[:5]}")

@@ -121,10 +121,13 @@ class World:
         self.compare()
 
     def compare(self) -> None:
-        """The lake against the truth."""
+        """The lake against the truth; and the token is nowhere in it."""
         lake = Lake.open(self.address)
         for hour in self.hours:
             assert_true(lake, self.carrier, hour)
+        for info in lake.store.list():
+            if TOKEN.encode() in lake.store.get(info.key):
+                raise NotSurvived(f"the token stands in {info.key}")
 
     def whole(self) -> bool:
         """Whether every hour is in its tables."""

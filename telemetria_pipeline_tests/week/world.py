@@ -1,25 +1,11 @@
-"""A simulated week with the real daemon, and no hand laid on it: in the end the lake is the truth.
+"""A simulated week's world: carriers, lake, inbox, and Dagster's own processes beside a clock that is set."""
 
-    python benchmarks/week.py [--hours 168] [--halt 72 48] [--vehicles 12] [--seed 7]
-
-Two carriers with every fault of the simulator, trips that come late and are amended; each is down for some
-hours, and boletins land at all hours. Dagster's daemon runs beside a clock that jumps from hour to hour
-(clock.c, compiled with gcc), and looks at it every second. Now and then a run's process is killed. At hour 72
-everything is stopped, and started again 48 hours later, with a clock that goes as it does: how long it takes
-until nothing is owed, and how fast the carriers were asked, is printed. Ends with 1 where an hour, a boletim
-or a day is not right.
-"""
-
-import argparse
 import os
 import random
 import shutil
-import signal
 import socket
-import struct
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -41,8 +27,9 @@ from telemetria_pipeline.simulator.boletins import as_csv, declared
 from telemetria_pipeline.steps.backlog import backlog
 from telemetria_pipeline.steps.staleness import plan_days, read_states
 from telemetria_pipeline.storage.lake import Lake
+from telemetria_pipeline_tests.clock import Clock
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TOKEN_VARIABLE, TOKEN = "WEEK_TOKEN", "token-that-nobody-may-see"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 MINUTE = 50  # past the hour, when the clock stops: all schedules of the hour are due
@@ -51,22 +38,17 @@ GLANCE_MS = 1_000  # how often the daemon looks at the clock; else its scheduler
 PACE = 5  # requests a second that a carrier allows
 CARRIERS = {"norte": "simulator", "sul": "motive"}
 DOWN = {"norte": (20, 31), "sul": (40, 43)}  # hours of the week in which they answer 503
-KILLS = 0.05  # of the hours have a run that is killed
 
 
 class World:
     """Carriers, lake, inbox, and a Dagster whose clock is set from here."""
 
-    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+    def __init__(self, folder: Path, seed: int, vehicles: int) -> None:
         self.folder, self.home, self.inbox = folder, folder / "home", folder / "inbox"
-        self.dice = random.Random(options.seed)
-        library = folder / "clock.so"
-        subprocess.run(
-            ["gcc", "-O2", "-shared", "-fPIC", "-o", library, ROOT / "benchmarks/clock.c"], check=True
-        )
-        self.clock, self.processes = folder / "ahead", list[psutil.Process]()
+        self.dice = random.Random(seed)
+        self.clock, self.processes = Clock(folder), list[psutil.Process]()
         self.apis = {
-            name: Simulator(Fleet(options.seed + n, options.vehicles), TOKEN, demo_faults(n), dialect=dialect)
+            name: Simulator(Fleet(seed + n, vehicles), TOKEN, demo_faults(n), dialect=dialect)
             for n, (name, dialect) in enumerate(CARRIERS.items())
         }
         # From the next midnight on: what the file system says of a file's age is never younger than now.
@@ -91,8 +73,7 @@ class World:
             "DAGSTER_DAEMON_HEARTBEAT_TOLERANCE": "1000000",  # a jump is no silence
             TOKEN_VARIABLE: TOKEN,
         }
-        self.clock.write_bytes(bytes(16))
-        self.environment = os.environ | {"LD_PRELOAD": str(library), "SIMULATED_CLOCK": str(self.clock)}
+        self.environment = os.environ | self.clock.environment
         self.settings = Settings.load()
         self.sources = load_sources(self.settings)
         self.lake = Lake.open(self.settings.lake)
@@ -108,8 +89,7 @@ class World:
         self.now = now
         ahead = int(now.timestamp() - time.time())
         assert ahead > 0, "the clock may only go ahead of the real one"
-        with self.clock.open("r+b") as file:  # in place: the processes have it mapped
-            file.write(struct.pack("qq", ahead, glance_ms))
+        self.clock.set(ahead, glance_ms)
         for name, api in self.apis.items():
             first, last = self.down[name]
             api.as_of = now
@@ -246,108 +226,3 @@ def hour_differences(world: World, api: Simulator, hour: Hour) -> list[str]:
             f"{hour.source} {hour.key}: {len(stored)} trips of {len(truth)}; {str(error).splitlines()[0]}"
         ]
     return []
-
-
-def play(world: World, options: argparse.Namespace) -> None:
-    """The week, hour by hour."""
-    halt, length = options.halt
-    arrivals: dict[int, list[tuple[date, str]]] = {}  # each day's boletins, at any hour of the next
-    for day in range(options.hours // 24):
-        for source in world.sources:
-            hour = min((day + 1) * 24 + world.dice.randrange(24), options.hours)
-            arrivals.setdefault(hour, []).append((world.begin.date() + day * DAY, source))
-    world.set(world.begin + timedelta(minutes=MINUTE))
-    world.start()
-    time.sleep(20)  # a schedule's first tick is the one after its daemon has started
-    for hour in range(1, options.hours + 1):
-        began, stopped = time.monotonic(), halt <= hour < halt + length
-        if hour == halt:
-            world.stop()
-        world.set(world.begin + hour * HOUR + timedelta(minutes=MINUTE))
-        for day, source in arrivals.get(hour, ()):
-            world.drop(day, source)
-        if stopped:
-            continue
-        if hour == halt + length:
-            cold_start(world, length)
-            continue
-        if world.dice.random() < KILLS:
-            world.wait(lambda: bool(world.busy()))
-            world.kill_a_run()
-        world.wait(lambda: world.asked(world.now - timedelta(minutes=MINUTE)) and not world.busy())
-        if hour % 12 == 0:
-            print(f"hour {hour}: {world.owed()} hours owed, {time.monotonic() - began:.1f} s", flush=True)
-
-
-def cold_start(world: World, hours: int) -> None:
-    """Start everything, and say how long it takes until nothing of so many hours is owed."""
-    began, asked = time.monotonic(), {name: len(api.requests) for name, api in world.apis.items()}
-    counted: list[tuple[float, dict[str, int]]] = []
-    steps: dict[str, float] = {}
-
-    def settled() -> bool:
-        now = time.monotonic() - began
-        counted.append((now, {name: len(api.requests) - asked[name] for name, api in world.apis.items()}))
-        for step, done in (
-            ("the first request", any(counted[-1][1].values())),
-            ("no hour owed", not world.owed()),
-            ("no day to audit", "no hour owed" in steps and not world.busy() and not world.stale()),
-        ):
-            if done:
-                steps.setdefault(step, now)
-        return "no day to audit" in steps
-
-    world.set(world.now, glance_ms=0)
-    world.start()
-    world.wait(settled, patience_s=1800)
-    print(f"cold start over {hours} hours, seconds until: "
-          + ", ".join(f"{step} {at:.0f}" for step, at in steps.items()))  # fmt: skip
-    for name in world.apis:
-        fastest = max(
-            (later[name] - first[name]) / (then - at)
-            for at, first in counted for then, later in counted if 4 <= then - at <= 6
-        )  # fmt: skip
-        print(f"  {name}: {counted[-1][1][name]} requests, at most {fastest:.1f} a second (it allows {PACE})",
-              flush=True)  # fmt: skip
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--hours", type=int, default=168)
-    parser.add_argument("--halt", type=int, nargs=2, default=(72, 48), metavar=("HOUR", "HOURS"))
-    parser.add_argument("--vehicles", type=int, default=12)
-    parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args()
-    if not shutil.which("gcc"):
-        sys.exit("gcc is not here: the simulated clock is compiled with it")
-    folder, began = Path(tempfile.mkdtemp(prefix="telemetria-week-")), time.monotonic()
-    world = World(folder, options)
-    try:
-        play(world, options)
-        until = world.now - timedelta(minutes=MINUTE)
-        for _ in range(60):  # what comes late or waits has its time, two nights and a day, and nobody's hand
-            world.set(world.now + HOUR)
-            time.sleep(8)
-            world.wait(lambda: not world.busy())
-            if not (problems := differences(world, until)):
-                break
-    finally:
-        world.stop()
-        for api in world.apis.values():
-            api.close()
-        world.instance.dispose()
-    problems += told_the_token(folder)
-    for problem in problems[:30]:
-        print(problem)
-    print(f"{options.hours} hours, {len(world.sent)} boletins: {len(problems)} differences, "
-          f"{time.monotonic() - began:.0f} s; {folder}")  # fmt: skip
-    if not problems:
-        shutil.rmtree(folder)
-    sys.exit(1 if problems else 0)
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    main()

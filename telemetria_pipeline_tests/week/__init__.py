@@ -1,0 +1,1 @@
+"""A week with the real daemon, played in minutes: `make week`."""
