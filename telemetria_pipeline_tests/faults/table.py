@@ -7,11 +7,11 @@ from telemetria_pipeline_tests.faults.world import Try
 
 Fault = Callable[[Try], None]
 
-_PROCESSES: list[Fault] = [
+PROCESSES: list[Fault] = [
     instance.daemon_killed, instance.code_server_killed, instance.clock_jumps_under_dagster,
     instance.all_restarted_with_runs_queued,
 ]  # fmt: skip
-"""Those of Dagster's own processes, which one house goes through: a try is an hour of its day."""
+"""Those of Dagster's own processes, which one house goes through, for minutes each: left to `make faults`."""
 
 FAULTS: dict[str, list[Fault]] = {
     "API": [
@@ -36,11 +36,10 @@ FAULTS: dict[str, list[Fault]] = {
 """Where, and what."""
 
 ROUNDS = 20
-ROUNDS_OF = dict.fromkeys(_PROCESSES, 5)
+ROUNDS_OF = dict.fromkeys(PROCESSES, 5)
 """How often each is tried where nobody says it."""
 
 LONG = {
-    *_PROCESSES, instance.database_is_locked, instance.restarted_with_runs_queued,
-    inputs.reference_file_breaks_overnight,
+    instance.database_is_locked, instance.restarted_with_runs_queued, inputs.reference_file_breaks_overnight,
 }  # fmt: skip
 """What the tests leave to `make long`."""

@@ -88,6 +88,7 @@ def test_a_worker_that_is_killed_is_found_and_its_hours_are_finished(production,
     assert took.found_s < SILENCE_S + 15
 
 
+@pytest.mark.long
 def test_a_run_is_handed_back_by_a_worker_without_the_database_and_begun_by_another(
     production, instance, carriers
 ):
