@@ -11,8 +11,7 @@ from typing import Any, Self
 
 import psutil
 
-from telemetria_pipeline_tests.core.boletim.rows import csv_of, trips
-from telemetria_pipeline_tests.faults.world import NotSurvived
+from telemetria_pipeline_tests.faults.world import NotSurvived, drop_boletins
 from telemetria_pipeline_tests.week.world import GLANCE_MS, MINUTE, World, differences
 
 CODE_SERVER, DAEMON = 0, 1
@@ -49,11 +48,7 @@ class House:
     def busy_hour(self, dice: random.Random) -> None:
         """An hour later: the hour before is due, boletins land, and some of it is on its way."""
         self.world.set(self.world.now + _HOUR)
-        for _ in range(dice.randint(1, 5)):
-            n = len(self.world.sent)
-            rows = [{**trip, "PLACA": f"ABC{n % 10}C{n // 10:02d}"} for trip in trips(1 + n % 4)]
-            (self.world.inbox / f"b{n:03d}.csv").write_bytes(csv_of(*rows))
-            self.world.sent[f"b{n:03d}.csv"] = len(rows)
+        drop_boletins(self.world.inbox, self.world.sent, dice.randint(1, 5))
         self.world.wait(lambda: bool(self.world.busy()))
         time.sleep(dice.uniform(0, 8))
 

@@ -18,9 +18,8 @@ from telemetria_pipeline.defs.runs import FIRST_TAG, LAST_TAG, PARTITION_TAG
 from telemetria_pipeline.simulator import Fleet, Simulator
 from telemetria_pipeline.steps.boletim_files import partition_of
 from telemetria_pipeline.storage import Lake
-from telemetria_pipeline_tests.core.boletim.rows import csv_of, trips
 from telemetria_pipeline_tests.faults.daemon import Daemon
-from telemetria_pipeline_tests.faults.world import TOKEN, NotSurvived, Try, World
+from telemetria_pipeline_tests.faults.world import TOKEN, NotSurvived, Try, World, drop_boletins
 from telemetria_pipeline_tests.one_source import CALENDAR
 
 ROOT = Path(__file__).parents[2]
@@ -74,10 +73,7 @@ class Office:
 
     def drop(self, count: int) -> None:
         """So many boletins, each of a vehicle of its own."""
-        for n in range(len(self.sent), len(self.sent) + count):
-            rows = [{**trip, "PLACA": f"ABC{n % 10}C{n // 10:02d}"} for trip in trips(1 + n % 4)]
-            (self.inbox / f"b{n:03d}.csv").write_bytes(csv_of(*rows))
-            self.sent[f"b{n:03d}.csv"] = len(rows)
+        drop_boletins(self.inbox, self.sent, count)
 
     def step(self, *names: str, **more: Any) -> int:
         """Steps of the daemon in one process, and how it ended."""

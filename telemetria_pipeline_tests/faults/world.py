@@ -25,6 +25,7 @@ from telemetria_pipeline.steps.hours import last_known
 from telemetria_pipeline.steps.ingest import ingest_hours
 from telemetria_pipeline.steps.people import People
 from telemetria_pipeline.storage import Lake
+from telemetria_pipeline_tests.core.boletim.rows import csv_of, trips
 from telemetria_pipeline_tests.defs.conftest import AFTER_THE_DAY, assert_same_trips, hour_key, vars_of
 from telemetria_pipeline_tests.one_source import hour_of
 
@@ -149,6 +150,14 @@ def assert_true(lake: Lake, carrier: Simulator, hour: Hour) -> None:
         raise NotSurvived(f"{hour.key} is not the truth: {error}") from None
     if (counted := ledger.to_pylist()[0])["accepted"] != table.num_rows:
         raise NotSurvived(f"{hour.key}: {table.num_rows} trips, the ledger says {counted}")
+
+
+def drop_boletins(inbox: Path, sent: dict[str, int], count: int) -> None:
+    """So many more than were `sent` (name → rows), each of a vehicle of its own."""
+    for n in range(len(sent), len(sent) + count):
+        rows = [{**trip, "PLACA": f"ABC{n % 10}C{n // 10:02d}"} for trip in trips(1 + n % 4)]
+        (inbox / f"b{n:03d}.csv").write_bytes(csv_of(*rows))
+        sent[f"b{n:03d}.csv"] = len(rows)
 
 
 def told(here: World, *words: str) -> None:
