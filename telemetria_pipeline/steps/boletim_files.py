@@ -90,9 +90,25 @@ def add_to_name(lake: Lake, manifest: FileManifest) -> None:
 
 def before_of_name(lake: Lake, key: str, file: str | None = None) -> FileManifest | None:
     """The file that landed under this key before `file`, or last of all; None where there is none."""
+    earlier = _files_before(lake, key, file)
+    return read_file_manifest(lake, earlier[-1]) if earlier else None
+
+
+def _files_before(lake: Lake, key: str, file: str | None) -> list[str]:
     known = files_of_name(lake, key)
-    at = known.index(file) if file in known else len(known)
-    return read_file_manifest(lake, known[at - 1]) if at else None
+    return known[: known.index(file)] if file in known else known
+
+
+def undecided_before(lake: Lake, manifest: FileManifest) -> list[FileManifest]:
+    """The files of the name between the last with a verdict and this one, in their order."""
+    waiting: list[FileManifest] = []
+    for file in reversed(_files_before(lake, manifest.key, manifest.file)):
+        earlier = read_file_manifest(lake, file)
+        if earlier and earlier.verdict:
+            break
+        if earlier:  # else its run died before it wrote anything
+            waiting.insert(0, earlier)
+    return waiting
 
 
 def later_of_name(lake: Lake, manifest: FileManifest) -> list[FileManifest]:

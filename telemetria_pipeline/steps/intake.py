@@ -11,6 +11,7 @@ do: two files with one row replace nothing of each other's.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
@@ -42,6 +43,7 @@ from telemetria_pipeline.steps.boletim_files import (
     partition_of,
     read_file_manifest,
     same_content,
+    undecided_before,
     write_file_manifest,
 )
 from telemetria_pipeline.steps.day_index import files_declaring
@@ -241,7 +243,17 @@ def judge_file(lake: Lake, received: Received, settings: RuleSettings, reference
     Content whose trips count already is a duplicate. An accepted file speaks for the vehicles and days that
     it holds, and takes the place of what earlier files of its name declared of them
     (`core.boletim.last_word`). What files declared that does not count is kept in `boletim_versions`.
+    Earlier files of its name that were received and have no verdict yet get theirs first, so that its own
+    says what it corrects.
     """
+    for earlier in undecided_before(lake, received.manifest):
+        with suppress(Exception):  # a file that fails costs only itself: its own run says why
+            data = lake.get_raw(earlier.original, earlier.sha256)
+            _judge(lake, Received(earlier, data), settings, reference)
+    return _judge(lake, received, settings, reference)
+
+
+def _judge(lake: Lake, received: Received, settings: RuleSettings, reference: Reference) -> Judged:
     manifest, data = read_file_manifest(lake, received.manifest.file) or received.manifest, received.data
     verdict = _verdict(lake, manifest, data, settings, reference)
     manifest.days = sorted(verdict.declared["data"].unique())

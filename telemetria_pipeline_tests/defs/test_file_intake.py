@@ -207,6 +207,17 @@ def test_a_verdict_that_changes_when_made_again_leaves_one_answer(lake, inbox):
     assert len(keys(inbox)) == 3
 
 
+def test_a_correction_judged_first_says_what_it_corrects(lake, inbox):
+    """One instance has received a file, another its correction, and the other is faster."""
+    inbox.put("b.csv", csv_of(*trips(3)))
+    first = receive_file(lake, inbox, file_of(inbox, "b.csv"))
+    second = take(lake, inbox, "b.csv", csv_of(*trips(2)))
+    assert second.replaces == [first.manifest.file]
+    third = go(lake, inbox, first.manifest.file)
+    assert (third.verdict, third.replaced_by) == ("accepted", second.file)
+    assert (rows(lake, first.manifest.file), rows(lake, second.file)) == (0, 2)
+
+
 def test_versions_come_in_their_order_whatever_the_clocks_of_two_machines_say(lake, inbox):
     first = take(lake, inbox, "b.csv", csv_of(*trips(3)))
     ahead = first.model_copy(update={"received_at": first.received_at + timedelta(hours=1)})
