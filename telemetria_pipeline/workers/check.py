@@ -18,6 +18,7 @@ _PATIENCE_S = 5
 _ROLL_CALL_S = 2
 _CLOCKS_APART_S = 5
 _DAEMON_SILENT_S = 120  # it says that it lives twice a minute
+_SENSORS_SILENT_S = 300  # most tick twice a minute; one that asks a slow carrier may hold the others up
 _PROBE = "deploy-check"
 _TABLES = {"event_logs": "event log", "runs": "runs", "job_ticks": "ticks"}
 
@@ -41,6 +42,7 @@ def deploy_check(settings: Settings) -> Iterator[Finding]:
     with dg.DagsterInstance.get() as instance:
         yield _asked("database", lambda: _database(instance))
         yield _asked("daemon", lambda: _daemon(instance))
+        yield _asked("sensors", lambda: _sensors(instance))
         yield _asked("logs", lambda: _logs(instance))
         yield (loaded := _asked("launcher", lambda: _launcher(instance)))
         app = getattr(instance.run_launcher, "celery", None) if loaded.well else None
@@ -128,6 +130,21 @@ def _daemon(instance: dg.DagsterInstance) -> str:
             "its log says why it ended"
         )
     return f"heard {silent_s:.0f} s ago"
+
+
+def _sensors(instance: dg.DagsterInstance) -> str:
+    """Only a daemon that loads the definitions from the code server has a sensor tick."""
+    running = [state for state in instance.all_instigator_state() if state.is_running]
+    ticks = (
+        tick for s in running for tick in instance.get_ticks(s.instigator_origin_id, s.selector_id, limit=1)
+    )
+    silent_s = time.time() - max((tick.timestamp for tick in ticks), default=0)
+    if silent_s > _SENSORS_SILENT_S:
+        raise _Amiss(
+            "none ticked in the last five minutes: start telemetria-code, whose log names what does not load; "
+            "where it runs, see Deployment and Automation in Dagster's UI"
+        )
+    return f"the last ticked {silent_s:.0f} s ago"
 
 
 def _logs(instance: dg.DagsterInstance) -> str:

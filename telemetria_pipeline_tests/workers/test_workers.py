@@ -147,7 +147,7 @@ def checked(**env: str) -> tuple[int, dict[str, str]]:
 def test_the_deploy_check_touches_every_part(production, instance):
     code, said = checked()
     assert code == 0, said
-    before = ["lake", "inbox", "sources", "instance", "database", "daemon"]
+    before = ["lake", "inbox", "sources", "instance", "database", "daemon", "sensors"]
     parts = [*before, "logs", "launcher", "broker", "workers"]
     assert list(said) == [f"ok    {part}" for part in parts]
     sizes = r"event log \d+ MB, runs \d+ MB, ticks \d+ MB; clocks \d\.\d s apart"
@@ -190,6 +190,7 @@ def test_a_daemon_that_nobody_heard_is_found(production, instance, tmp_path):
     code, said = checked(DAGSTER_HOME=str(tmp_path))
     assert code == 1
     assert "start telemetria-daemon" in said["FAIL  daemon"]
+    assert "start telemetria-code" in said["FAIL  sensors"]
 
 
 def test_a_misspelt_launcher_is_found_before_a_run_needs_it(production, instance, tmp_path):
