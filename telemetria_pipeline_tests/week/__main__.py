@@ -80,8 +80,8 @@ def cold_start(world: World, hours: int) -> None:
     print(f"cold start over {hours} hours, seconds until: "
           + ", ".join(f"{step} {at:.0f}" for step, at in steps.items()))  # fmt: skip
     for name in world.apis:
-        fastest = max(
-            (later[name] - first[name]) / (then - at)
+        fastest = max(  # so many requests have one pause less between them
+            (later[name] - first[name] - 1) / (then - at)
             for at, first in counted for then, later in counted if 4 <= then - at <= 6
         )  # fmt: skip
         print(f"  {name}: {counted[-1][1][name]} requests, at most {fastest:.1f} a second (it allows {PACE})",
