@@ -141,8 +141,8 @@ def _sensors(instance: dg.DagsterInstance) -> str:
     silent_s = time.time() - max((tick.timestamp for tick in ticks), default=0)
     if silent_s > _SENSORS_SILENT_S:
         raise _Amiss(
-            "none ticked in the last five minutes: start telemetria-code, whose log names what does not load; "
-            "where it runs, see Deployment and Automation in Dagster's UI"
+            "none ticked in the last five minutes: start telemetria-code, whose log names what does not "
+            "load; where it runs, see Deployment and Automation in Dagster's UI"
         )
     return f"the last ticked {silent_s:.0f} s ago"
 
