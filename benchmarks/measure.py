@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from time import perf_counter
 
 import psutil
@@ -48,14 +49,15 @@ def timed(script: str, url: str, out: Path, start: datetime, hours: int, *more: 
 
 
 def process(arguments: Sequence[str], out: Path) -> Timing:
-    """Run a script whose last word on stdout is its seconds of work; what it says is kept in `out`.
+    """Run a script, beside others perhaps, whose last word on stdout is its seconds of work; it writes into
+    `out`.
 
     Peak memory is that of all its processes together: the kernel's own figure where there is one process,
     sampled where there are more. Raises RuntimeError with the end of its output when the contender fails.
     """
     out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *arguments]
-    with (out / "stdout.txt").open("w+") as stdout, (out / "stderr.txt").open("w+") as stderr:
+    with TemporaryFile("w+") as stdout, TemporaryFile("w+") as stderr:
         began = perf_counter()
         running = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=ENVIRON)
         sampled = _Sampler(running.pid)
