@@ -4,6 +4,7 @@ import importlib.util
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def test_a_benchmark_finds_what_it_imports(script):
     for module, name in ours_in(script):
         found = importlib.import_module(module)
         assert hasattr(found, name) or importlib.util.find_spec(f"{module}.{name}"), f"{module}.{name}"
+
+
+def test_what_is_timed_at_once_does_not_hide_each_others_figures(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    process = importlib.import_module("measure").process
+    (tmp_path / "script.py").write_text("import sys, time; print(sys.argv[1]); time.sleep(0.1)")
+    with ThreadPoolExecutor(8) as pool:
+        timed = pool.map(lambda n: process([str(tmp_path / "script.py"), str(n)], tmp_path / "out"), range(8))
+        assert [timing.work_seconds for timing in timed] == [*range(8)]
 
 
 @pytest.mark.long
