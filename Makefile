@@ -51,7 +51,7 @@ $(VENV)-bench/installed: pyproject.toml constraints.txt $(VENV)/installed
 	@touch $@
 
 .PHONY: bench
-bench: $(VENV)-bench/installed ## speed and memory as ratios, beside peers and the floor (some twenty minutes)
+bench: $(VENV)-bench/installed ## speed and memory as ratios, beside peers and the floor (three quarters of an hour)
 	@$(VENV)-bench/bin/python benchmarks/run.py
 
 .PHONY: golden
@@ -73,7 +73,7 @@ faults: install ## every fault of API, store, process, input and Dagster many ti
 	@$(BIN)/python -m telemetria_pipeline_tests.faults
 
 .PHONY: week
-week: install ## a simulated week with the real daemon, outages and a halt of two days (half an hour)
+week: install ## a simulated week with the real daemon, outages and a halt of two days (an hour)
 	@$(BIN)/python -m telemetria_pipeline_tests.week
 
 .PHONY: sources

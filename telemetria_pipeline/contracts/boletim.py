@@ -148,7 +148,7 @@ BOLETIM_TRIPS = Contract(
         Column("km_chegada", NUMBER, "Odometer at arrival, km", required=True, ge=0),
         Column("km_rota", NUMBER, "Distance as the sender computed it, km", ge=0),
         Column("qtde_pessoas", NUMBER, "People carried", ge=0),
-        Column("motorista", TEXT, "Driver's name", personal=True, person="name"),
+        Column("motorista", TEXT, "Driver's name; a pseudonym when written", personal=True, person="name"),
         Column("empresa", TEXT, "Carrier as the sender wrote it"),
         Column("saida_utc", INSTANT, "Departure, UTC", required=True),
         Column("chegada_utc", INSTANT, "Arrival, UTC", required=True),

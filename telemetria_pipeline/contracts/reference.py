@@ -52,7 +52,7 @@ VEHICLES = Contract(
 
 DRIVERS = Contract(
     "drivers",
-    "The drivers of the carriers, one row a driver.",
+    "The drivers of the carriers, one row a driver; written with pseudonyms for names and ids.",
     (
         Column("motorista", TEXT, "Driver's name, upper case", required=True, personal=True, person="name"),
         Column(

@@ -19,8 +19,14 @@ _VEHICLE = (
     Column("garagem", TEXT, "Garage"),
 )
 _DRIVER = (
-    Column("motorista_id", TEXT, "The carrier's id of the driver", personal=True, person="id"),
-    Column("motorista", TEXT, "Driver's name", personal=True, person="name"),
+    Column(
+        "motorista_id",
+        TEXT,
+        "The carrier's id of the driver; a pseudonym when written",
+        personal=True,
+        person="id",
+    ),
+    Column("motorista", TEXT, "Driver's name; a pseudonym when written", personal=True, person="name"),
 )
 _MEASURED = (
     Column("distancia_telemetria_km", NUMBER, "Distance that the carrier reports, km", ge=0),
