@@ -45,9 +45,13 @@ class House:
             api.close()
         self.world.instance.dispose()
 
+    def hour_passes(self) -> None:
+        """For all of them: carriers too."""
+        self.world.set(self.world.now + _HOUR)
+
     def busy_hour(self, dice: random.Random) -> None:
         """An hour later: the hour before is due, boletins land, and some of it is on its way."""
-        self.world.set(self.world.now + _HOUR)
+        self.hour_passes()
         drop_boletins(self.world.inbox, self.world.sent, dice.randint(1, 5))
         self.world.wait(lambda: bool(self.world.busy()))
         time.sleep(dice.uniform(0, 8))
