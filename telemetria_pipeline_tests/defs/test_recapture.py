@@ -101,6 +101,7 @@ class House:
 def house(address, monkeypatch):
     monkeypatch.setenv("TELEMETRIA_API_URL", "https://c.example")
     monkeypatch.setenv("TELEMETRIA_API_TOKEN", "hush")
+    monkeypatch.setenv("TELEMETRIA_AMENDMENT_DAYS", "0")
     with dg.DagsterInstance.ephemeral() as instance:
         yield House(f"{address}/lake", instance)
 
@@ -148,6 +149,20 @@ def test_an_hour_of_long_ago_that_the_index_calls_open_is_asked_for(house):
     assert house.asked() == ["every hour is captured or confirmed empty"]
     house.keep(captured(70, state="open", after_min=720))
     assert house.asked() == only(70)
+
+
+def test_an_hour_that_its_night_did_not_capture_again_is_asked_for(house, monkeypatch):
+    """The carrier was down in that night, or all stood still: amended trips would be seen days later."""
+    house.keep(*(captured(ago, after_min=28 * 60, settle_min=5) for ago in range(60)))
+    house.keep(captured(50, settle_min=5))
+    assert house.asked() == ["every hour is captured or confirmed empty"]
+    monkeypatch.setenv("TELEMETRIA_AMENDMENT_DAYS", "1 3")
+    assert house.asked() == only(50)
+    failing = Failure(run_id="r", attempts=3, error="answered 503", at=NOW, permanent=False)
+    house.keep(captured(50, settle_min=5, failure=failing))
+    assert "1 to be asked for from" in house.asked()[0]
+    house.keep(captured(50, after_min=28 * 60, settle_min=5))
+    assert house.asked() == ["every hour is captured or confirmed empty"]
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,18 @@ that fail for good never stand in the way of the others.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Self
 
+from telemetria_pipeline.business_calendar import Calendar
 from telemetria_pipeline.contracts.raw import Failure
 
 MOST_HOURS = 48  # of a run: what a weekend left is one run, and a killed one is soon repeated
 MOST_TRIES = 40  # failed runs; with the pauses between them some nine days
 MOST_REFUSALS = 5  # failed runs, where the last said that it will not pass by itself
+
+AMENDMENTS_AT = 3  # o'clock: buses rest, and the audit of the morning sees them
+_SPREAD = timedelta(hours=1)  # over which the sources begin, each at a minute of its own
 
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=5), timedelta(hours=6)
 # Where the carrier has answered for another hour meanwhile, nothing speaks for waiting longer than this.
@@ -26,7 +30,8 @@ class Owed:
     """An expected hour that is not settled; `place` is its number among the expected hours.
 
     `tries` counts the runs in a row that failed to get it, the last one at `failed_at`; `refused` says that
-    this failure will not pass by itself. `captured_at` is when it was captured, if it is open still.
+    this failure will not pass by itself. `captured_at` is when it was captured, if it is open still; of one
+    that is to be captured `again`, only what the carrier amended since may be missing.
     """
 
     key: str
@@ -35,11 +40,12 @@ class Owed:
     failed_at: datetime | None = None
     refused: bool = False
     captured_at: datetime | None = None
+    again: bool = False
 
     @classmethod
-    def after(cls, failure: Failure, key: str = "", place: int = 0) -> Self:
+    def after(cls, failure: Failure, key: str = "", place: int = 0, *, again: bool = False) -> Self:
         """An hour whose last runs failed."""
-        return cls(key, place, failure.attempts, failure.at, failure.permanent)
+        return cls(key, place, failure.attempts, failure.at, failure.permanent, again=again)
 
     @property
     def given_up(self) -> bool:
@@ -54,6 +60,15 @@ class Owed:
         if answered_at and answered_at > self.failed_at:
             pause = min(pause, _PAUSE_AFTER_AN_ANSWER)
         return self.failed_at + pause
+
+
+def last_night(calendar: Calendar, day: date, ages: Sequence[int], now: datetime) -> datetime | None:
+    """The last instant from which on the hours of a day were to be captured again, once that is over.
+
+    `ages` are in days; None where the day has not come to the first of them.
+    """
+    nights = (calendar.day(day + timedelta(days=age))[0] + timedelta(hours=AMENDMENTS_AT) for age in ages)
+    return max((night for night in nights if night + _SPREAD <= now), default=None)
 
 
 @dataclass(frozen=True)
@@ -86,6 +101,7 @@ def plan_recapture(
     others = [hour for hour in owed if not hour.given_up]
     due_at = {hour.key: hour.due_at(answered_at) for hour in others}
     due = [hour for hour in others if (at := due_at[hour.key]) is None or at <= now]
+    due = [hour for hour in due if not hour.again] or due
     following = list(_following((newest and [hour for hour in due if not hour.tries]) or due))
     ask = (following[-1][-MOST_HOURS:] if newest else following[0][:MOST_HOURS]) if following else []
     later = [at for hour in others if (at := due_at[hour.key]) and at > now]

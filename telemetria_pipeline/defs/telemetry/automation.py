@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from telemetria_pipeline.carriers.sources import Source
-from telemetria_pipeline.core.telemetry.recapture import RecapturePlan, plan_recapture
+from telemetria_pipeline.core.telemetry.recapture import AMENDMENTS_AT, RecapturePlan, plan_recapture
 from telemetria_pipeline.defs.partitions import CALENDAR, HOURLY
 from telemetria_pipeline.defs.resources import PipelineResource
 from telemetria_pipeline.defs.runs import (
@@ -29,7 +29,6 @@ RECAPTURE_TAG = "telemetria/recapture"
 
 # Hours are asked for from the fifth minute on: devices send late. The sources share the next half hour.
 _FIRST_MINUTE, _SPREAD_MINUTES = 5, 30
-_AMENDMENTS_AT = 3  # o'clock: buses rest, and the audit of the morning sees them
 # In the queue of a source's pool: the fresh hour, then what a person asked for (0), then the rest.
 _FRESH, _OWED, _AMENDED = "10", "-1", "-2"
 # Runs that failed one after the other make the sensor wait, also where they died before they noted an hour.
@@ -67,9 +66,10 @@ def telemetry_definitions(source: Source) -> dg.Definitions:
         name=f"telemetry_recapture_{source.name}",
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="A run for the hours that are missing or open, whatever became of the run that was to "
-        "get them: the newest and the oldest in turn. An hour that failed waits, longer each time, and is "
-        "given up in the end: materialise it, and it begins anew.",
+        description="A run for the hours that are missing or open, or that no night captured again when it "
+        "was to, whatever became of the run that was to get them: the newest and the oldest in turn. An hour "
+        "that failed waits, longer each time, and is given up in the end: materialise it, and it begins "
+        "anew.",
     )
     def recapture(
         context: dg.SensorEvaluationContext, pipeline: PipelineResource
@@ -85,7 +85,8 @@ def telemetry_definitions(source: Source) -> dg.Definitions:
             return dg.SkipReason("the last recapture is on its way")
         if (resumes := _rests_until(mine)) and now < resumes:
             return dg.SkipReason(f"the last recaptures failed: the next one is at {_clock(resumes)}")
-        found = backlog(pipeline.lake(), source, CALENDAR, now, timedelta(days=settings.recapture_days))
+        back, ages = timedelta(days=settings.recapture_days), settings.amendment_ages
+        found = backlog(pipeline.lake(), source, CALENDAR, now, back, ages)
         if found.refused:
             # Nobody insists on a refusal; the next hour that the carrier answers opens the way again.
             return dg.SkipReason(f"the carrier refuses: {found.error}")
@@ -114,7 +115,7 @@ def telemetry_definitions(source: Source) -> dg.Definitions:
     @dg.schedule(
         job=job,
         name=f"telemetry_amendments_{source.name}",
-        cron_schedule=f"{minute_past(source.name)} {_AMENDMENTS_AT} * * *",
+        cron_schedule=f"{minute_past(source.name)} {AMENDMENTS_AT} * * *",
         execution_timezone=HOURLY.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Every night: yesterday's hours and those of some days before, once more. Carriers amend "

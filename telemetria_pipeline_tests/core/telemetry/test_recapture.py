@@ -1,14 +1,17 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telemetria_pipeline.business_calendar import Calendar
 from telemetria_pipeline.core.telemetry.recapture import (
     MOST_HOURS,
     MOST_REFUSALS,
     MOST_TRIES,
     Owed,
+    last_night,
     plan_recapture,
 )
 
@@ -29,6 +32,24 @@ def test_hours_that_follow_each_other_are_one_run_the_newest_or_the_oldest():
     assert asked(*hours) == ["h008", "h009", "h010"]
     assert asked(*hours, newest=False) == ["h001", "h002"]
     assert asked() == []
+
+
+def test_what_is_missing_goes_before_what_may_have_been_amended():
+    again = [Owed(f"h{place:03}", place, again=True) for place in range(3)]
+    assert asked(*again, owed(5), newest=False) == ["h005"]
+    assert asked(*again, owed(5, 1, MINUTE), newest=False) == ["h000", "h001", "h002"]
+
+
+@pytest.mark.parametrize(
+    ("local", "night"),
+    [("03-11 03:59", None), ("03-11 04:00", "03-11"), ("03-13 03:59", "03-11"), ("03-20 12:00", "03-13")],
+)
+def test_a_day_is_captured_again_in_the_nights_of_its_ages(local, night):
+    """Once the sources have begun, an hour at most after each other."""
+    zone = ZoneInfo("America/Sao_Paulo")
+    now = datetime.fromisoformat(f"2026-{local}").replace(tzinfo=zone)
+    since = datetime.fromisoformat(f"2026-{night} 03:00").replace(tzinfo=zone) if night else None
+    assert last_night(Calendar(zone, date(2026, 1, 1)), date(2026, 3, 10), [1, 3], now) == since
 
 
 def test_a_long_gap_is_filled_from_both_ends():
