@@ -2,6 +2,7 @@ import ast
 import importlib
 import importlib.util
 import re
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -41,8 +42,15 @@ def test_what_is_timed_at_once_does_not_hide_each_others_figures(tmp_path, monke
 @pytest.mark.timeout(600)  # a dozen processes, most of which import Dagster
 def test_small_bench_counts_what_was_written_and_prints_every_ratio():
     # The benchmark ends with an error when a contender wrote other rows than it was served.
-    ran = subprocess.run([sys.executable, BENCHMARKS / "run.py", "--small"], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr[-3000:]
+    command = [sys.executable, "-X", "faulthandler", BENCHMARKS / "run.py", "--small"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as ran:
+        try:
+            stdout, stderr = ran.communicate(timeout=540)
+        except subprocess.TimeoutExpired:
+            ran.send_signal(signal.SIGABRT)  # it says where it stands
+            stdout, stderr = ran.communicate()
+    assert ran.returncode == 0, f"{stdout}\n{stderr[-3000:]}"
     for ratio in (
         r"ours / bare +\d+\.\d\d",
         r"4x / 1x \d+\.\d\d",
@@ -54,6 +62,6 @@ def test_small_bench_counts_what_was_written_and_prints_every_ratio():
         r"tick / listing \d+\.\d\d",
         r"trips a side +ours, s +DuckDB, s +ratio",
     ):
-        assert re.search(ratio, ran.stdout), ran.stdout
+        assert re.search(ratio, stdout), stdout
     aims = 11 + bool(importlib.util.find_spec("frictionless"))
-    assert len(re.findall(r": (?:met|MISSED by \d+ %)$", ran.stdout, re.MULTILINE)) == aims, ran.stdout
+    assert len(re.findall(r": (?:met|MISSED by \d+ %)$", stdout, re.MULTILINE)) == aims, stdout
