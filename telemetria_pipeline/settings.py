@@ -84,7 +84,8 @@ class Settings(BaseSettings):
     amendment_days: str = Field(
         "1 3 10",
         pattern=r"^\d+(\s+\d+)*$",
-        description="At which ages, in days, a day is captured again: carriers amend trips. `0`: at none.",
+        description="At which ages, in days, a day is captured again: carriers amend trips. A night in which "
+        "that failed, or nothing ran, is made up for. `0`: at none.",
     )
 
     boletim_partial: bool = Field(
