@@ -326,8 +326,8 @@ class CarrierClient:
             try:
                 self._ask(request, deadline, answer, kind)
                 decoded = decode(self.profile, answer.body, kind, answer.status)
-                if answer.body.strip():
-                    refuse_repeated_keys(as_utf8(self.profile, answer.body))
+                if decoded.document is not None:  # else a rule says what it means, JSON or not
+                    refuse_repeated_keys(as_utf8(self.profile, answer.body), decoded.document)
                 pager.take(replace(decoded, headers=answer.headers), answer.link)
             except CarrierError as error:
                 failure = error

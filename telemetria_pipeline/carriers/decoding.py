@@ -211,8 +211,15 @@ def json_or_none(profile: Profile, body: bytes) -> Any:
     return _parsed(as_utf8(profile, body))[0]
 
 
-def refuse_repeated_keys(body: bytes) -> None:
-    """Raise `UnexpectedBody` when an object names a key twice: which value counts is then a guess."""
+def refuse_repeated_keys(body: bytes, document: Any) -> None:
+    """Raise `UnexpectedBody` when an object names a key twice: which value counts is then a guess.
+
+    `body` is in UTF-8, and `document` what it was read as. A key that was read over has taken its colon with
+    it, so the document written anew has fewer; only where they differ is it worth to look at each key. A
+    colon written as an escape has none in the body, and could stand in for one that is gone.
+    """
+    if b"u003" not in body and body.count(b":") == orjson.dumps(document).count(b":"):
+        return
 
     def unique(pairs: list[tuple[str, Any]]) -> None:
         if len(dict(pairs)) < len(pairs):

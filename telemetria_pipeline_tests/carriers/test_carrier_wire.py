@@ -2,15 +2,19 @@
 
 import codecs
 import contextlib
+import json
 import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from telemetria_pipeline.carriers import errors
 from telemetria_pipeline.carriers.client import CarrierClient
+from telemetria_pipeline.carriers.decoding import refuse_repeated_keys
 from telemetria_pipeline.carriers.mapping import map_pages
 from telemetria_pipeline_tests.carriers.conftest import TOKEN, Answer, make_profile
 from telemetria_pipeline_tests.carriers.test_carrier_client import GOOD, capture, failure
@@ -219,6 +223,32 @@ def test_a_key_that_stands_twice_is_found_on_any_page(serve, page):
 
     error = failure(serve(respond), make_profile(trips={"paging": {"style": "page"}}), errors.UnexpectedBody)
     assert "'v' twice" in str(error)
+
+
+TEXTS = st.sampled_from(
+    [f'"{text}"' for text in ("a", "b", ":", "\\u003a", "\\u003A", "x:", "\\u0061", '\\":')]
+)
+WRITTEN = st.recursive(
+    TEXTS | st.sampled_from(["1", "2.50", "null", "NaN", "1e400"]),
+    lambda inside: (
+        st.lists(inside, max_size=3).map(lambda each: f"[{', '.join(each)}]")
+        | st.lists(st.tuples(TEXTS, st.sampled_from([":", " : "]), inside), max_size=4).map(
+            lambda pairs: "{" + ",".join(map("".join, pairs)) + "}"
+        )
+    ),
+)
+
+
+@given(WRITTEN)
+def test_a_key_that_stands_twice_is_found_however_it_is_written(body):
+    twice = []
+
+    def look(pairs):
+        twice.extend({name for name, _ in pairs if [each for each, _ in pairs].count(name) > 1})
+
+    json.loads(body, object_pairs_hook=look)
+    with pytest.raises(errors.UnexpectedBody) if twice else contextlib.nullcontext():
+        refuse_repeated_keys(body.encode(), json.loads(body))
 
 
 @pytest.mark.parametrize(
