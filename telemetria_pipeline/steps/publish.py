@@ -187,7 +187,7 @@ def _heard(trips: pd.DataFrame, hour: Hour) -> set[str]:
     """The vehicles of the trips, as the index of days names them."""
     nameless = trips[trips["placa"].isna()]
     ids, fleet_numbers = nameless["veiculo_id"], nameless["equipamento"].dropna()
-    return {*trips["placa"].dropna(), *(hour.source + ":" + ids), *(FLEET_NUMBER + fleet_numbers)}
+    return {*trips["placa"].dropna().unique(), *(hour.source + ":" + ids), *(FLEET_NUMBER + fleet_numbers)}
 
 
 def _digest(trips: pd.DataFrame) -> str:
