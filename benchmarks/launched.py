@@ -141,10 +141,12 @@ def _dagster(folder: Path, url: str) -> Iterator[int]:
         finally:
             every = [*psutil.Process(process.pid).children(recursive=True), process]
             process.send_signal(signal.SIGINT)
-            process.wait(60)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
             for left in every:  # a run outlives what launched it
                 with suppress(psutil.NoSuchProcess):
                     left.kill()
+            process.wait()
 
 
 def _answers(port: int) -> bool:
