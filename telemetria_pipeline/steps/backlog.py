@@ -40,6 +40,11 @@ class Backlog:
     error: str | None = None
     refused: bool = False
 
+    @property
+    def begun(self) -> bool:
+        """Whether any hour was ever asked for: before the first one nothing is owed."""
+        return bool(self.owed or self.last_hour)
+
 
 def backlog(
     lake: Lake, source: Source, calendar: Calendar, now: datetime, back: timedelta, ages: Sequence[int] = ()

@@ -101,7 +101,10 @@ def telemetry_definitions(source: Source) -> dg.Definitions:
                 "them"
             )
         if not plan.ask:
-            return dg.SkipReason(_nothing_due(plan, len(busy)))
+            never = (
+                f"no hour was ever asked for: {hourly.name} begins with the next one, a backfill with earlier"
+            )
+            return dg.SkipReason(_nothing_due(plan, len(busy)) if found.begun else never)
         return dg.RunRequest(
             # Of one state of things there is one run, also where a tick is repeated.
             run_key=f"{plan.ask[0]}/{plan.ask[-1]}/{mine[0].dagster_run.run_id if mine else ''}",
