@@ -63,7 +63,8 @@ def hours(first: str, last: str | None, source: str | None) -> None:
     from telemetria_pipeline.steps.lake import open_lake
 
     settings = Settings.load()
-    found = hours_named(settings.calendar, first, last or first, source_named(source, settings))
+    asked = source_named(source, settings)
+    found = hours_named(settings.calendar, first, last or first, asked, datetime.now(UTC))
     click.echo(as_text(hours_table(open_lake(settings), found)))
 
 

@@ -23,8 +23,9 @@ class NoSuchHours(PipelineError):
     """The keys name no hours."""
 
 
-def hours_named(calendar: Calendar, first: str, last: str, source: Source) -> list[Hour]:
-    """The hours that the source is to give from `first` to `last`: days (`2026-03-10`) or hours' keys.
+def hours_named(calendar: Calendar, first: str, last: str, source: Source, now: datetime) -> list[Hour]:
+    """The hours that the source is to give from `first` to `last` and that are over: days (`2026-03-10`) or
+    hours' keys.
 
     Raises `NoSuchHours`.
     """
@@ -33,11 +34,11 @@ def hours_named(calendar: Calendar, first: str, last: str, source: Source) -> li
         end = calendar.day_named(last)[1] if len(last) == 10 else calendar.hour(last, source.name).end
     except ValueError:
         begin = end = calendar.day(calendar.start)[0]
-    found = expected_hours(source, calendar, begin, end)
+    found = expected_hours(source, calendar, begin, min(end, now))
     if not found:
         raise NoSuchHours(
             f"no hour from {first} to {last}; write a day (2026-03-10) or an hour (2026-03-10-07:00), not "
-            f"before {max(calendar.start, source.start)}"
+            f"before {max(calendar.start, source.start)} and not one that is still to come"
         )
     return found
 
