@@ -39,14 +39,14 @@ def test_what_is_timed_at_once_does_not_hide_each_others_figures(tmp_path, monke
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)  # a dozen processes, most of which import Dagster
+@pytest.mark.timeout(1200)  # a dozen processes, most of which import Dagster
 def test_small_bench_counts_what_was_written_and_prints_every_ratio():
     # The benchmark ends with an error when a contender wrote other rows than it was served.
     command = [sys.executable, "-X", "faulthandler", BENCHMARKS / "run.py", "--small"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as ran:
         try:
-            stdout, stderr = ran.communicate(timeout=540)
+            stdout, stderr = ran.communicate(timeout=1080)
         except subprocess.TimeoutExpired:
             ran.send_signal(signal.SIGABRT)  # it says where it stands
             stdout, stderr = ran.communicate()

@@ -16,7 +16,7 @@ def shared():
 
 EACH = [
     pytest.param(
-        fault, marks=[pytest.mark.long, pytest.mark.timeout(600)] if fault in LONG else (), id=fault.__name__
+        fault, marks=[pytest.mark.long, pytest.mark.timeout(1200)] if fault in LONG else (), id=fault.__name__
     )
     for faults in FAULTS.values()
     for fault in faults

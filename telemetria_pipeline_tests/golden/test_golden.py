@@ -34,7 +34,7 @@ def begun(captured: GoldenPipeline, folder: Path) -> GoldenPipeline:
 
 
 @pytest.mark.long  # smaller: the demo's day, and the fewer vehicles below
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 def test_an_api_is_down_for_three_hours_a_tariff_changes_and_a_vehicle_enters(accidents, tmp_path):
     pipeline = begun(accidents, tmp_path)
     compared = arrive(pipeline, "telemetry first")
@@ -44,7 +44,7 @@ def test_an_api_is_down_for_three_hours_a_tariff_changes_and_a_vehicle_enters(ac
     assert any("10/03 (3 h)" in said for said in closing.accepted)
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("vehicles", and_long(4, 10))
 def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_path, vehicles):
     month = GoldenMonth(vehicles=vehicles, first=date(2026, 3, 14), last=date(2026, 3, 16))  # a cycle's end
@@ -66,7 +66,7 @@ def test_boletins_first_then_closed_then_late_files_then_all_lost_but_raw(tmp_pa
 
 
 @pytest.mark.long  # smaller: the orders of test_audit.py, and all made again from raw above
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 def test_hours_and_boletins_may_come_in_any_order_and_again_and_change_nothing(accidents, tmp_path):
     pipeline = begun(accidents, tmp_path)
     for compared in (arrive(pipeline, "shuffled"), do_again(pipeline)):
