@@ -94,7 +94,7 @@ def main() -> None:
                 print(f"\n{part} FAILED\n{traceback.format_exc()}")
                 failed.append(part)
             sys.stdout.flush()
-    print_aims(reached)
+    _print_aims(reached)
     if size is SMALL:
         print("  (--small shows the shape of the table; its figures judge nothing)")
     if failed:
@@ -118,11 +118,11 @@ def ingestion(folder: Path, size: Size) -> Aims:
                 timings[name].append(contest(url, folder / f"{name}-{repeat}", name, size))
                 print(f"  {name}: {timings[name][-1].seconds:.1f} s", flush=True)
         fastest = {name: best(found) for name, found in timings.items()}
-        print_contest(fastest, size)
+        _print_contest(fastest, size)
         peaks = {1: fastest["ours"].peak_mb}
         for times in (2, 4) if size is FULL else (4,):
             peaks[times] = contest(url, folder / f"ours-{times}x", "ours", size, times).peak_mb
-    print_memory(peaks)
+    _print_memory(peaks)
     return [
         ("ours / bare, all", fastest["ours"].seconds / fastest["bare"].seconds, AIM_BARE, True),
         ("memory at 4x / 1x the rows", peaks[4] / peaks[1], FLAT, True),
@@ -132,7 +132,7 @@ def ingestion(folder: Path, size: Size) -> Aims:
 def a_year(folder: Path, size: Size) -> Aims:
     """A year of hours with next to no data, by one worker, by two, and a run an hour."""
     found = year(folder, size.year_hours, size.year_sample)
-    print_year(found)
+    _print_year(found)
     return [("ms an hour of a year in ranges", found.in_ranges_ms, AIM_HOUR_MS, True)]
 
 
@@ -201,7 +201,7 @@ def _fsync_ms(folder: Path) -> float:
     return median(times) * 1e3
 
 
-def print_contest(fastest: dict[str, Timing], size: Size) -> None:
+def _print_contest(fastest: dict[str, Timing], size: Size) -> None:
     rows = sum(rows_of_hour(size.rows_a_day, (START.hour + hour) % 24) for hour in range(size.hours))
     print(
         f"\n{rows:,} trips in {size.hours} hours, pages of {PAGE_ROWS:,}; best of {size.repeats} in turn."
@@ -220,12 +220,12 @@ def print_contest(fastest: dict[str, Timing], size: Size) -> None:
             )
 
 
-def print_memory(peaks: dict[int, float]) -> None:
+def _print_memory(peaks: dict[int, float]) -> None:
     shown = ", ".join(f"{times}x {peak:.0f} MB" for times, peak in peaks.items())
     print(f"\nours, peak memory as rows grow (over more hours): {shown}; 4x / 1x {peaks[4] / peaks[1]:.2f}")
 
 
-def print_year(found: Year) -> None:
+def _print_year(found: Year) -> None:
     sample = f"(sample of {found.sample})"
     print(
         f"\n{found.hours:,} hours with next to no data, ms an hour:"
@@ -239,7 +239,7 @@ def print_year(found: Year) -> None:
     )
 
 
-def print_aims(reached: Aims) -> None:
+def _print_aims(reached: Aims) -> None:
     print("\nAims")
     for what, figure, aim, at_most in reached:
         over = figure / aim if at_most else aim / figure

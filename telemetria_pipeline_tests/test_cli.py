@@ -115,8 +115,8 @@ def test_hours_tells_a_missing_hour_from_nothing_at_all(monkeypatch, tmp_path):
     done = telemetria("hours", "2026-03-10-06:00", "2026-03-10-07:00")
     assert done.output.count("missing") == 2
     assert "write a day (2026-03-10)" in telemetria("hours", "1999-01-01").output
-    tomorrow = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"
-    assert "still to come" in telemetria("hours", tomorrow).output
+    later = f"{datetime.now(UTC) + timedelta(days=2):%Y-%m-%d}"
+    assert "still to come" in telemetria("hours", later).output
 
 
 @pytest.fixture

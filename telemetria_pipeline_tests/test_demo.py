@@ -43,7 +43,7 @@ def first(tmp_path_factory) -> tuple[Path, str]:
     return folder, demo(folder)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(480)
 def test_the_demo_goes_from_the_api_and_the_inbox_to_the_medicao(first):
     folder, said = first
     tables = tables_of(said)
@@ -87,7 +87,7 @@ def test_one_api_is_down_for_three_hours_and_only_its_vehicles_are_left_open(fir
 
 
 @pytest.mark.long  # smaller: what is made again from raw in the golden story
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(480)
 def test_the_demo_again_tells_the_same(first):
     folder, said = first
     again = demo(folder)

@@ -8,7 +8,7 @@ import pytest
 
 
 @pytest.mark.long  # smaller: the sensors and schedules one by one, in `defs/`
-@pytest.mark.timeout(1800)  # two minutes, on a machine that does nothing else
+@pytest.mark.timeout(900)  # two minutes, on a machine that does nothing else
 @pytest.mark.skipif(not shutil.which("gcc"), reason="the daemon's clock is compiled with gcc")
 def test_some_hours_of_the_week_end_as_the_truth():
     hours = ["--hours", "6", "--halt", "2", "2", "--vehicles", "3"]
